@@ -1,0 +1,1 @@
+//! Carries requests and responses between Node.js and the core.

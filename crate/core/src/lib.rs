@@ -1,0 +1,2 @@
+//! What ferropool does.
+#![forbid(unsafe_code)]

@@ -1,0 +1,440 @@
+//! One error type for the whole product: what kind, in which phase, against whom, whether the peer may have seen the
+//! request, and what caused it. It crosses to JavaScript as data; the facade's classes are built from [`Kind::ALL`].
+//! Nobody ever parses a message.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What went wrong. Each kind has a stable code and the facade's class that carries it.
+///
+/// Several kinds may share a code where the class differs (a `total` deadline is a `ConnectTimeoutError` or a
+/// `ReadTimeoutError`, by the phase that it cut).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// No connection became free in time, or too many requests wait already.
+    PoolEmpty,
+    /// A connection came back to a full blocking pool: only a bug of ours can do that.
+    PoolFull,
+    /// The pool is closed.
+    PoolClosed,
+    /// The policy gave up.
+    MaxRetry,
+    /// A URL of another host was given to a pool.
+    HostChanged,
+    /// Dialling took longer than `connect`.
+    ConnectTimeout,
+    /// No byte arrived for longer than `read`.
+    ReadTimeout,
+    /// The peer took no byte of the request for longer than `read`.
+    SendTimeout,
+    /// `total` ran out while a connection was being made.
+    TotalTimeoutDialling,
+    /// `total` ran out at any later moment.
+    TotalTimeout,
+    /// No connection could be made; the system's code is in the cause.
+    Connect,
+    /// The name did not resolve.
+    Dns,
+    /// The peer broke the protocol.
+    Protocol,
+    /// The body ended early.
+    IncompleteRead,
+    /// A chunk size, extension or line end is wrong.
+    Chunk,
+    /// The body does not decode.
+    Decode,
+    /// The response passed a limit.
+    TooLarge,
+    /// A header field cannot be sent.
+    InvalidHeader,
+    /// The method is no token.
+    InvalidMethod,
+    /// A URL or host cannot be parsed.
+    InvalidUrl,
+    /// A URL or host is missing a part that is needed.
+    MissingHost,
+    /// A scheme that is neither http nor https.
+    UnknownScheme,
+    /// A time-out out of range.
+    InvalidTimeout,
+    /// An option has the wrong type, or two exclude one another.
+    InvalidOption,
+    /// An option's number is out of range.
+    OptionRange,
+    /// A body that cannot be sent.
+    InvalidBody,
+    /// The body was not read yet.
+    NotRead,
+    /// Served by a later version.
+    NotSupported,
+    /// The caller's signal; the facade rejects with the signal's own reason.
+    Aborted,
+    /// A bug of ours.
+    Internal,
+}
+
+impl Kind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Self; 30] = [
+        Self::PoolEmpty,
+        Self::PoolFull,
+        Self::PoolClosed,
+        Self::MaxRetry,
+        Self::HostChanged,
+        Self::ConnectTimeout,
+        Self::ReadTimeout,
+        Self::SendTimeout,
+        Self::TotalTimeoutDialling,
+        Self::TotalTimeout,
+        Self::Connect,
+        Self::Dns,
+        Self::Protocol,
+        Self::IncompleteRead,
+        Self::Chunk,
+        Self::Decode,
+        Self::TooLarge,
+        Self::InvalidHeader,
+        Self::InvalidMethod,
+        Self::InvalidUrl,
+        Self::MissingHost,
+        Self::UnknownScheme,
+        Self::InvalidTimeout,
+        Self::InvalidOption,
+        Self::OptionRange,
+        Self::InvalidBody,
+        Self::NotRead,
+        Self::NotSupported,
+        Self::Aborted,
+        Self::Internal,
+    ];
+
+    /// The stable code, the facade's `error.code`. `ERR_CONNECT` gives way to the system's code where there is one.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The name of the facade's class.
+    #[must_use]
+    pub const fn class(self) -> &'static str {
+        self.row().1
+    }
+
+    const fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::PoolEmpty => ("ERR_POOL_EMPTY", "EmptyPoolError"),
+            Self::PoolFull => ("ERR_POOL_FULL", "FullPoolError"),
+            Self::PoolClosed => ("ERR_POOL_CLOSED", "ClosedPoolError"),
+            Self::MaxRetry => ("ERR_MAX_RETRY", "MaxRetryError"),
+            Self::HostChanged => ("ERR_HOST_CHANGED", "HostChangedError"),
+            Self::ConnectTimeout => ("ERR_CONNECT_TIMEOUT", "ConnectTimeoutError"),
+            Self::ReadTimeout => ("ERR_READ_TIMEOUT", "ReadTimeoutError"),
+            Self::SendTimeout => ("ERR_SEND_TIMEOUT", "ReadTimeoutError"),
+            Self::TotalTimeoutDialling => ("ERR_TOTAL_TIMEOUT", "ConnectTimeoutError"),
+            Self::TotalTimeout => ("ERR_TOTAL_TIMEOUT", "ReadTimeoutError"),
+            Self::Connect => ("ERR_CONNECT", "NewConnectionError"),
+            Self::Dns => ("ERR_DNS", "NameResolutionError"),
+            Self::Protocol => ("ERR_PROTOCOL", "ProtocolError"),
+            Self::IncompleteRead => ("ERR_INCOMPLETE_READ", "ProtocolError"),
+            Self::Chunk => ("ERR_CHUNK", "ProtocolError"),
+            Self::Decode => ("ERR_DECODE", "DecodeError"),
+            Self::TooLarge => ("ERR_TOO_LARGE", "ResponseTooLarge"),
+            Self::InvalidHeader => ("ERR_INVALID_HEADER", "InvalidHeader"),
+            Self::InvalidMethod => ("ERR_INVALID_METHOD", "TypeError"),
+            Self::InvalidUrl => ("ERR_INVALID_URL", "LocationParseError"),
+            Self::MissingHost => ("ERR_INVALID_URL", "LocationValueError"),
+            Self::UnknownScheme => ("ERR_INVALID_URL", "URLSchemeUnknown"),
+            Self::InvalidTimeout => ("ERR_INVALID_TIMEOUT", "RangeError"),
+            Self::InvalidOption => ("ERR_INVALID_OPTION", "TypeError"),
+            Self::OptionRange => ("ERR_INVALID_OPTION", "RangeError"),
+            Self::InvalidBody => ("ERR_INVALID_BODY", "TypeError"),
+            Self::NotRead => ("ERR_NOT_READ", "ResponseNotRead"),
+            Self::NotSupported => ("ERR_NOT_SUPPORTED", "TypeError"),
+            Self::Aborted => ("ERR_ABORTED", "Error"),
+            Self::Internal => ("ERR_INTERNAL", "HTTPError"),
+        }
+    }
+}
+
+/// Where in a request's life something happened or how long it took: one vocabulary for errors, timings and docs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Waiting for a connection.
+    Pool,
+    /// Resolving the name.
+    Dns,
+    /// The TCP (or Unix) connect.
+    Connect,
+    /// CONNECT and SOCKS steps.
+    Proxy,
+    /// The TLS handshake.
+    Tls,
+    /// Writing the request.
+    Send,
+    /// Waiting for the response's head.
+    Headers,
+    /// Receiving the response's body.
+    Body,
+    /// The whole call.
+    Total,
+}
+
+impl Phase {
+    /// Every phase, in the order of its number.
+    pub const ALL: [Self; 9] = [
+        Self::Pool,
+        Self::Dns,
+        Self::Connect,
+        Self::Proxy,
+        Self::Tls,
+        Self::Send,
+        Self::Headers,
+        Self::Body,
+        Self::Total,
+    ];
+
+    /// The name used everywhere.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Proxy => "proxy",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::Headers => "headers",
+            Self::Body => "body",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// What lies below an [`Error`]: the system's or a library's word, as data. Several of them mean that several
+/// addresses were tried.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Cause {
+    /// The system's code (`ECONNREFUSED`), where it gave one.
+    pub code: Option<String>,
+    /// What it said.
+    pub message: String,
+    /// The address that it is about, `ip:port`.
+    pub address: Option<String>,
+}
+
+/// Facts that only some kinds have.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Extra {
+    /// A finer reason on the kind's code (`ERR_INFORMATIONAL_FLOOD`).
+    pub reason: Option<&'static str>,
+    /// The option's name and the figure of the limit that was passed.
+    pub limit: Option<(&'static str, u64)>,
+    /// What was received of a body before it broke off.
+    pub partial: Option<Vec<u8>>,
+    /// How many more bytes were announced.
+    pub expected: Option<u64>,
+    /// For a `total` deadline: the phase that it cut.
+    pub during: Option<Phase>,
+}
+
+/// The error of the product; boxed, so that a `Result` on the hot path stays two words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(Box<Fields>);
+
+/// The fields of an [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fields {
+    /// What went wrong.
+    pub kind: Kind,
+    /// Where.
+    pub phase: Option<Phase>,
+    /// This level only; lower case where it goes on, no full stop. Holds no user info and no query.
+    pub message: String,
+    /// `host:port` that the request was for; set by the client loop.
+    pub host: Option<String>,
+    /// Exchanges begun so far.
+    pub attempts: u32,
+    /// Since the call began.
+    pub elapsed: Duration,
+    /// Whether the peer may have seen a byte of the request.
+    pub sent: bool,
+    /// What only some kinds have.
+    pub extra: Extra,
+    /// What lies below.
+    pub causes: Vec<Cause>,
+}
+
+impl Error {
+    /// An error of this kind that says this.
+    #[must_use]
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self(Box::new(Fields {
+            kind,
+            phase: None,
+            message: message.into(),
+            host: None,
+            attempts: 0,
+            elapsed: Duration::ZERO,
+            sent: false,
+            extra: Extra::default(),
+            causes: Vec::new(),
+        }))
+    }
+
+    /// The same, in this phase.
+    #[must_use]
+    pub fn in_phase(mut self, phase: Phase) -> Self {
+        self.0.phase = Some(phase);
+        self
+    }
+
+    /// The same, caused by this.
+    #[must_use]
+    pub fn caused_by(mut self, cause: Cause) -> Self {
+        self.0.causes.push(cause);
+        self
+    }
+
+    /// The same, caused by this system error.
+    #[must_use]
+    pub fn caused_by_io(self, error: &std::io::Error) -> Self {
+        self.caused_by(Cause::from_io(error))
+    }
+
+    /// The same with a finer reason.
+    #[must_use]
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.extra.reason = Some(reason);
+        self
+    }
+
+    /// The same with the limit's name and figure.
+    #[must_use]
+    pub fn with_limit(mut self, name: &'static str, allowed: u64) -> Self {
+        self.0.extra.limit = Some((name, allowed));
+        self
+    }
+
+    /// The fields, to read.
+    #[must_use]
+    pub fn fields(&self) -> &Fields {
+        &self.0
+    }
+
+    /// The fields, to fill in by whoever knows more.
+    pub fn fields_mut(&mut self) -> &mut Fields {
+        &mut self.0
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.0.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl Cause {
+    /// What a library said, without a system code.
+    #[must_use]
+    pub fn said(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
+
+    /// The system's error with its symbolic code.
+    #[must_use]
+    pub fn from_io(error: &std::io::Error) -> Self {
+        Self { code: system_code(error).map(str::to_owned), message: error.to_string(), address: None }
+    }
+
+    /// The same, about this address.
+    #[must_use]
+    pub fn at(mut self, address: impl fmt::Display) -> Self {
+        self.address = Some(address.to_string());
+        self
+    }
+}
+
+/// The symbolic name that Node would give the error. By kind where std knows it (so that it holds on every platform),
+/// by number for the rest of Linux's and macOS's.
+#[must_use]
+pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
+    use std::io::ErrorKind as K;
+    let by_kind = match error.kind() {
+        K::ConnectionRefused => Some("ECONNREFUSED"),
+        K::ConnectionReset => Some("ECONNRESET"),
+        K::ConnectionAborted => Some("ECONNABORTED"),
+        K::NotConnected => Some("ENOTCONN"),
+        K::AddrInUse => Some("EADDRINUSE"),
+        K::AddrNotAvailable => Some("EADDRNOTAVAIL"),
+        K::BrokenPipe => Some("EPIPE"),
+        K::NetworkUnreachable => Some("ENETUNREACH"),
+        K::HostUnreachable => Some("EHOSTUNREACH"),
+        K::NetworkDown => Some("ENETDOWN"),
+        K::PermissionDenied => Some("EACCES"),
+        K::NotFound => Some("ENOENT"),
+        K::TimedOut => Some("ETIMEDOUT"),
+        K::OutOfMemory => Some("ENOMEM"),
+        _ => None,
+    };
+    by_kind.or_else(|| match error.raw_os_error() {
+        Some(1) => Some("EPERM"),
+        Some(22) => Some("EINVAL"),
+        Some(23) => Some("ENFILE"),
+        Some(24) => Some("EMFILE"),
+        Some(71) if cfg!(target_os = "linux") => Some("EPROTO"),
+        Some(97) if cfg!(target_os = "linux") => Some("EAFNOSUPPORT"),
+        Some(105) if cfg!(target_os = "linux") => Some("ENOBUFS"),
+        _ => None,
+    })
+}
+
+/// An attacker's bytes as they may stand in a message: escaped, cut at 120 characters.
+#[must_use]
+pub fn quote(bytes: &[u8]) -> String {
+    const MOST: usize = 120;
+    let mut out = String::new();
+    for &b in bytes.iter().take(MOST) {
+        out.extend(std::ascii::escape_default(b).map(char::from));
+        if out.len() > MOST {
+            break;
+        }
+    }
+    if out.len() > MOST || bytes.len() > MOST {
+        out.truncate(MOST);
+        out.push('…');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_its_place_in_the_table() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{kind:?}");
+            assert!(kind.code().starts_with("ERR_"), "{kind:?}");
+        }
+        for (at, phase) in Phase::ALL.into_iter().enumerate() {
+            assert_eq!(phase as usize, at, "{phase:?}");
+        }
+    }
+
+    #[test]
+    fn quoted_bytes_are_escaped_and_cut() {
+        assert_eq!(quote(b"a\r\n\x00b"), r"a\r\n\x00b");
+        assert!(quote(&[b'x'; 500]).chars().count() <= 121);
+        assert!(quote(&[0; 500]).chars().count() <= 121);
+    }
+}

@@ -1,0 +1,6 @@
+//! What ferropool decides: pure functions over plain data and states as enums. No I/O, no clock, no randomness of its
+//! own: `now` is an argument, so that every rule is tested by a table.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod settings;

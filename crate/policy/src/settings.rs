@@ -1,0 +1,162 @@
+//! What a caller may set, as plain data: the record that the facade hands over when a pool is made, and the one that
+//! comes with each request. Field names are the options' names, so that a limit's or an option's error can repeat them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Spans in milliseconds, as JavaScript has them. `None` is "none": the clock does not exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// dns + connect + proxy + tls together.
+    pub connect: Option<f64>,
+    /// Between two bytes of the response, and between two steps of sending.
+    pub read: Option<f64>,
+    /// One deadline over the whole call.
+    pub total: Option<f64>,
+}
+
+/// What a response may cost. `None` is "no limit".
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of a response's head. Default 262,144.
+    pub header_bytes: u32,
+    /// Field lines of a response's head. Default 256.
+    pub header_count: u32,
+    /// Bytes of a body on the wire.
+    pub wire: Option<u64>,
+    /// Bytes of a body after decoding. Default 268,435,456 for preloaded bodies.
+    pub decoded: Option<u64>,
+    /// Decoded bytes for each wire byte, judged once past 8 MiB. Default 1,100.
+    pub ratio: Option<f64>,
+    /// Codings in a chain. Default 5.
+    pub codings: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 256 * 1024,
+            header_count: 256,
+            wire: None,
+            decoded: Some(256 * 1024 * 1024),
+            ratio: Some(1_100.0),
+            codings: 5,
+        }
+    }
+}
+
+/// Where the client side of a socket is bound.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalAddress {
+    /// An IP literal.
+    pub address: String,
+    /// 0 lets the system choose.
+    #[serde(default)]
+    pub port: u16,
+}
+
+/// Options set on a TCP socket before it connects.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct SocketOptions {
+    /// `TCP_NODELAY`. Default true where `socketOptions` is absent, false where it is given without it.
+    pub no_delay: Option<bool>,
+    /// `SO_RCVBUF`, bytes.
+    pub receive_buffer: Option<u32>,
+    /// `SO_SNDBUF`, bytes.
+    pub send_buffer: Option<u32>,
+}
+
+/// TCP keep-alive probes.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct KeepAlive {
+    /// Milliseconds of silence before the first probe. Default 60,000.
+    pub idle: Option<u64>,
+    /// Milliseconds between probes.
+    pub interval: Option<u64>,
+    /// Probes without an answer before the connection is given up.
+    pub count: Option<u32>,
+}
+
+/// Everything a pool is made with. Times are milliseconds; 0 is "none" for the three bounds on a connection's life and
+/// for `max_waiting`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct PoolSettings {
+    /// The host as the caller wrote it.
+    pub host: String,
+    /// `None` is the scheme's default.
+    pub port: Option<u16>,
+    /// Connections kept for reuse; with `block` also the most that can exist. Default 1.
+    pub maxsize: u32,
+    /// Wait at the limit (true) or open an extra connection that is discarded after use (false, default).
+    pub block: bool,
+    /// Requests that may wait for a connection; 0: no bound.
+    pub max_waiting: u32,
+    /// Defaults of each request.
+    pub timeout: Timeouts,
+    /// Default header fields, in order and case, one entry a line.
+    pub headers: Vec<(String, String)>,
+    /// Sent as `Accept-Encoding` where the request has none. Default `identity`.
+    pub accept_encoding: String,
+    /// The default `User-Agent`.
+    pub user_agent: String,
+    /// Client side of the socket.
+    pub local_address: Option<LocalAddress>,
+    /// Path of a Unix socket that takes the place of host and port for dialling.
+    pub unix_socket: Option<String>,
+    /// Absent: TCP_NODELAY on. Given: exactly what it says.
+    pub socket_options: Option<SocketOptions>,
+    /// TCP keep-alive; absent: off.
+    pub keep_alive: Option<KeepAlive>,
+    /// An idle connection is closed after so many milliseconds.
+    pub idle_timeout: f64,
+    /// A connection is not used beyond this age.
+    pub max_age: f64,
+    /// A connection is not used for more requests than this.
+    pub max_requests_per_connection: u32,
+    /// Tolerate what browsers and curl tolerate.
+    pub lenient: bool,
+    /// What a response may cost.
+    pub limits: Limits,
+    /// `host` or `host:port` → `address` or `address:port`.
+    pub resolve: BTreeMap<String, String>,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            host: String::new(),
+            port: None,
+            maxsize: 1,
+            block: false,
+            max_waiting: 0,
+            timeout: Timeouts::default(),
+            headers: Vec::new(),
+            accept_encoding: "identity".to_owned(),
+            user_agent: concat!("ferropool/", env!("CARGO_PKG_VERSION")).to_owned(),
+            local_address: None,
+            unix_socket: None,
+            socket_options: None,
+            keep_alive: None,
+            idle_timeout: 0.0,
+            max_age: 0.0,
+            max_requests_per_connection: 0,
+            lenient: true,
+            limits: Limits::default(),
+            resolve: BTreeMap::new(),
+        }
+    }
+}
+
+/// Milliseconds as a span; negative and NaN are nothing, what a `Duration` cannot hold is "never".
+#[must_use]
+pub fn span(milliseconds: f64) -> Option<Duration> {
+    if milliseconds > 0.0 { Duration::try_from_secs_f64(milliseconds / 1_000.0).ok() } else { None }
+}
