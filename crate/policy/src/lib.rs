@@ -3,4 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod meter;
 pub mod settings;
