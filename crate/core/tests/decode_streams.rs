@@ -145,6 +145,55 @@ fn what_can_be_decoded_comes_out_before_the_rest_is_there() {
     }
 }
 
+// DEC-09 DEC-11
+#[test]
+fn what_is_pending_needs_no_more_input() {
+    let (plain, wires) = coded();
+    let (zeros, long) = (vec![0; 40_000], text(400_000));
+    let mut rows: Vec<_> = wires
+        .into_iter()
+        .map(|(value, wire)| (value, wire, &plain))
+        .collect();
+    rows.extend([
+        ("gzip", gzip(&zeros), &zeros),
+        ("deflate", raw(&zeros), &zeros),
+        ("zstd", zstd(&zeros), &zeros),
+    ]);
+    // In several blocks.
+    rows.push(("zstd", zstd(&long), &long));
+    for (value, wire, plain) in rows {
+        let mut cuts = vec![wire.len() * 2 / 3, wire.len() - 1, wire.len()];
+        if plain.len() == long.len() {
+            // After the first block: the header has nine bytes (content size in four), the block's three.
+            cuts.push(12 + (u32::from_le_bytes([wire[9], wire[10], wire[11], 0]) >> 3) as usize);
+        }
+        for at in cuts {
+            let mut pushed = Vec::new();
+            decoder(value, &unlimited())
+                .push(&wire[..at], &mut pushed)
+                .unwrap();
+            let mut it = decoder(value, &unlimited());
+            let mut stepped = Vec::new();
+            let mut step = it.step(&wire[..at], &mut stepped, 1).unwrap();
+            let mut consumed = step.consumed;
+            while consumed < at || step.more_output_pending {
+                step = it.step(&wire[consumed..at], &mut stepped, 7).unwrap();
+                consumed += step.consumed;
+            }
+            assert!(
+                stepped == pushed,
+                "{value}: {} of {}",
+                stepped.len(),
+                pushed.len()
+            );
+            if at == wire.len() {
+                it.finish(&mut stepped).unwrap();
+                assert!(stepped == *plain, "{value}");
+            }
+        }
+    }
+}
+
 // DEC-06 WART-05 THR-220
 #[test]
 fn a_stream_cut_short_anywhere_is_an_error() {
@@ -403,5 +452,40 @@ fn a_zstd_window_of_eight_mebibytes_is_the_largest() {
                 (Kind::Decode, Some("ERR_DECODE_WINDOW"))
             );
         }
+    }
+}
+
+// THR-228
+#[test]
+fn a_frame_that_reaches_back_beyond_its_window_fares_the_same_in_any_pieces() {
+    let part = text(150 * 1024);
+    let mut numbers = Numbers(3);
+    let noise: Vec<u8> = (0..500 * 1024).map(|_| numbers.below(256) as u8).collect();
+    let plain = [&part[..], &noise, &part, &noise[..300 * 1024]].concat();
+    let mut encoder = zstd_safe::CCtx::create();
+    encoder
+        .set_parameter(zstd_safe::CParameter::WindowLog(20))
+        .unwrap();
+    let mut wire = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
+    encoder.compress2(&mut wire, &plain).unwrap();
+    assert_eq!(
+        (wire[4] & 0x20, wire[5]),
+        (0, (20 - 10) << 3),
+        "a frame with a window of 1 MiB"
+    );
+    assert!(decode("zstd", &wire).unwrap() == plain);
+
+    // The same matches, and a window of 128 KiB to find them in.
+    wire[5] = (17 - 10) << 3;
+    let whole = decode_pieces("zstd", [&wire[..]]);
+    let mut roomy = Vec::with_capacity(plain.len() + 1);
+    let mut it = decoder("zstd", &unlimited());
+    let at_once = it
+        .push(&wire, &mut roomy)
+        .and_then(|()| it.finish(&mut roomy));
+    let in_pieces = decode_pieces("zstd", wire.chunks(1_000));
+    assert!(whole.is_ok() == in_pieces.is_ok() && at_once.is_ok() == in_pieces.is_ok());
+    if let (Ok((whole, _)), Ok((in_pieces, _))) = (whole, in_pieces) {
+        assert!(whole == in_pieces && roomy == in_pieces);
     }
 }
