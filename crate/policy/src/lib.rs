@@ -3,4 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod keepalive;
+pub mod ledger;
 pub mod settings;
