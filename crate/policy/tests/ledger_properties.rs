@@ -94,6 +94,12 @@ impl World {
         assert!(self.closed.insert(conn), "closed twice");
     }
 
+    fn count_all_closed(&mut self, conns: impl IntoIterator<Item = Connection>) {
+        for conn in conns {
+            self.count_closed(conn);
+        }
+    }
+
     fn open(&mut self) -> (Connection, Life) {
         let conn = self.opened.len() as Connection;
         self.opened.insert(conn);
@@ -179,7 +185,7 @@ impl World {
                     numbers(&gone),
                     dead.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>()
                 );
-                dead.iter().for_each(|&(conn, ..)| self.count_closed(conn));
+                self.count_all_closed(dead.iter().map(|&(conn, ..)| conn));
             }
             Event::Expire => self.expire(),
             Event::Advance(milliseconds) => self.now += Duration::from_millis(milliseconds),
@@ -190,7 +196,7 @@ impl World {
                     .map(|&(conn, ..)| conn)
                     .collect();
                 assert_eq!(numbers(&closing.idle), idle);
-                idle.iter().for_each(|&conn| self.count_closed(conn));
+                self.count_all_closed(idle);
                 assert_eq!(closing.waiters, self.waiting.drain(..).collect::<Vec<_>>());
                 self.over.extend(closing.waiters);
                 self.shut = true;
@@ -252,8 +258,7 @@ impl World {
             }
             (Verdict::Gone(why), made) => {
                 let released = self.ledger.release(lease, Returned::Gone(why), self.now);
-                made.into_iter()
-                    .for_each(|(conn, _)| self.count_closed(conn));
+                self.count_all_closed(made.map(|(conn, _)| conn));
                 self.came_back(None, released);
             }
             (Verdict::Reusable(_), None) => {
@@ -274,7 +279,7 @@ impl World {
 
         let close = returned.filter(|_| !kept).map(|(conn, _)| conn);
         assert_eq!(released.close.map(|(conn, _)| conn), close);
-        close.into_iter().for_each(|conn| self.count_closed(conn));
+        self.count_all_closed(close);
 
         assert_eq!(
             released.grant.as_ref().map(|&(ticket, _)| ticket),
@@ -302,9 +307,7 @@ impl World {
 
     fn retake(&mut self, held: Held) {
         let mut expired = Vec::new();
-        held.conn
-            .into_iter()
-            .for_each(|(conn, _)| self.count_closed(conn));
+        self.count_all_closed(held.conn.map(|(conn, _)| conn));
         let answer = self
             .ledger
             .retake(held.lease, Discard::Stale, self.now, &mut expired);
@@ -332,7 +335,8 @@ impl World {
         }
         let at = number % known;
         if at < self.waiting.len() {
-            let ticket = self.waiting.remove(at).expect("it is among those who wait");
+            let ticket = self.waiting[at];
+            self.waiting.remove(at);
             assert!(self.ledger.cancel(ticket));
             self.over.push(ticket);
         } else {
@@ -354,7 +358,7 @@ impl World {
             numbers(&expired),
             late.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>()
         );
-        late.iter().for_each(|&(conn, ..)| self.count_closed(conn));
+        self.count_all_closed(late.iter().map(|&(conn, ..)| conn));
         self.idle = fit;
         assert!(
             next.is_none_or(|next| next > self.now),
@@ -463,7 +467,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     // POOL-05 POOL-07 POOL-08 POOL-10 POOL-12 THR-320 THR-909 THR-915 THR-1010 THR-1220
     #[test]

@@ -3,11 +3,11 @@
 //! connections are moved through unseen. Wakers, sockets and the texts of errors are the caller's.
 //!
 //! ```text
-//!                 idle? ───────────────► Use ──┐                     ┌─ first waiter? ─► grant Use
-//!   checkout ──┤  room, or not blocking ► Dial ─┼─ lease ─► release ──┤  room to keep ──► idle
-//!                 waiting < max_waiting ► Wait  │    │               ├─ else ──────────► close
-//!                 else ─────────────────► Full  │    │ retake        └─ Gone ──────────► grant Dial
-//!                                               └◄───┘ (stale: same slot)
+//!   checkout ─┬─ one is idle ──────────► Use ──┬─ lease ─► release ─┬─ reusable, a waiter ─► grant Use
+//!             ├─ room, or not blocking ► Dial ─┤    │               ├─ reusable, room ─────► idle
+//!             ├─ else ─────────────────► Wait  └────┘               ├─ reusable, no room ──► close
+//!             └─ too many wait ────────► Full  retake: stale,       └─ gone, a waiter ─────► grant Dial
+//!                                              same slot
 //! ```
 //!
 //! What holds after each call:
@@ -18,20 +18,25 @@
 
 mod discard;
 mod figures;
+mod lease;
 mod life;
 mod queue;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_life;
 
 use std::fmt;
 use std::time::Instant;
 
 use discard::Tally;
+use lease::Holds;
 use life::Fate;
 use queue::Queue;
 
 pub use discard::Discard;
 pub use figures::Figures;
+pub use lease::{Checkout, Closing, Granted, Lease, Released, Returned};
 pub use life::{Bounds, Life};
 pub use queue::Ticket;
 
@@ -71,76 +76,6 @@ pub struct Ledger<C> {
     /// No idle connection is due before this instant; it may be early, because a connection that was taken since does
     /// not move it.
     next_due: Option<Instant>,
-}
-
-/// A slot held. It goes back by [`Ledger::release`], exactly once: a lease that was released is gone.
-///
-/// ```compile_fail,E0382
-/// # use ferropool_policy::ledger::{Discard, Lease, Ledger, Returned};
-/// fn twice(ledger: &mut Ledger<()>, lease: Lease, now: std::time::Instant) {
-///     let _ = ledger.release(lease, Returned::Gone(Discard::Failed), now);
-///     let _ = ledger.release(lease, Returned::Gone(Discard::Failed), now);
-/// }
-/// ```
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "a lease that is dropped takes its slot out of the pool for ever"]
-pub struct Lease {
-    holds: Holds,
-}
-
-/// The answer to a request that needs a connection.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Checkout<C> {
-    /// Use this idle connection, after a look whether it is still alive ([`Ledger::retake`] if not).
-    Use(Lease, C, Life),
-    /// Make a connection; [`Ledger::dialled`] when it is made.
-    Dial(Lease),
-    /// Every slot is taken: wait until a release grants this ticket, or cancel it.
-    Wait(Ticket),
-    /// Every slot is taken and as many wait as may.
-    Full,
-    /// The pool is closed.
-    Closed,
-}
-
-/// What a lease brings back.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Returned<C> {
-    /// A connection that can carry another request, as far as its last exchange says.
-    Reusable(C, Life),
-    /// No connection: the caller closed it, or never had one, for this reason.
-    Gone(Discard),
-}
-
-/// What there is to do after something came back.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Released<C> {
-    /// Close this connection.
-    pub close: Option<(C, Discard)>,
-    /// Wake this waiter with what it was granted.
-    pub grant: Option<(Ticket, Granted<C>)>,
-}
-
-/// What a waiter is given. If nobody is there to take it any more, the lease is to be released.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Granted<C> {
-    /// A connection straight from its last user.
-    Use(Lease, C, Life),
-    /// A slot to make a connection in.
-    Dial(Lease),
-}
-
-/// What a pool lets go when it closes.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub struct Closing<C> {
-    /// To be closed.
-    pub idle: Vec<(C, Discard)>,
-    /// To be told that the pool is closed, in the order they came.
-    pub waiters: Vec<Ticket>,
 }
 
 impl<C> Ledger<C> {
@@ -191,7 +126,7 @@ impl<C> Ledger<C> {
         now: Instant,
         expired: &mut Vec<(C, Discard)>,
     ) -> Checkout<C> {
-        let Lease { holds } = lease;
+        let holds = lease.give_up();
         if !self.give_back(holds) {
             return Checkout::Closed;
         }
@@ -208,7 +143,7 @@ impl<C> Ledger<C> {
     /// A slot comes back. A connection that can be used on goes straight to the first waiter; otherwise the first
     /// waiter gets the slot to dial in.
     pub fn release(&mut self, lease: Lease, returned: Returned<C>, now: Instant) -> Released<C> {
-        let Lease { mut holds } = lease;
+        let mut holds = lease.give_up();
         if !self.give_back(holds) {
             let close = match returned {
                 Returned::Reusable(conn, _) => Some((conn, Discard::Surplus)),
@@ -539,17 +474,6 @@ impl<C> fmt::Display for Ledger<C> {
 enum State {
     Open,
     Closed,
-}
-
-/// What a lease holds beside its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Holds {
-    /// Its connection is being dialled.
-    Nothing,
-    /// A connection that had carried no request when it was given out.
-    Fresh,
-    /// A connection that was counted as reused.
-    Reused,
 }
 
 #[derive(Debug)]

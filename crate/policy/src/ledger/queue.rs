@@ -131,9 +131,10 @@ impl Queue {
         waiters
     }
 
+    /// What the places take.
     #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.seats.capacity()
+    pub(super) fn bytes(&self) -> usize {
+        self.seats.capacity() * size_of::<Seat>()
     }
 
     fn unlink(&mut self, seat: u32) {
@@ -215,7 +216,7 @@ mod tests {
     fn everybody_leaves_at_once_and_old_tickets_stay_stale() {
         let (mut queue, tickets) = filled(3);
         assert_eq!(queue.clear(), tickets);
-        assert_eq!((queue.len(), queue.capacity()), (0, 0));
+        assert_eq!((queue.len(), queue.bytes()), (0, 0));
         let next = queue.push().unwrap();
         assert!(tickets.iter().all(|&ticket| !queue.remove(ticket)));
         assert_eq!(queue.pop(), Some(next));
