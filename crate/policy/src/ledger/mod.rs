@@ -117,8 +117,8 @@ impl<C> Ledger<C> {
     }
 
     /// The leased connection proved stale before anything was written to it, and the caller closes it: the same slot
-    /// with another idle connection, or to dial. Never `Wait`, `Full` or `Closed`: the slot is held, and whoever holds
-    /// one when the pool is closed may finish.
+    /// with another idle connection, or to dial. Never `Wait` or `Full`: the slot is held. Not `Closed` either, after
+    /// [`Ledger::close`] too: whoever holds a slot then may finish. (`Closed` answers a lease of another pool.)
     pub fn retake(
         &mut self,
         lease: Lease,
