@@ -1,3 +1,5 @@
 fn main() {
+    // The binary says what it was built for; the loader compares (THR-1306).
+    println!("cargo::rustc-env=FERROPOOL_TARGET={}", std::env::var("TARGET").unwrap_or_default());
     napi_build::setup();
 }
