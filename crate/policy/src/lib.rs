@@ -3,4 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod origin;
+pub mod query;
 pub mod settings;
+pub mod url;
