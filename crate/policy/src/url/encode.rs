@@ -60,7 +60,9 @@ pub(crate) fn push(out: &mut String, bytes: &[u8], allowed: Allowed) {
     loop {
         let clean = untouched(rest, allowed);
         out.extend(rest[..clean].iter().map(|&octet| char::from(octet)));
-        let Some(&octet) = rest.get(clean) else { return };
+        let Some(&octet) = rest.get(clean) else {
+            return;
+        };
         push_escape(out, octet);
         rest = &rest[clean + 1..];
     }
@@ -82,7 +84,9 @@ pub(crate) fn push_escape(out: &mut String, octet: u8) {
 
 /// The octet that an escape at the beginning stands for.
 pub(crate) fn escape(bytes: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = *bytes else { return None };
+    let [b'%', high, low, ..] = *bytes else {
+        return None;
+    };
     let digit = |octet: u8| char::from(octet).to_digit(16);
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()
 }
@@ -124,7 +128,11 @@ pub(crate) fn from_utf16(units: &[u16]) -> Vec<u8> {
             Ok(c) => out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
             Err(lone) => {
                 let unit = lone.unpaired_surrogate();
-                out.extend([0xE0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3F) as u8, 0x80 | (unit & 0x3F) as u8]);
+                out.extend([
+                    0xE0 | (unit >> 12) as u8,
+                    0x80 | (unit >> 6 & 0x3F) as u8,
+                    0x80 | (unit & 0x3F) as u8,
+                ]);
             }
         }
     }
@@ -133,7 +141,9 @@ pub(crate) fn from_utf16(units: &[u16]) -> Vec<u8> {
 
 const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const SUB_DELIMS: &[u8] = b"!$&'()*+,;=";
-const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+const HEX: [char; 16] = [
+    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
+];
 
 #[cfg(test)]
 mod tests {
@@ -151,7 +161,11 @@ mod tests {
             ("ü%", "%C3%BC%25"),
         ] {
             assert_eq!(encode(text.as_bytes(), Allowed::PATH), expected, "{text}");
-            assert_eq!(encode(expected.as_bytes(), Allowed::PATH), expected, "{text} again");
+            assert_eq!(
+                encode(expected.as_bytes(), Allowed::PATH),
+                expected,
+                "{text} again"
+            );
         }
     }
 
