@@ -5,4 +5,7 @@
 pub mod error;
 pub mod keepalive;
 pub mod ledger;
+pub mod origin;
+pub mod query;
 pub mod settings;
+pub mod url;
