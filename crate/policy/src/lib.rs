@@ -5,6 +5,7 @@
 pub mod error;
 pub mod keepalive;
 pub mod ledger;
+pub mod meter;
 pub mod origin;
 pub mod query;
 pub mod settings;
