@@ -10,18 +10,18 @@ use tokio::time::timeout_at;
 
 /// What bounds a call.
 #[derive(Clone, Copy, Debug)]
-pub struct Clocks {
+pub(super) struct Clocks {
     /// Over everything; the span is kept for the message.
-    pub total: Option<(Instant, Duration)>,
+    pub(super) total: Option<(Instant, Duration)>,
     /// dns + connect + proxy + tls.
-    pub connect: Option<Duration>,
+    pub(super) connect: Option<Duration>,
     /// Between two bytes.
-    pub read: Option<Duration>,
+    pub(super) read: Option<Duration>,
 }
 
 impl Clocks {
     /// From the spans in force and the moment of the call.
-    pub fn new(timeouts: &Timeouts, started: Instant) -> Self {
+    pub(super) fn new(timeouts: &Timeouts, started: Instant) -> Self {
         let total = timeouts.total.and_then(span);
         Self {
             // A span that leads beyond the clock's range is none.
@@ -34,10 +34,10 @@ impl Clocks {
 
 /// The clock ran out before the work was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Elapsed;
+pub(super) struct Elapsed;
 
 /// Runs until the deadline; without one there is no timer at all.
-pub async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Result<F::Output, Elapsed> {
+pub(super) async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Result<F::Output, Elapsed> {
     match deadline {
         None => Ok(work.await),
         Some(at) => timeout_at(at.into(), work).await.map_err(|_| Elapsed),
@@ -45,7 +45,7 @@ pub async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Result<F::
 }
 
 /// TIME-07: nothing came for `read`, or the peer would not take the request.
-pub fn read_timeout(phase: Phase, read: Duration) -> Error {
+pub(super) fn read_timeout(phase: Phase, read: Duration) -> Error {
     let milliseconds = read.as_secs_f64() * 1_000.0;
     match phase {
         Phase::Send => {
@@ -56,7 +56,7 @@ pub fn read_timeout(phase: Phase, read: Duration) -> Error {
 }
 
 /// `total` ran out: which class of error it is depends on the phase that it cut.
-pub fn total_timeout(during: Phase, total: Duration) -> Error {
+pub(super) fn total_timeout(during: Phase, total: Duration) -> Error {
     let kind = match during {
         Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls => Kind::TotalTimeoutDialling,
         Phase::Pool | Phase::Send | Phase::Headers | Phase::Body | Phase::Total => Kind::TotalTimeout,

@@ -18,11 +18,6 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap) -> Error {
     if let Some(io) = io_of(error) {
         return aborted("Connection aborted.").caused_by_io(io);
     }
-    if error.is_parse_too_large() {
-        return Error::new(Kind::TooLarge, "the response's head passed the limit 'headerCount'")
-            .with_limit("headerCount", u64::from(tap.scan().limits().header_count))
-            .in_phase(Phase::Headers);
-    }
     if error.is_parse() {
         let scan = tap.scan();
         let line = quote(scan.status_line());

@@ -10,23 +10,23 @@ use crate::conn::head::HeadScan;
 
 /// The verdict on a head.
 #[derive(Debug)]
-pub struct Judgement {
+pub(super) struct Judgement {
     /// Nothing in the head speaks against using the connection again.
-    pub keep: bool,
+    pub(super) keep: bool,
     /// What the server said about keeping it.
-    pub hint: Hint,
+    pub(super) hint: Hint,
     /// Framed by chunks.
-    pub chunked: bool,
+    pub(super) chunked: bool,
     /// The announced length of the body on the wire.
-    pub length: Option<u64>,
+    pub(super) length: Option<u64>,
     /// Transfer codings under `chunked`, to be undone first.
-    pub transfer_codings: Vec<Vec<u8>>,
+    pub(super) transfer_codings: Vec<Vec<u8>>,
     /// What leniency tolerated, a line each.
-    pub defects: Vec<String>,
+    pub(super) defects: Vec<String>,
 }
 
 /// Judges a head; removes a Content-Length that chunks overrule (RFC 9112 §6.3).
-pub fn judge(
+pub(super) fn judge(
     method: &Method,
     status: StatusCode,
     version: Version,
@@ -92,7 +92,7 @@ pub fn judge(
 
 /// RFC 9110 §6.5.1: what decides framing, routing, authentication or the meaning of the body does not belong into
 /// trailers; dropped, never merged.
-pub fn filter_trailers(trailers: &mut HeaderMap) {
+pub(super) fn filter_trailers(trailers: &mut HeaderMap) {
     const NEVER: [&str; 22] = [
         "authorization",
         "cache-control",

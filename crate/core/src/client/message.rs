@@ -8,7 +8,7 @@ use ferropool_policy::error::{Error, Kind, quote};
 use ferropool_policy::origin::Origin;
 use ferropool_policy::{query, url};
 use http::header::{
-    ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
     TRANSFER_ENCODING, USER_AGENT,
 };
 use http::{Extensions, Method, Uri};

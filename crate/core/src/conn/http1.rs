@@ -41,7 +41,6 @@ pub struct Style {
 }
 
 /// A connection that can carry one exchange at a time. Dropping it closes the socket.
-#[derive(Debug)]
 pub struct Connection {
     /// Facts for the response and for observers.
     pub info: Rc<ConnectionInfo>,
@@ -69,10 +68,10 @@ impl Connection {
     ) -> Result<Self, Error> {
         let info = Rc::new(ConnectionInfo {
             id,
-            remote_address: dialled.remote.address,
-            remote_port: dialled.remote.port,
-            local_address: dialled.local.address,
-            local_port: dialled.local.port,
+            remote_address: dialled.remote.address(),
+            remote_port: dialled.remote.port(),
+            local_address: dialled.local.address(),
+            local_port: dialled.local.port(),
             tried: dialled
                 .tried
                 .into_iter()
@@ -112,6 +111,12 @@ impl Connection {
     /// The switch that ends the connection from afar.
     pub fn abort_handle(&self) -> AbortHandle {
         self.driver.clone()
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("info", &self.info).finish_non_exhaustive()
     }
 }
 
