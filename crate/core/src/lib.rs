@@ -1,2 +1,4 @@
 //! What ferropool does.
 #![forbid(unsafe_code)]
+
+pub mod dial;
