@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
 
-use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
+use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
 use napi::{Env, JsValue, Result, Status, sys};
 
 /// The one way to make JavaScript run: a thread-safe function that carries no data. What is queued in one leaks when a
@@ -171,6 +171,14 @@ pub(crate) fn hand_over(env: Env, bytes: Vec<u8>) -> Result<Object<'static>> {
         check(status, "napi_create_buffer_copy")?;
     }
     Ok(Object::from_raw(env.raw(), value))
+}
+
+/// The slab that completions are copied into.
+pub(crate) fn slab_bytes<'s>(slab: &'s mut Uint8ArraySlice<'_>) -> &'s mut [u8] {
+    // SAFETY: JavaScript runs on this very thread and stands still while the call that was given the slab lasts; the
+    // slab is the boundary's own plain memory (`Buffer.allocUnsafeSlow`), shared with no other thread, and no other
+    // reference to it exists in Rust.
+    unsafe { slab.as_mut() }
 }
 
 fn check(status: sys::napi_status, call: &str) -> Result<()> {

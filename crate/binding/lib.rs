@@ -17,7 +17,7 @@ use ferropool_policy::origin::Origin;
 use ferropool_policy::settings::PoolSettings;
 use ferropool_policy::url;
 use napi::Env;
-use napi::bindgen_prelude::{Object, Unknown};
+use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 
 use crate::engine::{Link, Work};
@@ -177,7 +177,7 @@ impl Engine {
     /// Copies whole completion records into `slab` from `offset` on; how many bytes. Negative (`-1 - bytes`) if there
     /// are more, for which there was no room or which wait for the next turn; the least number if the I/O thread fell.
     #[napi(catch_unwind)]
-    pub fn drain(&mut self, env: Env, slab: &mut [u8], offset: u32) -> i32 {
+    pub fn drain(&mut self, env: Env, mut slab: Uint8ArraySlice<'_>, offset: u32) -> i32 {
         trip("drain");
         if self.link.fallen.load(Ordering::Acquire) {
             return i32::MIN;
@@ -186,7 +186,7 @@ impl Engine {
         if self.blocks.is_empty() {
             self.refill();
         }
-        let room = slab.get_mut(offset as usize..).unwrap_or_default();
+        let room = ffi::slab_bytes(&mut slab).get_mut(offset as usize..).unwrap_or_default();
         let mut filled = 0;
         let mut external = 0;
         while let Some(block) = self.blocks.front_mut() {

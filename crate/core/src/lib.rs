@@ -14,3 +14,4 @@ pub mod observe;
 pub mod pool;
 
 mod clock;
+pub mod dial;
