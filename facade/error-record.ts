@@ -17,7 +17,7 @@ import {
   ResponseError,
   ResponseTooLarge,
 } from './errors.ts';
-import type { ErrorDetails, Phase } from './errors.ts';
+import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
 
 /** What the core says about a failure: plain data, as it crosses the boundary. @internal */
 export interface ErrorRecord {
@@ -40,7 +40,7 @@ export interface ErrorRecord {
 
 /** What only the facade knows: whose request it was, and an error object that is already made (`cause`). @internal */
 export interface ErrorContext {
-  pool: object | null;
+  pool: AnyPool | null;
   url: string;
   cause?: Error;
 }
@@ -122,8 +122,7 @@ function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnection
   const last = record.causes.at(-1);
   const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
   const system = last?.code ?? null;
-  const message =
-    system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
+  const message = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
   // `ip:port`, the IP of the sixth version in brackets; anything else is a Unix socket's path.
   const [, bracketed, ip, port] = /^(?:\[(.+)\]|([^:/]+)):(\d+)$/.exec(last?.address ?? '') ?? [];
   const address = bracketed ?? ip ?? last?.address ?? null;

@@ -9,9 +9,6 @@
  * `error.toJSON()`, which keeps both.
  */
 
-/** @internal */
-export { argumentError } from './arguments.ts';
-
 /** Where in a request's life something happened: the word for it in errors, timings and documentation. */
 export type Phase = 'pool' | 'dns' | 'connect' | 'proxy' | 'tls' | 'send' | 'headers' | 'body' | 'total';
 
@@ -44,6 +41,11 @@ export interface ErrorJSON {
   message: string;
   cause: ErrorJSON | null;
   [field: string]: unknown;
+}
+
+/** A pool, as far as an error knows it: what it calls itself. */
+export interface AnyPool {
+  toString(): string;
 }
 
 /** The root: everything that the product throws, but for wrong arguments and aborts. ERR_INTERNAL by itself. */
@@ -86,9 +88,9 @@ export class HTTPError extends Error {
 /** Something about a pool. Its message begins with the pool. */
 export class PoolError extends HTTPError {
   /** The pool, or `null` outside one. Not enumerable: a logged error does not drag its pool along. */
-  declare readonly pool: object | null;
+  declare readonly pool: AnyPool | null;
 
-  constructor(pool: object | null, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool === null ? message : `${String(pool)}: ${message}`, details);
     Object.defineProperty(this, 'pool', { value: pool, enumerable: false });
   }
@@ -96,21 +98,21 @@ export class PoolError extends HTTPError {
 
 /** No connection became free within `poolTimeout`, or `maxWaiting` requests wait already. ERR_POOL_EMPTY. */
 export class EmptyPoolError extends PoolError {
-  constructor(pool: object | null, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_EMPTY', details));
   }
 }
 
 /** A connection came back to a full blocking pool: a bug of ours. ERR_POOL_FULL. */
 export class FullPoolError extends PoolError {
-  constructor(pool: object | null, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_FULL', details));
   }
 }
 
 /** The pool is closed, or was while the request waited. ERR_POOL_CLOSED. */
 export class ClosedPoolError extends PoolError {
-  constructor(pool: object | null, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_CLOSED', details));
   }
 }
@@ -120,7 +122,7 @@ export class RequestError extends PoolError {
   /** What was requested, without user info. */
   readonly url: string;
 
-  constructor(pool: object | null, url: string, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, url: string, message = '', details: ErrorDetails = {}) {
     super(pool, message, details);
     this.url = withoutUserInfo(url);
   }
@@ -132,7 +134,7 @@ export class MaxRetryError extends RequestError {
   declare readonly reason: Error | null;
 
   /** The note says why there was no further attempt, where that is not plain. */
-  constructor(pool: object | null, url: string, reason: Error | null, details: ErrorDetails = {}, note = '') {
+  constructor(pool: AnyPool | null, url: string, reason: Error | null, details: ErrorDetails = {}, note = '') {
     const caused = reason === null ? 'null' : `${reason.name}: ${reason.message}`;
     const message = `Max retries exceeded with url: ${withoutSecrets(url)} (Caused by ${caused})`;
     const cause = reason === null ? {} : { cause: reason };
@@ -149,7 +151,7 @@ export class HostChangedError extends RequestError {
   /** The `Retry` of the request, or a number. */
   readonly retries: unknown;
 
-  constructor(pool: object | null, url: string, retries: unknown = 3, details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, url: string, retries: unknown = 3, details: ErrorDetails = {}) {
     const message = `Tried to open a foreign host with url: ${withoutSecrets(url)}`;
     super(pool, url, message, withCode('ERR_HOST_CHANGED', details));
     this.retries = retries;
@@ -161,7 +163,7 @@ export class HostChangedError extends RequestError {
  * ran out after dialling (ERR_TOTAL_TIMEOUT). Also `instanceof` {@link TimeoutError}.
  */
 export class ReadTimeoutError extends RequestError {
-  constructor(pool: object | null, url: string, message = '', details: ErrorDetails = {}) {
+  constructor(pool: AnyPool | null, url: string, message = '', details: ErrorDetails = {}) {
     super(pool, url, message, withCode('ERR_READ_TIMEOUT', details));
   }
 }

@@ -279,12 +279,15 @@ export function headersFromLines(lines: readonly string[]): HTTPHeaderDict {
  * @internal
  */
 export function wireLines(source: HeaderSource): HeaderValue[] {
+  const simple = simpleLines(source);
+  if (simple !== null) return simple;
   const out: HeaderValue[] = [];
   if (isPlain(source)) {
     for (const [name, values] of read(source)) for (const value of values) out.push(name, value);
     return out;
   }
-  for (const { name, values } of (linesOf(source) ?? Lines.from(source)).groups()) for (const value of values) out.push(name, value);
+  for (const { name, values } of (linesOf(source) ?? Lines.from(source)).groups())
+    for (const value of values) out.push(name, value);
   return out;
 }
 
@@ -332,14 +335,20 @@ class Lines {
   }
 
   joined(name: string): string | undefined {
-    return join(this.values(name));
+    const key = keyOf(name);
+    const flat = this.#scannable();
+    if (flat === null) return join(this.#groups().get(key)?.values ?? NONE);
+    let text: string | undefined;
+    for (let at = 0; at < flat.length; at += 2) {
+      if (flat[at] === key) text = text === undefined ? flat[at + 1] : `${text}, ${flat[at + 1]}`;
+    }
+    return text;
   }
 
   values(name: string): readonly HeaderValue[] {
     const key = keyOf(name);
-    const flat = this.#flat;
-    // Most responses are asked for one or two names of a dozen: a look through the lines is cheaper than a Map.
-    if (flat === null || flat.length > SCANNED) return this.#groups().get(key)?.values ?? NONE;
+    const flat = this.#scannable();
+    if (flat === null) return this.#groups().get(key)?.values ?? NONE;
     const found: string[] = [];
     for (let at = 0; at < flat.length; at += 2) if (flat[at] === key) found.push(flat[at + 1] ?? '');
     return found;
@@ -390,6 +399,11 @@ class Lines {
     return true;
   }
 
+  /** Most responses are asked for one or two names of a dozen: a look through the lines is cheaper than a Map. */
+  #scannable(): readonly string[] | null {
+    return this.#flat === null || this.#flat.length > SCANNED ? null : this.#flat;
+  }
+
   #groups(): Map<string, Group> {
     const flat = this.#flat;
     if (flat !== null) {
@@ -402,8 +416,11 @@ class Lines {
 
 /** Serves what the methods' object has not: a header of that name. Symbols are never headers. */
 const INDEX_ACCESS: ProxyHandler<HeaderDict> = {
-  get: (target, key, receiver) =>
-    typeof key === 'symbol' || key in target ? Reflect.get(target, key, receiver) : target[LINES].joined(key),
+  get(target, key, receiver) {
+    // Every method comes by here first, on its way to the lines.
+    if (key === LINES) return target[LINES];
+    return typeof key === 'symbol' || key in target ? Reflect.get(target, key, receiver) : target[LINES].joined(key);
+  },
   has: (target, key) => key in target || (typeof key === 'string' && target[LINES].has(key)),
   set(target, key, value, receiver) {
     if (typeof key === 'string' && !(key in target)) throw readOnly(key, `set('${key}', value)`);
@@ -438,8 +455,7 @@ function* read(source: HeaderSource): Generator<[string, readonly HeaderValue[]]
   if (typeof source !== 'object' || source === null) {
     throw argumentError('type', CODE, `headers are an object, pairs or an HTTPHeaderDict, not ${describe(source)}`);
   }
-  const plain = isPlain(source);
-  if (!plain && isIterable(source)) {
+  if (hasMethod(source, Symbol.iterator)) {
     for (const pair of source as Iterable<unknown>) {
       if (!Array.isArray(pair) || pair.length !== 2) {
         throw argumentError('type', CODE, 'headers given as a list are pairs of a name and a value');
@@ -448,20 +464,31 @@ function* read(source: HeaderSource): Generator<[string, readonly HeaderValue[]]
     }
     return;
   }
-  const keyed = source as { keys?: unknown; get?: unknown; readonly [name: string]: unknown };
-  const hasKeys = typeof keyed.keys === 'function' && (!plain || Object.hasOwn(keyed, 'keys'));
-  if (hasKeys) {
-    const byGet = typeof keyed.get === 'function' && (!plain || Object.hasOwn(keyed, 'get'));
-    const { keys, get } = keyed as unknown as { keys(): Iterable<unknown>; get(name: string): unknown };
-    for (const key of keys.call(source)) {
+  const keyed = source as { readonly [name: string]: unknown };
+  if (hasMethod(source, 'keys')) {
+    const container = source as unknown as { keys(): Iterable<unknown>; get(name: string): unknown };
+    const byGet = hasMethod(source, 'get');
+    for (const key of container.keys()) {
       const name = checkName(key);
-      yield [name, valuesOf(name, byGet ? get.call(source, name) : keyed[name])];
+      yield [name, valuesOf(name, byGet ? container.get(name) : keyed[name])];
     }
     return;
   }
   for (const name of Object.keys(keyed)) {
     if (keyed[name] !== undefined) yield [name, valuesOf(name, keyed[name])];
   }
+}
+
+/** The lines of a plain object of strings, as nearly every request gives them, without the detour that any source may need. */
+function simpleLines(source: HeaderSource): HeaderValue[] | null {
+  if (!isPlain(source) || Symbol.iterator in source) return null;
+  const out: HeaderValue[] = [];
+  for (const name of Object.keys(source)) {
+    const value = source[name];
+    if (typeof value === 'string') out.push(name, value);
+    else if (value !== undefined) return null;
+  }
+  return out;
 }
 
 function linesOf(source: unknown): Lines | undefined {
@@ -474,8 +501,9 @@ function isPlain(source: unknown): source is Record<string, HeaderValues | undef
   return prototype === null || prototype === Object.prototype;
 }
 
-function isIterable(source: object): boolean {
-  return Symbol.iterator in source && typeof source[Symbol.iterator] === 'function';
+/** Whether the source has a method; a plain object only by itself, or a polluted prototype would speak for it. */
+function hasMethod(source: object, name: string | symbol): boolean {
+  return typeof Reflect.get(source, name) === 'function' && (!isPlain(source) || Object.hasOwn(source, name));
 }
 
 function valuesOf(name: string, given: unknown): readonly HeaderValue[] {

@@ -60,7 +60,11 @@ function accepted(given: MakeHeadersOptions['acceptEncoding']): string {
   if (given === true) return ACCEPT_ENCODING;
   if (typeof given === 'string') return given;
   if (Array.isArray(given) && given.every((coding) => typeof coding === 'string')) return given.join(',');
-  throw argumentError('type', CODE, `acceptEncoding is a boolean, a string or a list of strings, not ${describe(given)}`);
+  throw argumentError(
+    'type',
+    CODE,
+    `acceptEncoding is a boolean, a string or a list of strings, not ${describe(given)}`,
+  );
 }
 
 function credentials(
@@ -74,13 +78,13 @@ function credentials(
     throw argumentError('type', CODE, `${encodingName} is 'latin1' or 'utf-8'`);
   }
   if (given === '') return '';
-  // Buffer would cut a character down to its low byte, or put U+FFFD for half of one: another password, without a word.
-  const encodable = encoding === 'latin1' ? LATIN1.test(given) : !LONE_SURROGATE.test(given);
-  if (!encodable) {
+  const bytes = Buffer.from(given, encoding);
+  // Buffer cuts a character down to its low byte, and puts U+FFFD for half of one: another password, without a word.
+  if (bytes.toString(encoding) !== given) {
     const hint = encoding === 'latin1' ? `; ${encodingName}: 'utf-8' has all` : '';
     throw argumentError('type', CODE, `${name} has characters that ${encoding} has not${hint}`);
   }
-  return `Basic ${Buffer.from(given, encoding).toString('base64')}`;
+  return `Basic ${bytes.toString('base64')}`;
 }
 
 function text(options: MakeHeadersOptions, name: 'userAgent' | 'basicAuth' | 'proxyBasicAuth'): string {
@@ -96,8 +100,6 @@ function flag(options: MakeHeadersOptions, name: 'keepAlive' | 'disableCache'): 
 }
 
 const CODE = 'ERR_INVALID_OPTION';
-const LONE_SURROGATE = /\p{Surrogate}/u;
-const LATIN1 = /^[\u0000-\u00ff]*$/;
 const NAMES: readonly (keyof MakeHeadersOptions)[] = [
   'keepAlive',
   'acceptEncoding',

@@ -14,4 +14,3 @@ pub mod observe;
 pub mod pool;
 
 mod clock;
-pub mod dial;
