@@ -12,16 +12,14 @@ use idna::uts46::{DnsLength, Hyphens, Uts46};
 
 /// The A-label of a label that is not ASCII, or `None` where it has none.
 pub(crate) fn to_a_label(label: &str) -> Option<String> {
-    // Punycode is quadratic, and no longer label can fit: each character costs an octet at least.
-    if label.len() > LONGEST * 4 {
-        return None;
-    }
     let lower = label.to_lowercase();
     if lower.is_ascii() {
         // The Kelvin sign: its lower case is an ordinary k.
         return Some(lower);
     }
     let characters: Vec<char> = lower.chars().collect();
+    // Punycode and the contextual rules are quadratic, and no longer label can fit: each character
+    // costs an octet at least.
     if characters.len() > LONGEST
         || !characters
             .iter()
