@@ -1,6 +1,9 @@
 //! What the tests of decoding share.
-#![allow(dead_code, reason = "each test file uses its part")]
-
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails the test"
+)]
 use std::io::Write;
 
 use ferropool_core::body::decode::Decoder;
@@ -8,22 +11,29 @@ use ferropool_policy::error::Error;
 use ferropool_policy::settings::Limits;
 
 /// Every limit off but the number of codings.
-pub fn unlimited() -> Limits {
-    Limits { wire: None, decoded: None, ratio: None, ..Limits::default() }
+pub(crate) fn unlimited() -> Limits {
+    Limits {
+        wire: None,
+        decoded: None,
+        ratio: None,
+        ..Limits::default()
+    }
 }
 
 /// A decoder for this field value, which must have something to undo.
-pub fn decoder(value: &str, limits: &Limits) -> Decoder {
-    Decoder::new(std::iter::once(value.as_bytes()), limits).expect("too long").expect("nothing to undo")
+pub(crate) fn decoder(value: &str, limits: &Limits) -> Decoder {
+    Decoder::new(std::iter::once(value.as_bytes()), limits)
+        .expect("too long")
+        .expect("nothing to undo")
 }
 
 /// The whole body at once.
-pub fn decode(value: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
+pub(crate) fn decode(value: &str, wire: &[u8]) -> Result<Vec<u8>, Error> {
     decode_pieces(value, [wire]).map(|(out, _)| out)
 }
 
 /// The body in these pieces; also the count of ignored bytes.
-pub fn decode_pieces<'a>(
+pub(crate) fn decode_pieces<'a>(
     value: &str,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<(Vec<u8>, u64), Error> {
@@ -37,54 +47,80 @@ pub fn decode_pieces<'a>(
 }
 
 /// One gzip member.
-pub fn gzip(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A zlib stream.
-pub fn zlib(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn zlib(plain: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
 }
 
 /// A raw deflate stream.
-pub fn raw(plain: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+pub(crate) fn raw(plain: &[u8]) -> Vec<u8> {
+    let mut encoder =
+        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
 }
 
 /// One zstd frame, in one segment.
-pub fn zstd(plain: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
     zstd_safe::compress(&mut out, plain, 3).unwrap();
     out
 }
 
 /// A zstd frame by hand: this descriptor, these header bytes, and one raw block of three bytes.
-pub fn zstd_by_hand(descriptor: u8, header: &[u8]) -> Vec<u8> {
-    [&[0x28, 0xb5, 0x2f, 0xfd, descriptor], header, &[0x19, 0, 0], b"foo"].concat()
+pub(crate) fn zstd_by_hand(descriptor: u8, header: &[u8]) -> Vec<u8> {
+    [
+        &[0x28, 0xb5, 0x2f, 0xfd, descriptor],
+        header,
+        &[0x19, 0, 0],
+        b"foo",
+    ]
+    .concat()
 }
 
 /// A zstd skippable frame.
-pub fn skippable(content: &[u8]) -> Vec<u8> {
-    [&[0x57, 0x2a, 0x4d, 0x18], &(content.len() as u32).to_le_bytes()[..], content].concat()
+pub(crate) fn skippable(content: &[u8]) -> Vec<u8> {
+    [
+        &[0x57, 0x2a, 0x4d, 0x18],
+        &(content.len() as u32).to_le_bytes()[..],
+        content,
+    ]
+    .concat()
 }
 
 /// The body of one of the fuzz target's seeds.
-pub fn seed(name: &str) -> Vec<u8> {
-    let path = format!("{}/../../fuzz/seeds/decode/{name}", env!("CARGO_MANIFEST_DIR"));
+pub(crate) fn seed(name: &str) -> Vec<u8> {
+    let path = format!(
+        "{}/../../fuzz/seeds/decode/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let bytes = std::fs::read(path).expect("a seed");
     bytes[usize::from(bytes[0] % 6) + 4..].to_vec()
 }
 
 /// Some text of this length that compresses about as text does.
-pub fn text(length: usize) -> Vec<u8> {
+pub(crate) fn text(length: usize) -> Vec<u8> {
     const WORDS: [&str; 12] = [
-        "pool", "connection", "request", "response", "header", "body", "chunk", "retry", "proxy", "socket", "limit", "the",
+        "pool",
+        "connection",
+        "request",
+        "response",
+        "header",
+        "body",
+        "chunk",
+        "retry",
+        "proxy",
+        "socket",
+        "limit",
+        "the",
     ];
     let mut out = Vec::with_capacity(length + 16);
     let mut numbers = Numbers(7);
@@ -97,18 +133,21 @@ pub fn text(length: usize) -> Vec<u8> {
 }
 
 /// Numbers that are the same in every run.
-pub struct Numbers(pub u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
     /// The next one, below `most`.
-    pub fn below(&mut self, most: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    pub(crate) fn below(&mut self, most: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % most
     }
 }
 
 /// The standard alphabet; the vectors use no other.
-pub fn base64(text: &str) -> Vec<u8> {
+pub(crate) fn base64(text: &str) -> Vec<u8> {
     let (mut out, mut bits, mut held) = (Vec::new(), 0_u32, 0);
     for byte in text.bytes().filter(|&byte| byte != b'=') {
         let value = match byte {

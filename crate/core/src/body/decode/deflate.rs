@@ -83,7 +83,7 @@ impl Deflate {
 /// A zlib header has method 8, a window of at most 32 KiB and a checksum (RFC 1950 §2.2). Raw deflate would have to begin
 /// with a stored block whose padding is not zero to look like that.
 fn is_zlib(first: u8, second: u8) -> bool {
-    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]) % 31 == 0
+    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
 /// The state of inflating, 40 KiB of it: made when first used, and kept for the thread's next body.

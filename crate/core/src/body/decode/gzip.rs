@@ -161,11 +161,11 @@ impl Gzip {
     fn trailer(&mut self, input: &[u8]) -> Result<Done, Fault> {
         let (taken, whole) = self.hold(input, 8);
         if whole {
-            let [a, b, c, d, e, f, g, h, ..] = self.held;
-            if u32::from_le_bytes([a, b, c, d]) != self.crc.sum() {
+            let (sum, length) = (self.little_endian(0), self.little_endian(4));
+            if sum != self.crc.sum() {
                 return Err(Fault::said("incorrect data check"));
             }
-            if u32::from_le_bytes([e, f, g, h]) != self.crc.amount() {
+            if length != self.crc.amount() {
                 return Err(Fault::said("incorrect length check"));
             }
             self.later = true;
@@ -184,6 +184,14 @@ impl Gzip {
             self.len = 0;
         }
         (taken, is_whole)
+    }
+
+    /// The number in the held bytes from here.
+    fn little_endian(&self, at: usize) -> u32 {
+        self.held[at..at + 4]
+            .iter()
+            .rev()
+            .fold(0, |sum, &byte| sum << 8 | u32::from(byte))
     }
 
     /// The header's own checksum covers this.

@@ -255,9 +255,9 @@ impl Decoder {
         }
         self.meter.wire(consumed)?;
         if is_last {
-            self.meter.decoded(done.produced)?
+            self.meter.decoded(done.produced)?;
         } else {
-            self.meter.judge(made)?
+            self.meter.judge(made)?;
         }
         Ok(consumed)
     }
