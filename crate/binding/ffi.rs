@@ -59,7 +59,11 @@ impl WakeUp {
             // SAFETY: the handle is live: it is released only by `disarm`, which takes it out under this same lock.
             // Non-blocking, without data. Its status tells of a closing environment, for which there is nothing to do.
             let _closing = unsafe {
-                sys::napi_call_threadsafe_function(handle, ptr::null_mut(), sys::ThreadsafeFunctionCallMode::nonblocking)
+                sys::napi_call_threadsafe_function(
+                    handle,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                )
             };
         }
     }
@@ -85,9 +89,8 @@ impl WakeUp {
         if let Some(Handle(handle)) = self.lock().take() {
             // SAFETY: the handle is live and was taken out, so that nobody uses it again; `abort` makes Node drop calls
             // that are queued.
-            let _status = unsafe {
-                sys::napi_release_threadsafe_function(handle, sys::ThreadsafeFunctionReleaseMode::abort)
-            };
+            let _status =
+                unsafe { sys::napi_release_threadsafe_function(handle, sys::ThreadsafeFunctionReleaseMode::abort) };
         }
     }
 

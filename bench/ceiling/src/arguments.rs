@@ -31,9 +31,7 @@ impl Arguments {
                 gzip = true;
                 continue;
             }
-            let value = words
-                .next()
-                .ok_or_else(|| format!("{name} needs a value"))?;
+            let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--address" => address = value.parse().ok(),
                 "--path" => path = Some(value),

@@ -70,10 +70,7 @@ impl Work {
 
     pub(crate) fn start(&self, expected: Duration) {
         let room = (expected.as_secs_f64() * 200_000.0) as usize;
-        self.tally
-            .borrow_mut()
-            .nanoseconds
-            .reserve(room.min(1 << 22));
+        self.tally.borrow_mut().nanoseconds.reserve(room.min(1 << 22));
         self.phase.set(Phase::Measuring);
     }
 
@@ -97,19 +94,14 @@ impl Work {
 
     fn count(&self, took: Duration) {
         if self.phase.get() == Phase::Measuring {
-            self.tally
-                .borrow_mut()
-                .nanoseconds
-                .push(took.as_nanos() as u64);
+            self.tally.borrow_mut().nanoseconds.push(took.as_nanos() as u64);
         }
     }
 
     fn request(&self) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.target.clone();
-        request
-            .headers_mut()
-            .insert(header::HOST, self.host.clone());
+        request.headers_mut().insert(header::HOST, self.host.clone());
         request
     }
 
@@ -129,11 +121,7 @@ impl Work {
         if right {
             Ok(())
         } else {
-            Err(format!(
-                "a body of {} bytes is not the expected one of {}",
-                body.len(),
-                self.expected.len()
-            ))
+            Err(format!("a body of {} bytes is not the expected one of {}", body.len(), self.expected.len()))
         }
     }
 }
@@ -146,21 +134,15 @@ impl Tally {
     /// In milliseconds; nearest rank, as in `bench/statistics.js`.
     pub(crate) fn percentile(&self, share: f64) -> Option<f64> {
         let rank = (share * self.nanoseconds.len() as f64).ceil() as usize;
-        self.nanoseconds
-            .get(rank.saturating_sub(1))
-            .map(|nanoseconds| *nanoseconds as f64 / 1_000_000.0)
+        self.nanoseconds.get(rank.saturating_sub(1)).map(|nanoseconds| *nanoseconds as f64 / 1_000_000.0)
     }
 }
 
 /// One connection's life: an answer at a time until the measurement is over.
 pub(crate) async fn run(work: std::rc::Rc<Work>) -> Result<(), String> {
-    let ended = exchange_until_over(&work)
-        .await
-        .map_err(|error| error.to_string());
+    let ended = exchange_until_over(&work).await.map_err(|error| error.to_string());
     if let Err(text) = &ended {
-        work.failure
-            .borrow_mut()
-            .get_or_insert_with(|| text.clone());
+        work.failure.borrow_mut().get_or_insert_with(|| text.clone());
         work.warm.notify_one();
     }
     ended
@@ -222,11 +204,7 @@ async fn whole(mut body: Incoming) -> Result<Bytes, hyper::Error> {
         }
         gathered.extend_from_slice(&piece);
     }
-    Ok(if gathered.is_empty() {
-        first
-    } else {
-        gathered.freeze()
-    })
+    Ok(if gathered.is_empty() { first } else { gathered.freeze() })
 }
 
 /// How many bytes are compared at each of the three places of a body.

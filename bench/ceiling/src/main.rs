@@ -25,9 +25,7 @@ type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
     let arguments = Arguments::parse(std::env::args().skip(1))?;
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let line = runtime.block_on(measure(&arguments))?;
     #[expect(clippy::print_stdout, reason = "the line is what the runner reads")]
     {
@@ -61,9 +59,7 @@ async fn measure(arguments: &Arguments) -> Result<String, Failure> {
     while let Some(ended) = loops.join_next().await {
         ended??;
     }
-    let cpu = cpu_after
-        .zip(cpu_before)
-        .map(|(after, before)| after - before);
+    let cpu = cpu_after.zip(cpu_before).map(|(after, before)| after - before);
     Ok(report(&tally, elapsed, cpu))
 }
 

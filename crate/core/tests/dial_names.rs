@@ -40,12 +40,7 @@ impl Names {
     }
 
     fn asked(&self, host: &str) -> usize {
-        self.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|asked| *asked == host)
-            .count()
+        self.asked.lock().unwrap().iter().filter(|asked| *asked == host).count()
     }
 
     fn total(&self) -> usize {
@@ -63,11 +58,7 @@ impl Lookup for Names {
         self.asked.lock().unwrap().push(host.to_owned());
         if host.starts_with("stall") {
             let gate = self.gate.lock().unwrap();
-            drop(
-                self.opened
-                    .wait_timeout_while(gate, Duration::from_secs(20), |open| !*open)
-                    .unwrap(),
-            );
+            drop(self.opened.wait_timeout_while(gate, Duration::from_secs(20), |open| !*open).unwrap());
         }
         let answer = self.answers.lock().unwrap().get(host).cloned();
         match answer {
@@ -96,30 +87,21 @@ fn names() -> (Arc<Names>, Opens, Rc<Resolver>) {
 fn remembering(remember: Remember) -> (Arc<Names>, Opens, Rc<Resolver>) {
     let names = Arc::new(Names::default());
     let lookup: Arc<dyn Lookup> = Arc::<Names>::clone(&names);
-    (
-        Arc::clone(&names),
-        Opens(names),
-        Resolver::over(lookup, remember),
-    )
+    (Arc::clone(&names), Opens(names), Resolver::over(lookup, remember))
 }
 
 /// Runs the future as an I/O thread does, after the test before it has finished.
 fn alone<F: Future<Output = ()>>(future: F) {
     static TURN: Mutex<()> = Mutex::new(());
     let turn: MutexGuard<'_, ()> = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    tokio::runtime::LocalRuntime::new()
-        .unwrap()
-        .block_on(future);
+    tokio::runtime::LocalRuntime::new().unwrap().block_on(future);
     drop(turn);
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(
-            began.elapsed() < Duration::from_secs(15),
-            "never came true: {what}"
-        );
+        assert!(began.elapsed() < Duration::from_secs(15), "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -148,10 +130,7 @@ fn ten_thousand_who_want_one_cold_name_ask_once() {
         until("the name is asked for", || names.asked("stall.test") == 1).await;
         drop(opens);
         for waiter in waiting {
-            assert_eq!(
-                waiter.await.unwrap().unwrap()[..],
-                [IpAddr::from([127, 0, 0, 1])]
-            );
+            assert_eq!(waiter.await.unwrap().unwrap()[..], [IpAddr::from([127, 0, 0, 1])]);
         }
         resolver.resolve("stall.test").await.unwrap();
         assert_eq!(names.total(), 1, "and the answer is remembered");
@@ -163,44 +142,22 @@ fn ten_thousand_who_want_one_cold_name_ask_once() {
 fn a_dead_name_is_remembered_for_a_moment_and_asked_for_again() {
     alone(async {
         let failed = Duration::from_millis(60);
-        let (names, _opens, resolver) = remembering(Remember {
-            failed,
-            ..Remember::default()
-        });
-        names.answer(
-            "dead.test",
-            Answer::Fails("failed to lookup address information: Name or service not known"),
-        );
+        let (names, _opens, resolver) = remembering(Remember { failed, ..Remember::default() });
+        names.answer("dead.test", Answer::Fails("failed to lookup address information: Name or service not known"));
         let began = Instant::now();
         for _ in 0..100 {
             let error = resolver.resolve("dead.test").await.unwrap_err();
             assert_eq!(error.kind(), Kind::Dns);
-            assert_eq!(
-                error.to_string(),
-                "Failed to resolve 'dead.test' (Name or service not known)"
-            );
+            assert_eq!(error.to_string(), "Failed to resolve 'dead.test' (Name or service not known)");
             assert_eq!(error.fields().phase, Some(Phase::Dns));
-            assert_eq!(
-                error.fields().causes[0].message,
-                "Name or service not known"
-            );
+            assert_eq!(error.fields().causes[0].message, "Name or service not known");
         }
         let spans = began.elapsed().as_millis() / failed.as_millis() + 1;
-        assert!(
-            names.total() as u128 <= spans,
-            "{} look-ups in {spans} spans",
-            names.total()
-        );
-        names.answer(
-            "dead.test",
-            Answer::Addresses(vec![IpAddr::from([127, 0, 0, 9])]),
-        );
+        assert!(names.total() as u128 <= spans, "{} look-ups in {spans} spans", names.total());
+        names.answer("dead.test", Answer::Addresses(vec![IpAddr::from([127, 0, 0, 9])]));
         let mut found = None;
         while found.is_none() {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "the failure is never forgotten"
-            );
+            assert!(began.elapsed() < Duration::from_secs(10), "the failure is never forgotten");
             found = resolver.resolve("dead.test").await.ok();
         }
         assert_eq!(found.unwrap()[..], [IpAddr::from([127, 0, 0, 9])]);
@@ -213,30 +170,16 @@ fn of_four_thousand_addresses_sixteen_are_tried() {
     alone(async {
         let (names, _opens, resolver) = names();
         // Bound and gone: nobody listens there, on any address.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .await
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         names.answer(
             "many.test",
-            Answer::Addresses(
-                (0..4_096_u32)
-                    .map(|n| (0x7f01_0000 + n).to_be_bytes().into())
-                    .collect(),
-            ),
+            Answer::Addresses((0..4_096_u32).map(|n| (0x7f01_0000 + n).to_be_bytes().into()).collect()),
         );
         let plan = DialPlan::new(&PoolSettings::default(), "many.test", port).unwrap();
-        let error = dial(&plan, &resolver, &Cell::new(Phase::Pool))
-            .await
-            .unwrap_err();
+        let error = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Connect);
         assert_eq!(error.fields().causes.len(), 16);
-        assert_eq!(
-            error.fields().causes[15].address.as_deref(),
-            Some(&*format!("127.1.0.0:{port}"))
-        );
+        assert_eq!(error.fields().causes[15].address.as_deref(), Some(&*format!("127.1.0.0:{port}")));
     });
 }
 
@@ -252,32 +195,17 @@ fn names_that_hang_hold_up_nobody_else() {
             .map(|n| {
                 let progress = Rc::new(Cell::new(Phase::Pool));
                 let (resolver, seen) = (Rc::clone(&resolver), Rc::clone(&progress));
-                let plan = DialPlan::new(
-                    &PoolSettings::default(),
-                    &format!("stall{}.test", n % 31),
-                    port,
-                )
-                .unwrap();
-                (
-                    spawn_local(async move { dial(&plan, &resolver, &seen).await }),
-                    progress,
-                )
+                let plan = DialPlan::new(&PoolSettings::default(), &format!("stall{}.test", n % 31), port).unwrap();
+                (spawn_local(async move { dial(&plan, &resolver, &seen).await }), progress)
             })
             .collect();
-        until(
-            "all hang, and the caller, who has the deadline, sees in which phase",
-            || {
-                names.total() == 31
-                    && phases
-                        .iter()
-                        .all(|(_, progress)| progress.get() == Phase::Dns)
-            },
-        )
+        until("all hang, and the caller, who has the deadline, sees in which phase", || {
+            names.total() == 31 && phases.iter().all(|(_, progress)| progress.get() == Phase::Dns)
+        })
         .await;
         let plan = DialPlan::new(&PoolSettings::default(), "other.test", port).unwrap();
         let progress = Cell::new(Phase::Pool);
-        let dialled =
-            tokio::time::timeout(Duration::from_secs(5), dial(&plan, &resolver, &progress)).await;
+        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&plan, &resolver, &progress)).await;
         let dialled = dialled.expect("another name resolves").unwrap();
         assert_eq!(dialled.remote.port(), port);
         assert!(dialled.dns.is_some());
@@ -320,33 +248,20 @@ fn names_have_thirty_two_threads_at_most_and_none_after_a_while() {
 #[test]
 fn new_connections_see_a_name_move_once_its_answer_is_old() {
     alone(async {
-        let (names, _opens, resolver) = remembering(Remember {
-            found: Duration::from_millis(80),
-            ..Remember::default()
-        });
+        let (names, _opens, resolver) =
+            remembering(Remember { found: Duration::from_millis(80), ..Remember::default() });
         let old = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = old.local_addr().unwrap().port();
         let new = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
         let plan = DialPlan::new(&PoolSettings::default(), "moves.test", port).unwrap();
-        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool))
-            .await
-            .unwrap();
+        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap();
         assert_eq!(dialled.remote.address(), "127.0.0.1");
-        names.answer(
-            "moves.test",
-            Answer::Addresses(vec![new.local_addr().unwrap().ip()]),
-        );
+        names.answer("moves.test", Answer::Addresses(vec![new.local_addr().unwrap().ip()]));
         let began = Instant::now();
-        while resolver.resolve("moves.test").await.unwrap()[..] == [old.local_addr().unwrap().ip()]
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(10),
-                "the move is never seen"
-            );
+        while resolver.resolve("moves.test").await.unwrap()[..] == [old.local_addr().unwrap().ip()] {
+            assert!(began.elapsed() < Duration::from_secs(10), "the move is never seen");
         }
-        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool))
-            .await
-            .unwrap();
+        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap();
         assert_eq!(dialled.remote.address(), "127.0.0.2");
         assert_eq!(names.total(), 2, "asked again only when the answer was old");
     });
@@ -410,9 +325,7 @@ fn a_look_up_whose_waiters_left_before_its_turn_is_never_begun() {
         assert_eq!(names.total(), 33);
         for host in ["left7.test", "late7.test"] {
             let again = tokio::time::timeout(Duration::from_secs(10), resolver.resolve(host)).await;
-            again
-                .expect("whoever wants it later gets an answer")
-                .unwrap();
+            again.expect("whoever wants it later gets an answer").unwrap();
             assert_eq!(names.asked(host), 1);
         }
     });
@@ -425,10 +338,7 @@ fn a_resolver_that_panics_fails_the_name_and_loses_no_thread() {
         names.answer("panics.test", Answer::Panics);
         for _ in 0..40 {
             let error = resolver.resolve("panics.test").await.unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                "Failed to resolve 'panics.test' (the resolver panicked)"
-            );
+            assert_eq!(error.to_string(), "Failed to resolve 'panics.test' (the resolver panicked)");
         }
         resolver.resolve("fine.test").await.unwrap();
     });
@@ -444,10 +354,7 @@ fn a_look_up_without_descriptors_is_a_connect_error_and_is_not_remembered() {
         assert_eq!(error.kind(), Kind::Connect);
         assert_eq!(error.fields().phase, Some(Phase::Dns));
         assert_eq!(error.fields().causes[0].code.as_deref(), Some("EMFILE"));
-        names.answer(
-            "up.test",
-            Answer::Addresses(vec![IpAddr::from([127, 0, 0, 1])]),
-        );
+        names.answer("up.test", Answer::Addresses(vec![IpAddr::from([127, 0, 0, 1])]));
         resolver.resolve("up.test").await.unwrap();
         assert_eq!(names.total(), 2);
     });
@@ -471,9 +378,6 @@ fn localhost_is_asked_of_the_system_like_any_name() {
     alone(async {
         let resolver = Resolver::new();
         let found = resolver.resolve("localhost").await.unwrap();
-        assert!(
-            !found.is_empty() && found.iter().all(IpAddr::is_loopback),
-            "{found:?}"
-        );
+        assert!(!found.is_empty() && found.iter().all(IpAddr::is_loopback), "{found:?}");
     });
 }

@@ -35,10 +35,7 @@ impl Hint {
     /// Both hints at once, as when the field comes in several lines: the shorter time, the smaller count.
     #[must_use]
     pub fn tighten(self, other: Self) -> Self {
-        Self {
-            timeout: least(self.timeout, other.timeout),
-            max: least(self.max, other.max),
-        }
+        Self { timeout: least(self.timeout, other.timeout), max: least(self.max, other.max) }
     }
 }
 
@@ -56,15 +53,9 @@ pub fn parse(value: &[u8]) -> Hint {
             continue;
         };
         if name.eq_ignore_ascii_case(b"timeout") {
-            hint = hint.tighten(Hint {
-                timeout: Some(Duration::from_secs(number.into())),
-                max: None,
-            });
+            hint = hint.tighten(Hint { timeout: Some(Duration::from_secs(number.into())), max: None });
         } else if name.eq_ignore_ascii_case(b"max") {
-            hint = hint.tighten(Hint {
-                timeout: None,
-                max: Some(number),
-            });
+            hint = hint.tighten(Hint { timeout: None, max: Some(number) });
         }
     }
     hint
@@ -76,10 +67,7 @@ pub fn parse(value: &[u8]) -> Hint {
 /// its place, belong to them. `close` outweighs everything. HTTP/1.1 persists without being told, HTTP/1.0 only when
 /// it says `keep-alive`.
 #[must_use]
-pub fn may_persist<'a>(
-    version_11: bool,
-    connection_values: impl Iterator<Item = &'a [u8]>,
-) -> bool {
+pub fn may_persist<'a>(version_11: bool, connection_values: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut stated = false;
     for value in connection_values {
         for option in value.split(|&byte| byte == b',') {
@@ -103,10 +91,7 @@ fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 }
 
 fn unquoted(value: &[u8]) -> &[u8] {
-    value
-        .strip_prefix(b"\"")
-        .and_then(|rest| rest.strip_suffix(b"\""))
-        .unwrap_or(value)
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 /// Digits only: a sign, a fraction or a unit make it something that we do not understand.
@@ -114,11 +99,7 @@ fn decimal(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let append = |number: u32, digit: &u8| {
-        number
-            .saturating_mul(10)
-            .saturating_add(u32::from(digit - b'0'))
-    };
+    let append = |number: u32, digit: &u8| number.saturating_mul(10).saturating_add(u32::from(digit - b'0'));
     Some(digits.iter().fold(0, append))
 }
 
@@ -130,55 +111,28 @@ mod tests {
     use super::*;
 
     fn hint(timeout: Option<u64>, max: Option<u32>) -> Hint {
-        Hint {
-            timeout: timeout.map(Duration::from_secs),
-            max,
-        }
+        Hint { timeout: timeout.map(Duration::from_secs), max }
     }
 
     #[test]
     fn a_keep_alive_value_is_read_and_junk_passed_over() {
         let table: &[(&str, &str, Hint)] = &[
             ("both", "timeout=5, max=1", hint(Some(5), Some(1))),
-            (
-                "case and blanks",
-                " TimeOut = 15 ,\tMAX=\t100 ",
-                hint(Some(15), Some(100)),
-            ),
+            ("case and blanks", " TimeOut = 15 ,\tMAX=\t100 ", hint(Some(15), Some(100))),
             ("semicolon", "timeout=5;max=2", hint(Some(5), Some(2))),
             ("quoted", "timeout=\"5\"", hint(Some(5), None)),
             ("max alone", "max=0", hint(None, Some(0))),
-            (
-                "the smaller of two",
-                "timeout=9, timeout=3, max=2, max=7",
-                hint(Some(3), Some(2)),
-            ),
+            ("the smaller of two", "timeout=9, timeout=3, max=2, max=7", hint(Some(3), Some(2))),
             ("empty", "", Hint::default()),
             ("commas", ",,,;,=,=5,", Hint::default()),
             ("bare number", "300", Hint::default()),
             ("no number", "timeout=, max", Hint::default()),
-            (
-                "sign, fraction, unit",
-                "timeout=-5, timeout=+5, timeout=1.5, timeout=5s, max=0x5",
-                Hint::default(),
-            ),
+            ("sign, fraction, unit", "timeout=-5, timeout=+5, timeout=1.5, timeout=5s, max=0x5", Hint::default()),
             ("half a quote", "timeout=\"5", Hint::default()),
             ("lone quote", "timeout=\"", Hint::default()),
-            (
-                "other names",
-                "timeouts=5, maximum=1, xtimeout=2",
-                Hint::default(),
-            ),
-            (
-                "junk between",
-                "foo, timeout=5 5, \u{0}max=3, timeout=7",
-                hint(Some(7), None),
-            ),
-            (
-                "too large",
-                "timeout=99999999999999999999",
-                hint(Some(u32::MAX.into()), None),
-            ),
+            ("other names", "timeouts=5, maximum=1, xtimeout=2", Hint::default()),
+            ("junk between", "foo, timeout=5 5, \u{0}max=3, timeout=7", hint(Some(7), None)),
+            ("too large", "timeout=99999999999999999999", hint(Some(u32::MAX.into()), None)),
         ];
         for (name, value, expected) in table {
             assert_eq!(parse(value.as_bytes()), *expected, "{name}");
@@ -195,10 +149,7 @@ mod tests {
     // THR-315
     #[test]
     fn the_margin_comes_off_the_servers_time_and_never_below_zero() {
-        assert_eq!(
-            hint(Some(5), None).idle_for(),
-            Some(Duration::from_millis(4_500))
-        );
+        assert_eq!(hint(Some(5), None).idle_for(), Some(Duration::from_millis(4_500)));
         assert_eq!(hint(Some(0), None).idle_for(), Some(Duration::ZERO));
         assert_eq!(hint(None, Some(3)).idle_for(), None);
     }
@@ -211,12 +162,7 @@ mod tests {
             ("1.1 close", true, &["close"], false),
             ("1.1 case", true, &["cLoSe"], false),
             ("1.1 blanks", true, &[" \tclose\t "], false),
-            (
-                "1.1 among others",
-                true,
-                &["keep-alive, upgrade,close"],
-                false,
-            ),
+            ("1.1 among others", true, &["keep-alive, upgrade,close"], false),
             ("1.1 empty elements", true, &[",, close ,"], false),
             ("1.1 second line", true, &["keep-alive", "close"], false),
             ("1.1 first line", true, &["close", "keep-alive"], false),
@@ -228,18 +174,8 @@ mod tests {
             ("1.0 keep-alive", false, &["Keep-Alive"], true),
             ("1.0 second line", false, &["te", "foo, keep-alive"], true),
             ("1.0 both", false, &["keep-alive, close"], false),
-            (
-                "1.0 keep-alive with parameters",
-                false,
-                &["keep-alive;timeout=5"],
-                false,
-            ),
-            (
-                "1.0 something like it",
-                false,
-                &["keepalive", "keep alive"],
-                false,
-            ),
+            ("1.0 keep-alive with parameters", false, &["keep-alive;timeout=5"], false),
+            ("1.0 something like it", false, &["keepalive", "keep alive"], false),
         ];
         for (name, version_11, values, expected) in table {
             let values = values.iter().map(|value| value.as_bytes());

@@ -29,10 +29,7 @@ impl Scheme {
         } else if name.eq_ignore_ascii_case("https") {
             Ok(Self::Https)
         } else {
-            Err(Error::new(
-                Kind::UnknownScheme,
-                format!("Not supported URL scheme {}", quote(name.as_bytes())),
-            ))
+            Err(Error::new(Kind::UnknownScheme, format!("Not supported URL scheme {}", quote(name.as_bytes()))))
         }
     }
 
@@ -135,8 +132,7 @@ impl Origin {
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         if self.host.contains(':') {
-            return Literal::read(&self.host, Separator::Plain)
-                .map(|literal| literal.address.into());
+            return Literal::read(&self.host, Separator::Plain).map(|literal| literal.address.into());
         }
         self.host.parse().ok()
     }
@@ -165,16 +161,8 @@ impl Origin {
 
     /// The origin of the URL, its scheme being this one and its port as given.
     pub(crate) fn of(url: &Url, scheme: Scheme) -> Result<Self, Error> {
-        let host = url
-            .host
-            .as_deref()
-            .filter(|host| !host.is_empty())
-            .ok_or_else(no_host)?;
-        Ok(Self {
-            scheme,
-            host: canonical(host)?,
-            port: url.port,
-        })
+        let host = url.host.as_deref().filter(|host| !host.is_empty()).ok_or_else(no_host)?;
+        Ok(Self { scheme, host: canonical(host)?, port: url.port })
     }
 
     /// The beginning of every URL of this origin, up to its path.
@@ -188,11 +176,7 @@ impl Origin {
 
     fn with_port(&self, host: &str) -> String {
         let port = self.effective_port();
-        let (open, close) = if host.contains(':') {
-            ("[", "]")
-        } else {
-            ("", "")
-        };
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
         if port == self.scheme.default_port() {
             format!("{open}{host}{close}")
         } else {
@@ -203,9 +187,7 @@ impl Origin {
 
 impl PartialEq for Origin {
     fn eq(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self.host == other.host
-            && self.effective_port() == other.effective_port()
+        self.scheme == other.scheme && self.host == other.host && self.effective_port() == other.effective_port()
     }
 }
 
@@ -219,22 +201,14 @@ impl Hash for Origin {
 
 /// From the normalised host of a URL.
 fn canonical(host: &str) -> Result<String, Error> {
-    if let Some(inner) = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         // The URL's separator was read already: what follows the one `%` is the zone.
-        let literal =
-            Literal::read(inner, Separator::Plain).ok_or_else(|| url::no_host(host.as_bytes()))?;
+        let literal = Literal::read(inner, Separator::Plain).ok_or_else(|| url::no_host(host.as_bytes()))?;
         return canonical_literal(&literal);
     }
     // RFC 3986 §3.2.2. A URL can hold more, but nothing else may reach a resolver or a Host field.
     let bytes = host.as_bytes();
-    if !bytes
-        .iter()
-        .enumerate()
-        .all(|(at, &b)| Allowed::REG_NAME.holds(b) || url::escape(&bytes[at..]).is_some())
-    {
+    if !bytes.iter().enumerate().all(|(at, &b)| Allowed::REG_NAME.holds(b) || url::escape(&bytes[at..]).is_some()) {
         return Err(url::no_host(bytes));
     }
     match url::ipv4(host) {
@@ -243,15 +217,8 @@ fn canonical(host: &str) -> Result<String, Error> {
         Reading::Name => {}
     }
     let name = host.strip_suffix('.').unwrap_or(host);
-    if name.len() > NAME
-        || name
-            .split('.')
-            .any(|label| label.is_empty() || label.len() > LABEL)
-    {
-        return Err(url::invalid(format!(
-            "'{}', label empty or too long",
-            quote(bytes)
-        )));
+    if name.len() > NAME || name.split('.').any(|label| label.is_empty() || label.len() > LABEL) {
+        return Err(url::invalid(format!("'{}', label empty or too long", quote(bytes))));
     }
     Ok(host.to_owned())
 }

@@ -4,9 +4,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use ferropool_policy::keepalive::{Hint, MARGIN};
-use ferropool_policy::ledger::{
-    Bounds, Checkout, Discard, Granted, Lease, Ledger, Life, Released, Returned, Ticket,
-};
+use ferropool_policy::ledger::{Bounds, Checkout, Discard, Granted, Lease, Ledger, Life, Released, Returned, Ticket};
 use proptest::prelude::*;
 
 /// What happens next. Numbers choose among what there is, modulo how much there is.
@@ -72,21 +70,13 @@ impl World {
 
     /// Why the connection, idle since then, may not be used now, straight from the words of the options.
     fn unfit(&self, life: &Life, since: Instant) -> bool {
-        let Bounds {
-            max_requests,
-            max_age,
-            idle_timeout,
-            ..
-        } = self.bounds;
+        let Bounds { max_requests, max_age, idle_timeout, .. } = self.bounds;
         let idle_for = self.now - since;
         (max_requests > 0 && life.requests >= max_requests)
             || max_age.is_some_and(|age| self.now - life.born >= age)
             || idle_timeout.is_some_and(|timeout| idle_for >= timeout)
             || life.server.max == Some(0)
-            || life
-                .server
-                .timeout
-                .is_some_and(|timeout| idle_for + MARGIN >= timeout)
+            || life.server.timeout.is_some_and(|timeout| idle_for + MARGIN >= timeout)
     }
 
     fn count_closed(&mut self, conn: Connection) {
@@ -128,9 +118,7 @@ impl World {
     }
 
     fn pick(&self, number: usize, wanted: impl Fn(&Held) -> bool) -> Option<usize> {
-        let fitting: Vec<_> = (0..self.held.len())
-            .filter(|&at| wanted(&self.held[at]))
-            .collect();
+        let fitting: Vec<_> = (0..self.held.len()).filter(|&at| wanted(&self.held[at])).collect();
         (!fitting.is_empty()).then(|| fitting[number % fitting.len()])
     }
 
@@ -159,12 +147,10 @@ impl World {
             }
             Event::Cancel(number) => self.cancel(number),
             Event::Reserve => {
-                let room =
-                    !self.shut && self.idle.len() + self.held.len() < self.bounds.maxsize as usize;
+                let room = !self.shut && self.idle.len() + self.held.len() < self.bounds.maxsize as usize;
                 let reserved = self.ledger.reserve();
                 assert_eq!(reserved.is_some(), room);
-                self.held
-                    .extend(reserved.map(|lease| Held { lease, conn: None }));
+                self.held.extend(reserved.map(|lease| Held { lease, conn: None }));
             }
             Event::AddIdle(number) => {
                 if let Some(at) = self.pick(number, |held| held.conn.is_none()) {
@@ -176,25 +162,18 @@ impl World {
             }
             Event::DiscardIdle => {
                 let mut gone = Vec::new();
-                self.ledger
-                    .discard_idle(Discard::PeerClosed, |conn, _| conn % 3 == 0, &mut gone);
+                self.ledger.discard_idle(Discard::PeerClosed, |conn, _| conn % 3 == 0, &mut gone);
                 let (dead, alive) = self.idle.drain(..).partition(|(conn, ..)| conn % 3 == 0);
                 self.idle = alive;
                 let dead: Vec<(Connection, Life, Instant)> = dead;
-                assert_eq!(
-                    numbers(&gone),
-                    dead.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>()
-                );
+                assert_eq!(numbers(&gone), dead.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>());
                 self.count_all_closed(dead.iter().map(|&(conn, ..)| conn));
             }
             Event::Expire => self.expire(),
             Event::Advance(milliseconds) => self.now += Duration::from_millis(milliseconds),
             Event::Close => {
                 let closing = self.ledger.close();
-                let idle: Vec<_> = std::mem::take(&mut self.idle)
-                    .iter()
-                    .map(|&(conn, ..)| conn)
-                    .collect();
+                let idle: Vec<_> = std::mem::take(&mut self.idle).iter().map(|&(conn, ..)| conn).collect();
                 assert_eq!(numbers(&closing.idle), idle);
                 self.count_all_closed(idle);
                 assert_eq!(closing.waiters, self.waiting.drain(..).collect::<Vec<_>>());
@@ -227,14 +206,8 @@ impl World {
             }
             Checkout::Wait(ticket) => {
                 assert_eq!((expected, full), (None, true));
-                assert!(
-                    self.bounds.max_waiting == 0
-                        || self.waiting.len() < self.bounds.max_waiting as usize
-                );
-                assert!(
-                    !self.waiting.contains(&ticket) && !self.over.contains(&ticket),
-                    "a ticket was used twice"
-                );
+                assert!(self.bounds.max_waiting == 0 || self.waiting.len() < self.bounds.max_waiting as usize);
+                assert!(!self.waiting.contains(&ticket) && !self.over.contains(&ticket), "a ticket was used twice");
                 self.waiting.push_back(ticket);
             }
             Checkout::Full => {
@@ -251,9 +224,7 @@ impl World {
         match (verdict, conn) {
             (Verdict::Reusable(hint), Some((conn, mut life))) => {
                 life.learn(hint);
-                let released = self
-                    .ledger
-                    .release(lease, Returned::Reusable(conn, life), self.now);
+                let released = self.ledger.release(lease, Returned::Reusable(conn, life), self.now);
                 self.came_back(Some((conn, life)), released);
             }
             (Verdict::Gone(why), made) => {
@@ -262,9 +233,7 @@ impl World {
                 self.came_back(None, released);
             }
             (Verdict::Reusable(_), None) => {
-                let released =
-                    self.ledger
-                        .release(lease, Returned::Gone(Discard::Failed), self.now);
+                let released = self.ledger.release(lease, Returned::Gone(Discard::Failed), self.now);
                 self.came_back(None, released);
             }
         }
@@ -274,18 +243,13 @@ impl World {
     fn came_back(&mut self, returned: Option<(Connection, Life)>, released: Released<Connection>) {
         let fit = returned.filter(|(_, life)| !self.shut && !self.unfit(life, self.now));
         let next = self.waiting.pop_front();
-        let kept =
-            fit.is_some() && (next.is_some() || self.idle.len() < self.bounds.maxsize as usize);
+        let kept = fit.is_some() && (next.is_some() || self.idle.len() < self.bounds.maxsize as usize);
 
         let close = returned.filter(|_| !kept).map(|(conn, _)| conn);
         assert_eq!(released.close.map(|(conn, _)| conn), close);
         self.count_all_closed(close);
 
-        assert_eq!(
-            released.grant.as_ref().map(|&(ticket, _)| ticket),
-            next,
-            "the first who waits is the next"
-        );
+        assert_eq!(released.grant.as_ref().map(|&(ticket, _)| ticket), next, "the first who waits is the next");
         assert!(!self.shut || next.is_none(), "granted after close");
         match released.grant {
             Some((ticket, Granted::Use(lease, conn, life))) => {
@@ -298,19 +262,14 @@ impl World {
                 self.over.push(ticket);
                 self.hold(lease, None);
             }
-            None => self.idle.extend(
-                fit.filter(|_| kept)
-                    .map(|(conn, life)| (conn, life, self.now)),
-            ),
+            None => self.idle.extend(fit.filter(|_| kept).map(|(conn, life)| (conn, life, self.now))),
         }
     }
 
     fn retake(&mut self, held: Held) {
         let mut expired = Vec::new();
         self.count_all_closed(held.conn.map(|(conn, _)| conn));
-        let answer = self
-            .ledger
-            .retake(held.lease, Discard::Stale, self.now, &mut expired);
+        let answer = self.ledger.retake(held.lease, Discard::Stale, self.now, &mut expired);
         let (expected, late) = self.take_idle();
         assert_eq!(numbers(&expired), late);
         match answer {
@@ -340,10 +299,7 @@ impl World {
             assert!(self.ledger.cancel(ticket));
             self.over.push(ticket);
         } else {
-            assert!(
-                !self.ledger.cancel(self.over[at - self.waiting.len()]),
-                "a stale ticket means nothing"
-            );
+            assert!(!self.ledger.cancel(self.over[at - self.waiting.len()]), "a stale ticket means nothing");
         }
     }
 
@@ -351,39 +307,22 @@ impl World {
         let mut expired = Vec::new();
         let next = self.ledger.expire(self.now, &mut expired);
         let idle = std::mem::take(&mut self.idle);
-        let (late, fit): (Vec<_>, Vec<_>) = idle
-            .into_iter()
-            .partition(|(_, life, since)| self.unfit(life, *since));
-        assert_eq!(
-            numbers(&expired),
-            late.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>()
-        );
+        let (late, fit): (Vec<_>, Vec<_>) = idle.into_iter().partition(|(_, life, since)| self.unfit(life, *since));
+        assert_eq!(numbers(&expired), late.iter().map(|&(conn, ..)| conn).collect::<Vec<_>>());
         self.count_all_closed(late.iter().map(|&(conn, ..)| conn));
         self.idle = fit;
-        assert!(
-            next.is_none_or(|next| next > self.now),
-            "asks to be called again at once"
-        );
+        assert!(next.is_none_or(|next| next > self.now), "asks to be called again at once");
         let bounded = |life: &Life| {
-            self.bounds.idle_timeout.is_some()
-                || self.bounds.max_age.is_some()
-                || life.server.timeout.is_some()
+            self.bounds.idle_timeout.is_some() || self.bounds.max_age.is_some() || life.server.timeout.is_some()
         };
-        assert!(
-            next.is_some() || !self.idle.iter().any(|(_, life, _)| bounded(life)),
-            "never closes what is bounded"
-        );
+        assert!(next.is_some() || !self.idle.iter().any(|(_, life, _)| bounded(life)), "never closes what is bounded");
     }
 
     fn sums_add_up(&self) {
         let figures = self.ledger.figures();
         let dialling = self.held.iter().filter(|held| held.conn.is_none()).count();
         assert_eq!(figures.idle as usize, self.idle.len());
-        assert_eq!(
-            figures.leased as usize,
-            self.held.len(),
-            "a lease was lost or doubled"
-        );
+        assert_eq!(figures.leased as usize, self.held.len(), "a lease was lost or doubled");
         assert_eq!(figures.dialling as usize, dialling);
         assert_eq!(figures.waiting as usize, self.waiting.len());
         assert_eq!(figures.opened as usize, self.opened.len());
@@ -395,22 +334,11 @@ impl World {
         assert!(figures.idle <= self.bounds.maxsize);
         assert!(!self.bounds.block || figures.idle + figures.leased <= self.bounds.maxsize);
         assert!(figures.surplus + figures.discarded <= figures.closed);
-        let by_reason: u64 = Discard::ALL
-            .into_iter()
-            .map(|why| self.ledger.closed_for(why))
-            .sum();
+        let by_reason: u64 = Discard::ALL.into_iter().map(|why| self.ledger.closed_for(why)).sum();
         assert_eq!(by_reason, figures.closed);
         // Never late: whoever sleeps until then finds nothing that is past its time already.
-        let due = self
-            .idle
-            .iter()
-            .any(|(_, life, since)| self.unfit(life, *since));
-        assert!(
-            !due || self
-                .ledger
-                .next_expiry()
-                .is_some_and(|next| next <= self.now)
-        );
+        let due = self.idle.iter().any(|(_, life, since)| self.unfit(life, *since));
+        assert!(!due || self.ledger.next_expiry().is_some_and(|next| next <= self.now));
     }
 }
 
@@ -418,10 +346,7 @@ fn numbers(connections: &[(Connection, Discard)]) -> Vec<Connection> {
     connections.iter().map(|&(conn, _)| conn).collect()
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the origin of a simulated clock: an `Instant` cannot be made otherwise"
-)]
+#[expect(clippy::disallowed_methods, reason = "the origin of a simulated clock: an `Instant` cannot be made otherwise")]
 fn epoch() -> Instant {
     Instant::now()
 }
@@ -442,8 +367,7 @@ fn any_bounds() -> impl Strategy<Value = Bounds> {
 
 fn any_verdict() -> impl Strategy<Value = Verdict> {
     let timeout = proptest::option::weighted(0.3, (0_u64..4).prop_map(Duration::from_secs));
-    let hint = (timeout, proptest::option::weighted(0.3, 0_u32..3))
-        .prop_map(|(timeout, max)| Hint { timeout, max });
+    let hint = (timeout, proptest::option::weighted(0.3, 0_u32..3)).prop_map(|(timeout, max)| Hint { timeout, max });
     prop_oneof![
         3 => hint.prop_map(Verdict::Reusable),
         1 => proptest::sample::select(&Discard::ALL[..]).prop_map(Verdict::Gone),

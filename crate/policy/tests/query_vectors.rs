@@ -22,11 +22,7 @@ const OTHER: [(&str, &str, &str); 5] = [
     ("/s#frag", "/s#frag?a=1", "/s?a=1#frag"),
     ("http://h/p?", "http://h/p??a=1", "http://h/p?a=1"),
     // REQ-03: booleans and null by their JavaScript text, a list as its elements joined by commas.
-    (
-        "/s",
-        "/s?n=1&f=1.5&t=True&z=None",
-        "/s?n=1&f=1.5&t=true&z=null",
-    ),
+    ("/s", "/s?n=1&f=1.5&t=True&z=None", "/s?n=1&f=1.5&t=true&z=null"),
     ("/s", "/s?l=%5B%27a%27%2C+%27b%27%5D", "/s?l=a%2Cb"),
 ];
 
@@ -36,22 +32,11 @@ fn fields_become_the_query_that_urllib3_makes_of_them() {
     let mut different = 0;
     for case in cases::<Case>("query.json") {
         let expected = &case.value;
-        let pairs: Vec<_> = case
-            .fields
-            .iter()
-            .map(|(name, value)| (name.0.clone(), octets(value)))
-            .collect();
+        let pairs: Vec<_> = case.fields.iter().map(|(name, value)| (name.0.clone(), octets(value))).collect();
         let encoded = query::encode(pairs.iter().map(|(name, value)| (&name[..], &value[..])));
-        let ours = OTHER
-            .iter()
-            .find(|(url, theirs, _)| *url == case.url && theirs == expected);
+        let ours = OTHER.iter().find(|(url, theirs, _)| *url == case.url && theirs == expected);
         different += usize::from(ours.is_some());
-        assert_eq!(
-            query::join(&case.url, &encoded),
-            ours.map_or(expected.as_str(), |(.., ours)| ours),
-            "{}",
-            case.url
-        );
+        assert_eq!(query::join(&case.url, &encoded), ours.map_or(expected.as_str(), |(.., ours)| ours), "{}", case.url);
     }
     // Each case stands there for two methods.
     assert_eq!(different, 2 * OTHER.len());
@@ -80,9 +65,7 @@ fn every_octet_but_the_unreserved_ones_is_encoded() {
         let encoded = query::encode([(&[octet][..], &b"&="[..])].into_iter());
         let expected = match octet {
             b' ' => "+".to_owned(),
-            plain if plain.is_ascii_alphanumeric() || b"_.-~".contains(&plain) => {
-                char::from(plain).to_string()
-            }
+            plain if plain.is_ascii_alphanumeric() || b"_.-~".contains(&plain) => char::from(plain).to_string(),
             other => format!("%{other:02X}"),
         };
         assert_eq!(encoded, format!("{expected}=%26%3D"));

@@ -67,10 +67,7 @@ proptest! {
 
 // URL-10 THR-513: a quadratic parser would take minutes for these.
 #[test]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long it takes is the question"
-)]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is the question")]
 fn a_hostile_text_takes_linear_time() {
     let start = Instant::now();
     let kib = 64 * 1024;
@@ -98,11 +95,7 @@ fn a_hostile_text_takes_linear_time() {
     ] {
         url_invariant::holds(&text);
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
 /// The pairs of a query, by the rules of HTML forms; written for this test alone.
@@ -123,10 +116,7 @@ fn decode(text: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         out
     };
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .map(|pair| pair.split_once('=').unwrap())
-        .map(|(name, value)| (part(name), part(value)))
-        .collect()
+    pairs.map(|pair| pair.split_once('=').unwrap()).map(|(name, value)| (part(name), part(value))).collect()
 }
 
 const PIECES: &[&str] = &[

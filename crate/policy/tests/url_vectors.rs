@@ -49,26 +49,14 @@ struct ParseCase {
 /// WART-04: urllib3 upper-cases escapes, and encodes every `%` again where one of them begins no escape. Ours beside it.
 const OTHER_ESCAPES: [(&str, &str); 8] = [
     ("[::Ff%etH0%Ff]/%ab%Af", "[::ff%etH0%FF]/%ab%Af"),
-    (
-        "http://user:pass@[AaAa::Ff%25etH0%Ff]/%ab%Af",
-        "http://user:pass@[aaaa::ff%etH0%FF]/%ab%Af",
-    ),
+    ("http://user:pass@[AaAa::Ff%25etH0%Ff]/%ab%Af", "http://user:pass@[aaaa::ff%etH0%FF]/%ab%Af"),
     (
         "http://google.com/p%5B%5d?parameter%5b%5D=%22hello%22#fragment%23",
         "http://google.com/p%5B%5d?parameter%5b%5D=%22hello%22#fragment%23",
     ),
-    (
-        "http://example.com/%7euser/%zz",
-        "http://example.com/%7euser/%25zz",
-    ),
-    (
-        "http://example.com/%2f%2F/%",
-        "http://example.com/%2f%2F/%25",
-    ),
-    (
-        "http://evil.com%5c@example.com/",
-        "http://evil.com%5c@example.com/",
-    ),
+    ("http://example.com/%7euser/%zz", "http://example.com/%7euser/%25zz"),
+    ("http://example.com/%2f%2F/%", "http://example.com/%2f%2F/%25"),
+    ("http://evil.com%5c@example.com/", "http://evil.com%5c@example.com/"),
     ("http://h/?%e4%bd%a0", "http://h/?%e4%bd%a0"),
     ("http://h/%E4%BD%A0#%e4", "http://h/%E4%BD%A0#%e4"),
 ];
@@ -85,9 +73,7 @@ fn a_url_parses_as_urllib3_parses_it_but_for_its_escapes() {
         }
         match (case.value, case.error, parsed) {
             (Some(expected), None, Ok(url)) => {
-                let ours = OTHER_ESCAPES
-                    .iter()
-                    .find(|(text, _)| text.as_bytes() == input.0);
+                let ours = OTHER_ESCAPES.iter().find(|(text, _)| text.as_bytes() == input.0);
                 if let Some((_, ours)) = ours {
                     different += 1;
                     assert_ne!(*ours, expected.url, "{input:?} is no difference any more");
@@ -99,10 +85,7 @@ fn a_url_parses_as_urllib3_parses_it_but_for_its_escapes() {
             }
             (None, Some(expected), Err(error)) => assert_same_error(&error, &expected, input),
             (value, error, parsed) => {
-                panic!(
-                    "{input:?}: urllib3 has a value: {}, {error:?}; ours: {parsed:?}",
-                    value.is_some()
-                );
+                panic!("{input:?}: urllib3 has a value: {}, {error:?}; ours: {parsed:?}", value.is_some());
             }
         }
     }
@@ -110,40 +93,17 @@ fn a_url_parses_as_urllib3_parses_it_but_for_its_escapes() {
 }
 
 fn assert_same(url: &Url, expected: &Parsed, input: &Text) {
-    let parts = [
-        &url.scheme,
-        &url.auth,
-        &url.host,
-        &url.path,
-        &url.query,
-        &url.fragment,
-    ];
-    let theirs = [
-        &expected.scheme,
-        &expected.auth,
-        &expected.host,
-        &expected.path,
-        &expected.query,
-        &expected.fragment,
-    ];
+    let parts = [&url.scheme, &url.auth, &url.host, &url.path, &url.query, &url.fragment];
+    let theirs =
+        [&expected.scheme, &expected.auth, &expected.host, &expected.path, &expected.query, &expected.fragment];
     assert_eq!((parts, url.port), (theirs, expected.port), "{input:?}");
     assert_eq!(url.url(), expected.url, "{input:?}");
     assert_eq!(url.to_string(), expected.url, "{input:?}");
     assert_eq!(url.request_uri(), expected.request_uri, "{input:?}");
-    assert_eq!(
-        (url.authority(), url.netloc()),
-        (expected.authority.clone(), expected.netloc.clone()),
-        "{input:?}"
-    );
-    let (user, password) = url
-        .auth_decoded()
-        .map_or((None, None), |(user, password)| (Some(user), password));
+    assert_eq!((url.authority(), url.netloc()), (expected.authority.clone(), expected.netloc.clone()), "{input:?}");
+    let (user, password) = url.auth_decoded().map_or((None, None), |(user, password)| (Some(user), password));
     assert_eq!([user, password], expected.auth_decoded, "{input:?}");
-    assert_eq!(
-        url.auth_decoded_joined(),
-        expected.auth_decoded_joined,
-        "{input:?}"
-    );
+    assert_eq!(url.auth_decoded_joined(), expected.auth_decoded_joined, "{input:?}");
 }
 
 /// The class, and the message; octets that are not ASCII stand escaped in ours.
@@ -151,10 +111,7 @@ fn assert_same_error(error: &Error, expected: &Raised, input: &Text) {
     assert_eq!(error.kind().class(), expected.class, "{input:?}: {error}");
     match utf8(&expected.message).filter(|message| message.is_ascii()) {
         Some(message) => assert_eq!(error.to_string(), message, "{input:?}"),
-        None => assert!(
-            error.to_string().is_ascii() && error.to_string().starts_with("Failed to parse: "),
-            "{error}"
-        ),
+        None => assert!(error.to_string().is_ascii() && error.to_string().starts_with("Failed to parse: "), "{error}"),
     }
 }
 
@@ -182,26 +139,15 @@ fn a_path_is_sent_percent_encoded_and_otherwise_as_it_is() {
     let mut different = 0;
     for case in cases::<TargetCase>("url-target.json") {
         let input = &case.input;
-        let ours = OTHER_TARGETS
-            .iter()
-            .chain(&OTHER_CASE)
-            .find(|(text, _)| text.as_bytes() == input.0);
+        let ours = OTHER_TARGETS.iter().chain(&OTHER_CASE).find(|(text, _)| text.as_bytes() == input.0);
         different += usize::from(ours.is_some());
         if let Some((_, ours)) = ours {
             assert_ne!(*ours, case.value, "{input:?} is no difference any more");
         }
         let expected = ours.map_or(case.value.as_str(), |(_, ours)| ours);
-        assert_eq!(
-            target_utf16(&pool, &utf16(input), false).unwrap(),
-            expected,
-            "{input:?}"
-        );
+        assert_eq!(target_utf16(&pool, &utf16(input), false).unwrap(), expected, "{input:?}");
         if let Some(text) = utf8(input) {
-            assert_eq!(
-                target(&pool, text, false).unwrap(),
-                expected,
-                "{input:?} as UTF-8"
-            );
+            assert_eq!(target(&pool, text, false).unwrap(), expected, "{input:?} as UTF-8");
         }
     }
     assert_eq!(different, OTHER_TARGETS.len() + OTHER_CASE.len());
@@ -222,28 +168,15 @@ fn no_octet_reaches_the_wire_unless_it_is_visible() {
         ] {
             // A delimiter in the user info ends the authority, and the pool's name is not in it then.
             let Ok(sent) = target(&pool, &text, true) else {
-                assert!(
-                    text.contains('@') && matches!(c, '/' | '\\' | '?' | '#' | ':'),
-                    "{text:?}"
-                );
+                assert!(text.contains('@') && matches!(c, '/' | '\\' | '?' | '#' | ':'), "{text:?}");
                 continue;
             };
-            assert!(
-                sent.bytes().all(|octet| octet.is_ascii_graphic()),
-                "{text:?}: {sent:?}"
-            );
-            assert!(
-                !sent.contains('#') && !sent.contains("er@"),
-                "{text:?}: {sent:?}"
-            );
+            assert!(sent.bytes().all(|octet| octet.is_ascii_graphic()), "{text:?}: {sent:?}");
+            assert!(!sent.contains('#') && !sent.contains("er@"), "{text:?}: {sent:?}");
         }
         let host = format!("http://pool{c}.example/");
         if c.is_ascii_control() || c == ' ' {
-            assert_eq!(
-                target(&pool, &host, false).unwrap_err().kind(),
-                Kind::InvalidUrl,
-                "{host:?}"
-            );
+            assert_eq!(target(&pool, &host, false).unwrap_err().kind(), Kind::InvalidUrl, "{host:?}");
         }
     }
 }
@@ -251,17 +184,9 @@ fn no_octet_reaches_the_wire_unless_it_is_visible() {
 #[test]
 fn a_target_that_needs_no_change_is_not_copied() {
     let pool = origin("http://pool.example/");
-    for (text, expected) in [
-        ("/a/%7e?b=%20&c", "/a/%7e?b=%20&c"),
-        ("/a?b#c", "/a?b"),
-        ("*", "*"),
-        ("/#", "/"),
-    ] {
+    for (text, expected) in [("/a/%7e?b=%20&c", "/a/%7e?b=%20&c"), ("/a?b#c", "/a?b"), ("*", "*"), ("/#", "/")] {
         let sent = target(&pool, text, true).unwrap();
-        assert!(
-            matches!(sent, Cow::Borrowed(_)) && sent == expected,
-            "{text}: {sent:?}"
-        );
+        assert!(matches!(sent, Cow::Borrowed(_)) && sent == expected, "{text}: {sent:?}");
     }
 }
 
@@ -275,39 +200,16 @@ fn any_other_url_is_sent_in_absolute_form_without_user_info_and_fragment() {
         ("http://h/", "h/p", "http://h/p"),
         ("http://h/", "http://h?q", "http://h?q"),
         ("https://h/", "https://h:443/", "https://h/"),
-        (
-            "http://[fe80::1%25en0]/",
-            "http://[FE80:0::1%en0]:80/x",
-            "http://[fe80::1]/x",
-        ),
+        ("http://[fe80::1%25en0]/", "http://[FE80:0::1%en0]:80/x", "http://[fe80::1]/x"),
         ("http://127.0.0.1/", "http://0x7f.1/x", "http://127.0.0.1/x"),
         ("http://h./", "http://h./x", "http://h/x"),
     ] {
-        assert_eq!(
-            target(&origin(pool), text, true).unwrap(),
-            expected,
-            "{text}"
-        );
+        assert_eq!(target(&origin(pool), text, true).unwrap(), expected, "{text}");
     }
     let pool = origin("http://127.0.0.1:8080/");
-    assert_eq!(
-        target(&pool, "http://localhost:8080/x#f", false).unwrap(),
-        "http://localhost:8080/x"
-    );
-    for text in [
-        "?q",
-        "#f",
-        "",
-        "http:x",
-        "http:///x",
-        "http://:80/",
-        "http://u@/",
-    ] {
-        assert_eq!(
-            target(&pool, text, false).unwrap_err().kind(),
-            Kind::MissingHost,
-            "{text}"
-        );
+    assert_eq!(target(&pool, "http://localhost:8080/x#f", false).unwrap(), "http://localhost:8080/x");
+    for text in ["?q", "#f", "", "http:x", "http:///x", "http://:80/", "http://u@/"] {
+        assert_eq!(target(&pool, text, false).unwrap_err().kind(), Kind::MissingHost, "{text}");
     }
 }
 
@@ -333,29 +235,12 @@ fn a_url_of_another_host_is_refused_unless_it_is_asked_for() {
     ] {
         let error = target(&pool, text, true).unwrap_err();
         assert_eq!(error.kind(), Kind::HostChanged, "{text}");
-        assert!(
-            error
-                .to_string()
-                .starts_with("Tried to open a foreign host with url: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("Tried to open a foreign host with url: "), "{error}");
     }
-    assert_eq!(
-        target(&pool, "//evil.example/x", false).unwrap(),
-        "//evil.example/x"
-    );
-    for text in [
-        "HTTP://POOL.example:81/",
-        "//pool.EXAMPLE:81/x",
-        "/x",
-        "///x",
-        "/\\evil.example",
-        "pool.example:81/",
-    ] {
-        assert!(
-            target(&pool, text, true).is_ok() && pool.is_same_host(text),
-            "{text}"
-        );
+    assert_eq!(target(&pool, "//evil.example/x", false).unwrap(), "//evil.example/x");
+    for text in ["HTTP://POOL.example:81/", "//pool.EXAMPLE:81/x", "/x", "///x", "/\\evil.example", "pool.example:81/"]
+    {
+        assert!(target(&pool, text, true).is_ok() && pool.is_same_host(text), "{text}");
     }
 }
 
@@ -375,14 +260,8 @@ fn no_message_and_no_debug_text_holds_user_info_or_a_query() {
         "http://user:secret@:80/?secret",
     ] {
         let error = target(&pool, text, true).unwrap_err();
-        assert!(
-            !format!("{error} {error:?}").contains("secret"),
-            "{text}: {error:?}"
-        );
-        assert!(
-            !format!("{:?}", url::parse(text).ok()).contains("user:secret"),
-            "{text}"
-        );
+        assert!(!format!("{error} {error:?}").contains("secret"), "{text}: {error:?}");
+        assert!(!format!("{:?}", url::parse(text).ok()).contains("user:secret"), "{text}");
     }
     let parsed = url::parse("http://user:secret@pool.example/p?secret").unwrap();
     assert_eq!(format!("{parsed:?}"), r#"Url("http://pool.example/p")"#);
@@ -404,8 +283,7 @@ struct PoolHost {
 
 /// THR-512 and THR-511: a number is an address in one spelling; a host that holds a delimiter would be read as another one
 /// by whoever parses the Host field, so that there is no pool for it (RFC 3986 §3.2.2).
-const OTHER_HOSTS: [(&str, Option<&str>); 3] =
-    [("0x7F.1", Some("127.0.0.1")), ("a/b", None), ("a:80", None)];
+const OTHER_HOSTS: [(&str, Option<&str>); 3] = [("0x7F.1", Some("127.0.0.1")), ("a/b", None), ("a:80", None)];
 
 // POOL-02 POOL-03 URL-05 THR-512
 #[test]
@@ -416,21 +294,13 @@ fn a_pool_shows_the_host_that_urllib3_shows() {
         let made = Origin::new(Scheme::named(&case.scheme).unwrap(), host, None);
         if let Some((_, ours)) = OTHER_HOSTS.iter().find(|(text, _)| text == host) {
             different += 1;
-            assert_eq!(
-                made.as_ref().ok().map(|origin| origin.host.as_str()),
-                *ours,
-                "{host}"
-            );
+            assert_eq!(made.as_ref().ok().map(|origin| origin.host.as_str()), *ours, "{host}");
             assert!(made.is_ok() || made.unwrap_err().kind() == Kind::InvalidUrl);
             continue;
         }
         match (case.value, case.error, made) {
             (Some(expected), None, Ok(origin)) => {
-                assert_eq!(
-                    (&origin.host, origin.port),
-                    (&expected.host, expected.port),
-                    "{host}"
-                );
+                assert_eq!((&origin.host, origin.port), (&expected.host, expected.port), "{host}");
             }
             (None, Some(expected), Err(error)) => {
                 assert_same_error(&error, &expected, &Text(host.clone().into()));
@@ -446,42 +316,18 @@ fn a_pool_shows_the_host_that_urllib3_shows() {
 fn a_label_that_is_empty_or_too_long_makes_no_pool() {
     let long = "a".repeat(64);
     let name = vec!["a".repeat(63); 4].join(".");
-    for host in [
-        ".localhost",
-        "...",
-        ".",
-        "a..b",
-        "a..",
-        &long,
-        &format!("{long}.com"),
-        &name,
-        &"a.".repeat(128),
-    ] {
+    for host in [".localhost", "...", ".", "a..b", "a..", &long, &format!("{long}.com"), &name, &"a.".repeat(128)] {
         let error = Origin::new(Scheme::Http, host, None).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidUrl, "{host}");
-        assert!(
-            error.to_string().ends_with("label empty or too long"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with("label empty or too long"), "{error}");
         let url = url::parse(&format!("http://{host}/")).unwrap();
         assert_eq!(Origin::from_url(&url).unwrap_err(), error, "{host}");
     }
-    for host in [
-        "localhost",
-        "localhost.",
-        "[::1]",
-        "[fe80::1%25en0]",
-        "fe80::1%en0",
-        &"a".repeat(63),
-        &name[..253],
-    ] {
+    for host in ["localhost", "localhost.", "[::1]", "[fe80::1%25en0]", "fe80::1%en0", &"a".repeat(63), &name[..253]] {
         assert!(Origin::new(Scheme::Http, host, None).is_ok(), "{host}");
     }
     let shown = Origin::new(Scheme::Http, "...", None).unwrap_err();
-    assert_eq!(
-        shown.to_string(),
-        "Failed to parse: '...', label empty or too long"
-    );
+    assert_eq!(shown.to_string(), "Failed to parse: '...', label empty or too long");
 }
 
 #[derive(Deserialize)]
@@ -505,13 +351,7 @@ fn a_url_is_of_the_host_that_urllib3_says_but_for_two_slashes() {
         } else {
             case.value
         };
-        assert_eq!(
-            pool.is_same_host(&case.url),
-            expected,
-            "{} {}",
-            case.pool,
-            case.url
-        );
+        assert_eq!(pool.is_same_host(&case.url), expected, "{} {}", case.pool, case.url);
     }
     assert_eq!(different, 1);
 }
@@ -533,30 +373,17 @@ fn a_scheme_other_than_http_and_https_has_no_pool_and_is_of_no_host() {
         "blob:http://example.com/",
     ] {
         let url = url::parse(text).unwrap();
-        assert_eq!(
-            Origin::from_url(&url).unwrap_err().kind(),
-            Kind::UnknownScheme,
-            "{text}"
-        );
+        assert_eq!(Origin::from_url(&url).unwrap_err().kind(), Kind::UnknownScheme, "{text}");
         assert!(!pool.is_same_host(text), "{text}");
         for assert_same_host in [true, false] {
             let error = target(&pool, text, assert_same_host).unwrap_err();
             assert_eq!(error.kind(), Kind::UnknownScheme, "{text}");
             let scheme = url.scheme.as_deref().unwrap();
-            assert_eq!(
-                error.to_string(),
-                format!("Not supported URL scheme {scheme}")
-            );
+            assert_eq!(error.to_string(), format!("Not supported URL scheme {scheme}"));
         }
     }
     // The host of such a URL is left as it was written.
-    assert_eq!(
-        url::parse("http+UNIX://%2fRun%2fX/p")
-            .unwrap()
-            .host
-            .unwrap(),
-        "%2fRun%2fX"
-    );
+    assert_eq!(url::parse("http+UNIX://%2fRun%2fX/p").unwrap().host.unwrap(), "%2fRun%2fX");
 }
 
 // POOL-24 URL-16
@@ -570,31 +397,16 @@ fn a_url_without_a_scheme_is_http_to_a_pool_and_refused_by_a_manager() {
         ("http://h:0/", Scheme::Http, 0),
         ("https://h:80/", Scheme::Https, 80),
     ] {
-        assert_eq!(
-            (made(text).scheme, made(text).port),
-            (scheme, Some(port)),
-            "{text}"
-        );
+        assert_eq!((made(text).scheme, made(text).port), (scheme, Some(port)), "{text}");
     }
     for text in ["example.com/x", "//example.com/x", "/x", "", "[::1]:80"] {
         let error = Origin::from_absolute_url(&url::parse(text).unwrap()).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.kind().class()),
-            (Kind::MissingHost, "LocationValueError"),
-            "{text}"
-        );
+        assert_eq!((error.kind(), error.kind().class()), (Kind::MissingHost, "LocationValueError"), "{text}");
     }
-    assert_eq!(
-        Origin::from_absolute_url(&url::parse("http://h").unwrap()),
-        Ok(origin("http://h"))
-    );
+    assert_eq!(Origin::from_absolute_url(&url::parse("http://h").unwrap()), Ok(origin("http://h")));
     for text in ["http:x", "http:///x", "/x", "http://@/"] {
         let error = Origin::from_url(&url::parse(text).unwrap()).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.to_string().as_str()),
-            (Kind::MissingHost, "No host specified."),
-            "{text}"
-        );
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::MissingHost, "No host specified."), "{text}");
     }
 }
 
@@ -613,14 +425,8 @@ fn two_spellings_of_one_origin_are_one_key() {
     // An escape that is no unreserved character stays one: `fa%C3%9F.de` is a name of its own, as in urllib3.
     assert_eq!(one.len(), 2, "{one:?}");
     for (a, b) in [
-        (
-            key(Scheme::Http, "127.1", None),
-            key(Scheme::Http, "127.0.0.1", Some(80)),
-        ),
-        (
-            key(Scheme::Http, "[::0:1]", None),
-            key(Scheme::Http, "::1", None),
-        ),
+        (key(Scheme::Http, "127.1", None), key(Scheme::Http, "127.0.0.1", Some(80))),
+        (key(Scheme::Http, "[::0:1]", None), key(Scheme::Http, "::1", None)),
     ] {
         assert_eq!(a, b);
     }
@@ -633,30 +439,15 @@ fn two_spellings_of_one_origin_are_one_key() {
     ] {
         assert_ne!(base, other);
     }
-    assert_ne!(
-        key(Scheme::Http, "[fe80::1%25a]", None),
-        key(Scheme::Http, "[fe80::1%25b]", None)
-    );
+    assert_ne!(key(Scheme::Http, "[fe80::1%25a]", None), key(Scheme::Http, "[fe80::1%25b]", None));
 }
 
 #[test]
 fn the_host_field_and_the_shown_url_say_the_same_place() {
     for (text, field, base) in [
-        (
-            "http://Example.com:80/",
-            "example.com",
-            "http://example.com",
-        ),
-        (
-            "https://example.com.:8443/",
-            "example.com:8443",
-            "https://example.com.:8443",
-        ),
-        (
-            "http://[FE80::1%25En0]:81/",
-            "[fe80::1]:81",
-            "http://[fe80::1%25En0]:81",
-        ),
+        ("http://Example.com:80/", "example.com", "http://example.com"),
+        ("https://example.com.:8443/", "example.com:8443", "https://example.com.:8443"),
+        ("http://[FE80::1%25En0]:81/", "[fe80::1]:81", "http://[fe80::1%25En0]:81"),
         ("http://h:0/", "h:0", "http://h:0"),
         ("http://127.1/", "127.0.0.1", "http://127.0.0.1"),
         ("http://%2Frun%2Fx/", "%2Frun%2Fx", "http://%2Frun%2Fx"),
@@ -674,32 +465,10 @@ fn the_host_field_and_the_shown_url_say_the_same_place() {
 // THR-515
 #[test]
 fn a_port_is_digits_up_to_65535_or_absent() {
-    for (text, port) in [
-        ("", None),
-        (":", None),
-        (":0", Some(0)),
-        (":00080", Some(80)),
-        (":65535", Some(65_535)),
-    ] {
-        assert_eq!(
-            url::parse(&format!("http://h{text}/")).unwrap().port,
-            port,
-            "{text}"
-        );
+    for (text, port) in [("", None), (":", None), (":0", Some(0)), (":00080", Some(80)), (":65535", Some(65_535))] {
+        assert_eq!(url::parse(&format!("http://h{text}/")).unwrap().port, port, "{text}");
     }
-    for text in [
-        ":65536",
-        ":-1",
-        ": 80",
-        ":80a",
-        ":+80",
-        ":0x50",
-        ":8 0",
-        ":80:80",
-        ":²",
-        ":８０",
-        ":99999999999",
-    ] {
+    for text in [":65536", ":-1", ": 80", ":80a", ":+80", ":0x50", ":8 0", ":80:80", ":²", ":８０", ":99999999999"] {
         let error = url::parse(&format!("http://h{text}/")).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidUrl, "{text}");
     }
@@ -732,22 +501,9 @@ fn dot_segments_go_and_nothing_else_of_a_path_is_rewritten() {
 // THR-511 URL-10
 #[test]
 fn whatever_follows_the_authority_the_host_is_the_one_before_it() {
-    let users = [
-        "",
-        "u@",
-        "u:p@",
-        "a@b@",
-        "evil.example%40@",
-        "evil.example:80@",
-        "%2Fevil.example@",
-        "\t@",
-        "\u{e9}@",
-    ];
-    let hosts = [
-        ("good.example", "good.example"),
-        ("GOOD%2Eexample:80", "good.example"),
-        ("[::1]", "::1"),
-    ];
+    let users =
+        ["", "u@", "u:p@", "a@b@", "evil.example%40@", "evil.example:80@", "%2Fevil.example@", "\t@", "\u{e9}@"];
+    let hosts = [("good.example", "good.example"), ("GOOD%2Eexample:80", "good.example"), ("[::1]", "::1")];
     let tails = [
         "",
         "/",
@@ -769,11 +525,7 @@ fn whatever_follows_the_authority_the_host_is_the_one_before_it() {
             for tail in tails {
                 let text = format!("http://{user}{host}{tail}");
                 let made = Origin::from_url(&url::parse(&text).unwrap()).unwrap();
-                assert_eq!(
-                    (made.host.as_str(), made.port),
-                    (expected, Some(80)),
-                    "{text:?}"
-                );
+                assert_eq!((made.host.as_str(), made.port), (expected, Some(80)), "{text:?}");
                 let sent = target(&made, &text, true).unwrap();
                 let shown = url::parse(&absolute(&made, &sent)).unwrap();
                 assert_eq!(Origin::from_url(&shown), Ok(made), "{text:?}: {sent}");
@@ -845,11 +597,7 @@ fn a_host_that_two_readers_would_read_differently_makes_no_pool() {
     ] {
         let parsed = url::parse(&format!("http://{host}/"));
         let made = parsed.and_then(|url| Origin::from_url(&url));
-        assert_eq!(
-            made.map_err(|error| error.kind()),
-            Err(Kind::InvalidUrl),
-            "{host:?} in a URL"
-        );
+        assert_eq!(made.map_err(|error| error.kind()), Err(Kind::InvalidUrl), "{host:?} in a URL");
     }
     for host in [
         "a/b",
@@ -866,11 +614,7 @@ fn a_host_that_two_readers_would_read_differently_makes_no_pool() {
         "a\nb",
     ] {
         let made = Origin::new(Scheme::Http, host, None);
-        assert_eq!(
-            made.map_err(|error| error.kind()),
-            Err(Kind::InvalidUrl),
-            "{host:?}"
-        );
+        assert_eq!(made.map_err(|error| error.kind()), Err(Kind::InvalidUrl), "{host:?}");
     }
 }
 
@@ -878,27 +622,11 @@ fn a_host_that_two_readers_would_read_differently_makes_no_pool() {
 #[test]
 fn a_zone_id_survives_being_printed_and_parsed() {
     for (text, host, printed) in [
-        (
-            "http://[fe80::1%25en0]/",
-            "fe80::1%en0",
-            "http://[fe80::1%en0]/",
-        ),
-        (
-            "http://[fe80::1%en0]/",
-            "fe80::1%en0",
-            "http://[fe80::1%en0]/",
-        ),
+        ("http://[fe80::1%25en0]/", "fe80::1%en0", "http://[fe80::1%en0]/"),
+        ("http://[fe80::1%en0]/", "fe80::1%en0", "http://[fe80::1%en0]/"),
         // Interface 251: were it printed after a plain `%`, it would be read as interface 1.
-        (
-            "http://[fe80::1%25251]/",
-            "fe80::1%251",
-            "http://[fe80::1%25251]/",
-        ),
-        (
-            "http://[fe80::1%2525]/",
-            "fe80::1%25",
-            "http://[fe80::1%25]/",
-        ),
+        ("http://[fe80::1%25251]/", "fe80::1%251", "http://[fe80::1%25251]/"),
+        ("http://[fe80::1%2525]/", "fe80::1%25", "http://[fe80::1%25]/"),
     ] {
         let url = url::parse(text).unwrap();
         assert_eq!(url.url(), printed);
@@ -946,9 +674,7 @@ fn utf16(text: &Text) -> Vec<u16> {
         match std::str::from_utf8(character) {
             Ok(text) => units.extend(text.encode_utf16()),
             // A lone surrogate: the last twelve bits are its two continuation octets'.
-            Err(_) => units.push(
-                0xD000 | u16::from(character[1] & 0x3F) << 6 | u16::from(character[2] & 0x3F),
-            ),
+            Err(_) => units.push(0xD000 | u16::from(character[1] & 0x3F) << 6 | u16::from(character[2] & 0x3F)),
         }
         rest = after;
     }

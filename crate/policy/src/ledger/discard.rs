@@ -126,9 +126,6 @@ mod tests {
         tally.add(Discard::PoolClosed);
         tally.add(Discard::Surplus);
         let counts = Discard::ALL.map(|why| tally.of(why));
-        assert_eq!(
-            (counts[0], counts[15], counts.iter().sum::<u64>()),
-            (1, 2, 3)
-        );
+        assert_eq!((counts[0], counts[15], counts.iter().sum::<u64>()), (1, 2, 3));
     }
 }

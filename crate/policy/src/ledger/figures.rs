@@ -40,16 +40,7 @@ pub struct Figures {
 /// One line: `2 leased, 1 idle, 3 waiting of 4`.
 impl fmt::Display for Figures {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            leased,
-            idle,
-            waiting,
-            maxsize,
-            ..
-        } = self;
-        write!(
-            formatter,
-            "{leased} leased, {idle} idle, {waiting} waiting of {maxsize}"
-        )
+        let Self { leased, idle, waiting, maxsize, .. } = self;
+        write!(formatter, "{leased} leased, {idle} idle, {waiting} waiting of {maxsize}")
     }
 }

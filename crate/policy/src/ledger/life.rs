@@ -53,11 +53,7 @@ impl Life {
     /// A connection that was dialled just now and carried nothing yet.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self {
-            born: now,
-            requests: 0,
-            server: keepalive::Hint::default(),
-        }
+        Self { born: now, requests: 0, server: keepalive::Hint::default() }
     }
 
     /// A request begins on the connection.
@@ -94,17 +90,13 @@ impl Bounds {
             return Fate::Spent(Discard::ServerKeepAlive);
         }
         // An instant that the clock cannot hold is never reached.
-        let after =
-            |from: Instant, span: Option<Duration>| span.and_then(|span| from.checked_add(span));
+        let after = |from: Instant, span: Option<Duration>| span.and_then(|span| from.checked_add(span));
         let ends = [
             (after(life.born, self.max_age), Discard::MaxAge),
             (after(now, self.idle_timeout), Discard::IdleTimeout),
             (after(now, life.server.idle_for()), Discard::ServerKeepAlive),
         ];
-        let first = ends
-            .into_iter()
-            .filter_map(|(end, why)| Some((end?, why)))
-            .min_by_key(|&(end, _)| end);
+        let first = ends.into_iter().filter_map(|(end, why)| Some((end?, why))).min_by_key(|&(end, _)| end);
         match first {
             None => Fate::Unbounded,
             Some((end, why)) if end <= now => Fate::Spent(why),
@@ -125,45 +117,16 @@ mod tests {
         let now = epoch();
         let fate = |idle: u64, age: u64, timeout: u64| {
             let span = |seconds| (seconds != 0).then_some(SECOND * seconds as u32);
-            let bounds = Bounds {
-                idle_timeout: span(idle),
-                max_age: span(age),
-                ..bounds(1, false)
-            };
-            let server = keepalive::Hint {
-                timeout: span(timeout),
-                max: None,
-            };
-            bounds.fate(
-                &Life {
-                    server,
-                    ..Life::new(now)
-                },
-                now,
-            )
+            let bounds = Bounds { idle_timeout: span(idle), max_age: span(age), ..bounds(1, false) };
+            let server = keepalive::Hint { timeout: span(timeout), max: None };
+            bounds.fate(&Life { server, ..Life::new(now) }, now)
         };
         let table = [
             ("nothing", (0, 0, 0), Fate::Unbounded),
-            (
-                "idle",
-                (3, 4, 5),
-                Fate::Until(now + SECOND * 3, Discard::IdleTimeout),
-            ),
-            (
-                "age",
-                (5, 4, 5),
-                Fate::Until(now + SECOND * 4, Discard::MaxAge),
-            ),
-            (
-                "server, less the margin",
-                (5, 5, 5),
-                Fate::Until(now + SECOND * 9 / 2, Discard::ServerKeepAlive),
-            ),
-            (
-                "server alone",
-                (0, 0, 1),
-                Fate::Until(now + SECOND / 2, Discard::ServerKeepAlive),
-            ),
+            ("idle", (3, 4, 5), Fate::Until(now + SECOND * 3, Discard::IdleTimeout)),
+            ("age", (5, 4, 5), Fate::Until(now + SECOND * 4, Discard::MaxAge)),
+            ("server, less the margin", (5, 5, 5), Fate::Until(now + SECOND * 9 / 2, Discard::ServerKeepAlive)),
+            ("server alone", (0, 0, 1), Fate::Until(now + SECOND / 2, Discard::ServerKeepAlive)),
         ];
         for (name, (idle, age, timeout), expected) in table {
             assert_eq!(fate(idle, age, timeout), expected, "{name}");
@@ -173,61 +136,26 @@ mod tests {
     #[test]
     fn a_connection_is_spent_by_age_by_count_and_by_the_server() {
         let born = epoch();
-        let bounds = Bounds {
-            max_age: Some(SECOND),
-            max_requests: 2,
-            ..bounds(1, false)
-        };
+        let bounds = Bounds { max_age: Some(SECOND), max_requests: 2, ..bounds(1, false) };
         let life = Life::new(born);
-        let server = |timeout, max| Life {
-            server: keepalive::Hint { timeout, max },
-            ..life
-        };
+        let server = |timeout, max| Life { server: keepalive::Hint { timeout, max }, ..life };
         let spent = |life: &Life, now| match bounds.fate(life, now) {
             Fate::Spent(why) => Some(why),
             Fate::Until(..) | Fate::Unbounded => None,
         };
         assert_eq!(spent(&life, born), None);
         assert_eq!(spent(&life, born + SECOND), Some(Discard::MaxAge));
-        assert_eq!(
-            spent(
-                &Life {
-                    requests: 1,
-                    ..life
-                },
-                born
-            ),
-            None
-        );
-        assert_eq!(
-            spent(
-                &Life {
-                    requests: 2,
-                    ..life
-                },
-                born
-            ),
-            Some(Discard::MaxRequests)
-        );
+        assert_eq!(spent(&Life { requests: 1, ..life }, born), None);
+        assert_eq!(spent(&Life { requests: 2, ..life }, born), Some(Discard::MaxRequests));
         assert_eq!(spent(&server(None, Some(1)), born), None);
-        assert_eq!(
-            spent(&server(None, Some(0)), born),
-            Some(Discard::ServerKeepAlive)
-        );
-        assert_eq!(
-            spent(&server(Some(SECOND / 2), None), born),
-            Some(Discard::ServerKeepAlive)
-        );
+        assert_eq!(spent(&server(None, Some(0)), born), Some(Discard::ServerKeepAlive));
+        assert_eq!(spent(&server(Some(SECOND / 2), None), born), Some(Discard::ServerKeepAlive));
         assert_eq!(spent(&server(Some(SECOND), None), born), None);
     }
 
     #[test]
     fn a_span_beyond_the_clock_is_no_bound() {
-        let bounds = Bounds {
-            idle_timeout: Some(Duration::MAX),
-            max_age: Some(Duration::MAX),
-            ..bounds(1, false)
-        };
+        let bounds = Bounds { idle_timeout: Some(Duration::MAX), max_age: Some(Duration::MAX), ..bounds(1, false) };
         assert_eq!(bounds.fate(&Life::new(epoch()), epoch()), Fate::Unbounded);
     }
 
@@ -240,10 +168,7 @@ mod tests {
         life.begin();
         assert_eq!((life.requests, life.server.max), (2, Some(1)));
         life.learn(keepalive::parse(b"timeout=7"));
-        assert_eq!(
-            (life.server.timeout, life.server.max),
-            (Some(SECOND * 7), Some(1))
-        );
+        assert_eq!((life.server.timeout, life.server.max), (Some(SECOND * 7), Some(1)));
         life.begin();
         life.begin();
         assert_eq!((life.requests, life.server.max), (4, Some(0)));
@@ -253,11 +178,7 @@ mod tests {
 
     #[test]
     fn zero_in_the_settings_is_no_bound() {
-        let settings = PoolSettings {
-            maxsize: 3,
-            block: true,
-            ..PoolSettings::default()
-        };
+        let settings = PoolSettings { maxsize: 3, block: true, ..PoolSettings::default() };
         assert_eq!(Bounds::from(&settings), bounds(3, true));
         let settings = PoolSettings {
             idle_timeout: 1_000.0,

@@ -119,13 +119,7 @@ impl<C> Ledger<C> {
     /// The leased connection proved stale before anything was written to it, and the caller closes it: the same slot
     /// with another idle connection, or to dial. Never `Wait` or `Full`: the slot is held. Not `Closed` either, after
     /// [`Ledger::close`] too: whoever holds a slot then may finish. (`Closed` answers a lease of another pool.)
-    pub fn retake(
-        &mut self,
-        lease: Lease,
-        why: Discard,
-        now: Instant,
-        expired: &mut Vec<(C, Discard)>,
-    ) -> Checkout<C> {
+    pub fn retake(&mut self, lease: Lease, why: Discard, now: Instant, expired: &mut Vec<(C, Discard)>) -> Checkout<C> {
         let holds = lease.give_up();
         if !self.give_back(holds) {
             return Checkout::Closed;
@@ -154,16 +148,10 @@ impl<C> Ledger<C> {
         let released = match returned {
             Returned::Gone(why) => {
                 self.count_gone(holds, why);
-                Released {
-                    close: None,
-                    grant: self.grant_room(),
-                }
+                Released { close: None, grant: self.grant_room() }
             }
             Returned::Reusable(conn, life) => {
-                debug_assert!(
-                    holds != Holds::Nothing,
-                    "a connection came back that was never counted as dialled"
-                );
+                debug_assert!(holds != Holds::Nothing, "a connection came back that was never counted as dialled");
                 if holds == Holds::Nothing {
                     holds = Holds::Fresh;
                     self.opened += 1;
@@ -183,10 +171,7 @@ impl<C> Ledger<C> {
 
     /// The connection that the lease was given to dial for is made. To be called once, before its release.
     pub fn dialled(&mut self, lease: &mut Lease) {
-        debug_assert!(
-            lease.holds == Holds::Nothing,
-            "a lease holds one connection"
-        );
+        debug_assert!(lease.holds == Holds::Nothing, "a lease holds one connection");
         if lease.holds == Holds::Nothing {
             lease.holds = Holds::Fresh;
             self.dialling -= 1;
@@ -199,8 +184,7 @@ impl<C> Ledger<C> {
     /// included: one more could not be kept. It goes on to [`Ledger::add_idle`], or to [`Ledger::release`] if dialling
     /// fails.
     pub fn reserve(&mut self) -> Option<Lease> {
-        let room =
-            self.state == State::Open && self.idle_count() + self.leased < self.bounds.maxsize;
+        let room = self.state == State::Open && self.idle_count() + self.leased < self.bounds.maxsize;
         room.then(|| self.lend_room())
     }
 
@@ -214,24 +198,14 @@ impl<C> Ledger<C> {
     /// Moves the idle connections that are due to `expired`, to be closed, and says when to call again, at the latest.
     pub fn expire(&mut self, now: Instant, expired: &mut Vec<(C, Discard)>) -> Option<Instant> {
         if self.next_due.is_some_and(|due| due <= now) {
-            let Self {
-                idle,
-                closed,
-                tally,
-                ..
-            } = self;
+            let Self { idle, closed, tally, .. } = self;
             for late in idle.extract_if(.., |idle| idle.due.is_some_and(|(due, _)| due <= now)) {
                 let why = late.due.map_or(Discard::IdleTimeout, |(_, why)| why);
                 *closed += 1;
                 tally.add(why);
                 expired.push((late.conn, why));
             }
-            self.next_due = self
-                .idle
-                .iter()
-                .filter_map(|idle| idle.due)
-                .map(|(due, _)| due)
-                .min();
+            self.next_due = self.idle.iter().filter_map(|idle| idle.due).map(|(due, _)| due).min();
             self.check();
         }
         self.next_due
@@ -251,12 +225,7 @@ impl<C> Ledger<C> {
         mut doomed: impl FnMut(&C, &Life) -> bool,
         gone: &mut Vec<(C, Discard)>,
     ) {
-        let Self {
-            idle,
-            closed,
-            tally,
-            ..
-        } = self;
+        let Self { idle, closed, tally, .. } = self;
         for found in idle.extract_if(.., |idle| doomed(&idle.conn, &idle.life)) {
             *closed += 1;
             tally.add(why);
@@ -270,17 +239,12 @@ impl<C> Ledger<C> {
     pub fn close(&mut self) -> Closing<C> {
         self.state = State::Closed;
         self.next_due = None;
-        let idle: Vec<_> = std::mem::take(&mut self.idle)
-            .into_iter()
-            .map(|idle| (idle.conn, Discard::PoolClosed))
-            .collect();
+        let idle: Vec<_> =
+            std::mem::take(&mut self.idle).into_iter().map(|idle| (idle.conn, Discard::PoolClosed)).collect();
         for (_, why) in &idle {
             self.count_closed(*why);
         }
-        let closing = Closing {
-            idle,
-            waiters: self.queue.clear(),
-        };
+        let closing = Closing { idle, waiters: self.queue.clear() };
         self.check();
         closing
     }
@@ -336,44 +300,29 @@ impl<C> Ledger<C> {
     fn take_back(&mut self, holds: Holds, conn: C, life: Life, now: Instant) -> Released<C> {
         if self.state == State::Closed {
             self.count_gone(holds, Discard::PoolClosed);
-            return Released {
-                close: Some((conn, Discard::PoolClosed)),
-                grant: None,
-            };
+            return Released { close: Some((conn, Discard::PoolClosed)), grant: None };
         }
         let due = match self.bounds.fate(&life, now) {
             Fate::Spent(why) => {
                 self.count_gone(holds, why);
-                return Released {
-                    close: Some((conn, why)),
-                    grant: self.grant_room(),
-                };
+                return Released { close: Some((conn, why)), grant: self.grant_room() };
             }
             Fate::Until(due, why) => Some((due, why)),
             Fate::Unbounded => None,
         };
         if let Some(ticket) = self.queue.pop() {
             let lease = self.lend(&life);
-            return Released {
-                close: None,
-                grant: Some((ticket, Granted::Use(lease, conn, life))),
-            };
+            return Released { close: None, grant: Some((ticket, Granted::Use(lease, conn, life))) };
         }
         if self.idle_count() >= self.bounds.maxsize {
             self.count_gone(holds, Discard::Surplus);
-            return Released {
-                close: Some((conn, Discard::Surplus)),
-                grant: None,
-            };
+            return Released { close: Some((conn, Discard::Surplus)), grant: None };
         }
         if let Some((due, _)) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         }
         self.idle.push(Idle { conn, life, due });
-        Released {
-            close: None,
-            grant: None,
-        }
+        Released { close: None, grant: None }
     }
 
     /// A slot that came back without a connection goes to the first waiter.
@@ -383,11 +332,7 @@ impl<C> Ledger<C> {
     }
 
     fn lend(&mut self, life: &Life) -> Lease {
-        let holds = if life.requests > 0 {
-            Holds::Reused
-        } else {
-            Holds::Fresh
-        };
+        let holds = if life.requests > 0 { Holds::Reused } else { Holds::Fresh };
         if holds == Holds::Reused {
             self.reused += 1;
         }
@@ -400,9 +345,7 @@ impl<C> Ledger<C> {
         self.leased += 1;
         self.dialling += 1;
         self.check();
-        Lease {
-            holds: Holds::Nothing,
-        }
+        Lease { holds: Holds::Nothing }
     }
 
     /// Takes the slot of a lease back. False if no such lease is out: one connection too many, which only a bug of ours
@@ -442,20 +385,11 @@ impl<C> Ledger<C> {
         let (idle, leased, waiting) = (self.idle_count(), self.leased, self.queue.len());
         let Bounds { maxsize, block, .. } = self.bounds;
         let held = u64::from(leased - self.dialling);
-        debug_assert!(
-            self.opened == self.closed + u64::from(idle) + held,
-            "a connection was lost: {self}"
-        );
+        debug_assert!(self.opened == self.closed + u64::from(idle) + held, "a connection was lost: {self}");
         debug_assert!(idle <= maxsize, "too many are kept: {self}");
         debug_assert!(!block || idle + leased <= maxsize, "too many exist: {self}");
-        debug_assert!(
-            waiting == 0 || (block && idle == 0 && leased == maxsize),
-            "somebody waits for nothing: {self}"
-        );
-        debug_assert!(
-            self.state == State::Open || (idle == 0 && waiting == 0),
-            "closed but not empty: {self}"
-        );
+        debug_assert!(waiting == 0 || (block && idle == 0 && leased == maxsize), "somebody waits for nothing: {self}");
+        debug_assert!(self.state == State::Open || (idle == 0 && waiting == 0), "closed but not empty: {self}");
     }
 }
 

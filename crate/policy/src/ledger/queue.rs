@@ -42,14 +42,7 @@ struct Seat {
 
 impl Queue {
     pub(super) fn new() -> Self {
-        Self {
-            seats: Vec::new(),
-            first: NOBODY,
-            last: NOBODY,
-            vacant: NOBODY,
-            length: 0,
-            serial: EMPTY,
-        }
+        Self { seats: Vec::new(), first: NOBODY, last: NOBODY, vacant: NOBODY, length: 0, serial: EMPTY }
     }
 
     pub(super) fn len(&self) -> u32 {
@@ -63,14 +56,8 @@ impl Queue {
     /// Joins at the end. `None` when there are as many waiters as can be numbered.
     pub(super) fn push(&mut self) -> Option<Ticket> {
         let seat = if self.vacant == NOBODY {
-            let seat = u32::try_from(self.seats.len())
-                .ok()
-                .filter(|&seat| seat != NOBODY)?;
-            self.seats.push(Seat {
-                serial: EMPTY,
-                previous: NOBODY,
-                next: NOBODY,
-            });
+            let seat = u32::try_from(self.seats.len()).ok().filter(|&seat| seat != NOBODY)?;
+            self.seats.push(Seat { serial: EMPTY, previous: NOBODY, next: NOBODY });
             seat
         } else {
             let seat = self.vacant;
@@ -78,21 +65,14 @@ impl Queue {
             seat
         };
         self.serial += 1;
-        self.seats[seat as usize] = Seat {
-            serial: self.serial,
-            previous: self.last,
-            next: NOBODY,
-        };
+        self.seats[seat as usize] = Seat { serial: self.serial, previous: self.last, next: NOBODY };
         match self.last {
             NOBODY => self.first = seat,
             last => self.seats[last as usize].next = seat,
         }
         self.last = seat;
         self.length += 1;
-        Some(Ticket {
-            serial: self.serial,
-            seat,
-        })
+        Some(Ticket { serial: self.serial, seat })
     }
 
     /// The one who has waited longest leaves.
@@ -100,20 +80,14 @@ impl Queue {
         if self.is_empty() {
             return None;
         }
-        let ticket = Ticket {
-            serial: self.seats[self.first as usize].serial,
-            seat: self.first,
-        };
+        let ticket = Ticket { serial: self.seats[self.first as usize].serial, seat: self.first };
         self.unlink(self.first);
         Some(ticket)
     }
 
     /// Leaves from any place; false if the ticket's holder waits no more.
     pub(super) fn remove(&mut self, ticket: Ticket) -> bool {
-        let waits = self
-            .seats
-            .get(ticket.seat())
-            .is_some_and(|seat| seat.serial == ticket.serial);
+        let waits = self.seats.get(ticket.seat()).is_some_and(|seat| seat.serial == ticket.serial);
         if waits {
             self.unlink(ticket.seat);
         }
@@ -147,11 +121,7 @@ impl Queue {
             NOBODY => self.last = previous,
             next => self.seats[next as usize].previous = previous,
         }
-        self.seats[seat as usize] = Seat {
-            serial: EMPTY,
-            previous: NOBODY,
-            next: self.vacant,
-        };
+        self.seats[seat as usize] = Seat { serial: EMPTY, previous: NOBODY, next: self.vacant };
         self.vacant = seat;
         self.length -= 1;
     }
@@ -177,10 +147,7 @@ mod tests {
     fn those_who_wait_leave_in_the_order_they_came() {
         let (mut queue, tickets) = filled(3);
         assert_eq!(queue.len(), 3);
-        assert_eq!(
-            std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(),
-            tickets
-        );
+        assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), tickets);
         assert!(queue.is_empty());
         assert_eq!(queue.pop(), None);
     }
@@ -194,11 +161,7 @@ mod tests {
             tickets.remove(gone);
             tickets.push(queue.push().unwrap());
             assert_eq!(queue.len(), 4);
-            assert_eq!(
-                std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(),
-                tickets,
-                "without {gone}"
-            );
+            assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), tickets, "without {gone}");
         }
     }
 

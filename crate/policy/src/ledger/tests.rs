@@ -7,23 +7,13 @@ use super::*;
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the origin of a simulated clock: an `Instant` cannot be made otherwise"
-)]
+#[expect(clippy::disallowed_methods, reason = "the origin of a simulated clock: an `Instant` cannot be made otherwise")]
 pub(super) fn epoch() -> Instant {
     Instant::now()
 }
 
 pub(super) fn bounds(maxsize: u32, block: bool) -> Bounds {
-    Bounds {
-        maxsize,
-        block,
-        max_waiting: 0,
-        idle_timeout: None,
-        max_age: None,
-        max_requests: 0,
-    }
+    Bounds { maxsize, block, max_waiting: 0, idle_timeout: None, max_age: None, max_requests: 0 }
 }
 
 /// A ledger, a clock and the next connection's number.
@@ -36,12 +26,7 @@ pub(super) struct Pool {
 
 impl Pool {
     pub(super) fn new(bounds: Bounds) -> Self {
-        Self {
-            ledger: Ledger::new(bounds),
-            now: epoch(),
-            expired: Vec::new(),
-            dials: 0,
-        }
+        Self { ledger: Ledger::new(bounds), now: epoch(), expired: Vec::new(), dials: 0 }
     }
 
     pub(super) fn checkout(&mut self) -> Checkout<u32> {
@@ -76,8 +61,7 @@ impl Pool {
     }
 
     pub(super) fn give(&mut self, (lease, conn, life): (Lease, u32, Life)) -> Released<u32> {
-        self.ledger
-            .release(lease, Returned::Reusable(conn, life), self.now)
+        self.ledger.release(lease, Returned::Reusable(conn, life), self.now)
     }
 
     pub(super) fn gone(&mut self, lease: Lease, why: Discard) -> Released<u32> {
@@ -98,16 +82,10 @@ impl Pool {
     }
 }
 
-pub(super) const KEPT: Released<u32> = Released {
-    close: None,
-    grant: None,
-};
+pub(super) const KEPT: Released<u32> = Released { close: None, grant: None };
 
 pub(super) fn closed(conn: u32, why: Discard) -> Released<u32> {
-    Released {
-        close: Some((conn, why)),
-        grant: None,
-    }
+    Released { close: Some((conn, why)), grant: None }
 }
 
 /// The lease of a granted slot to dial in, for this ticket.
@@ -123,9 +101,7 @@ pub(super) fn room_for(ticket: Ticket, released: Released<u32>) -> Lease {
 #[track_caller]
 pub(super) fn conn_for(ticket: Ticket, released: Released<u32>) -> (Lease, u32, Life) {
     match released.grant {
-        Some((granted, Granted::Use(lease, conn, life))) if granted == ticket => {
-            (lease, conn, life)
-        }
+        Some((granted, Granted::Use(lease, conn, life))) if granted == ticket => (lease, conn, life),
         other => panic!("expected a connection for {ticket:?}: {other:?}"),
     }
 }
@@ -149,10 +125,7 @@ fn one_request_at_a_time_never_opens_a_second_connection() {
         let mut pool = Pool::new(bounds(10, block));
         assert!((0..100).all(|_| pool.exchange() == 1));
         let figures = pool.ledger.figures();
-        assert_eq!(
-            (figures.opened, figures.closed, figures.reused, figures.idle),
-            (1, 0, 99, 1)
-        );
+        assert_eq!((figures.opened, figures.closed, figures.reused, figures.idle), (1, 0, 99, 1));
     }
 }
 
@@ -160,9 +133,7 @@ fn one_request_at_a_time_never_opens_a_second_connection() {
 #[test]
 fn a_blocking_pool_counts_the_connections_that_are_being_dialled() {
     let mut pool = Pool::new(bounds(2, true));
-    let Checkout::Dial(dialling) = pool.checkout() else {
-        panic!()
-    };
+    let Checkout::Dial(dialling) = pool.checkout() else { panic!() };
     let held = pool.lease();
     let first = pool.wait();
     let second = pool.wait();
@@ -222,15 +193,7 @@ fn a_pool_that_does_not_block_never_waits_and_closes_the_surplus_as_it_comes_bac
     assert_eq!(outcomes[..2], [KEPT, KEPT]);
     assert_eq!(outcomes[2..], surplus);
     let figures = pool.ledger.figures();
-    assert_eq!(
-        (
-            figures.surplus,
-            figures.discarded,
-            figures.closed,
-            figures.opened
-        ),
-        (3, 0, 3, 5)
-    );
+    assert_eq!((figures.surplus, figures.discarded, figures.closed, figures.opened), (3, 0, 3, 5));
     pool.reads("0 leased, 2 idle, 0 waiting of 2");
 }
 
@@ -270,24 +233,10 @@ fn one_connection_too_many_is_closed_and_counts_nowhere() {
 fn closing_lets_idle_connections_and_waiters_go_and_leases_close_when_they_come_back() {
     let mut pool = Pool::new(bounds(3, true));
     let (one, two) = (pool.lease(), pool.lease());
-    let Checkout::Dial(dialling) = pool.checkout() else {
-        panic!()
-    };
+    let Checkout::Dial(dialling) = pool.checkout() else { panic!() };
     let tickets = vec![pool.wait(), pool.wait()];
-    assert_eq!(
-        pool.ledger.close(),
-        Closing {
-            idle: vec![],
-            waiters: tickets.clone()
-        }
-    );
-    assert_eq!(
-        pool.ledger.close(),
-        Closing {
-            idle: vec![],
-            waiters: vec![]
-        }
-    );
+    assert_eq!(pool.ledger.close(), Closing { idle: vec![], waiters: tickets.clone() });
+    assert_eq!(pool.ledger.close(), Closing { idle: vec![], waiters: vec![] });
     assert!(pool.ledger.is_closed());
     assert_eq!(pool.checkout(), Checkout::Closed);
     assert_eq!(pool.ledger.reserve(), None);
@@ -300,32 +249,20 @@ fn closing_lets_idle_connections_and_waiters_go_and_leases_close_when_they_come_
     assert_eq!(pool.give(late), closed(3, Discard::PoolClosed));
     pool.reads("0 leased, 0 idle, 0 waiting of 3, closed");
     let figures = pool.ledger.figures();
-    assert_eq!(
-        (figures.opened, figures.closed, figures.discarded),
-        (3, 3, 1)
-    );
+    assert_eq!((figures.opened, figures.closed, figures.discarded), (3, 3, 1));
 }
 
 // POOL-10
 #[test]
 fn closing_closes_what_is_idle_once() {
-    let mut pool = Pool::new(Bounds {
-        idle_timeout: Some(SECOND),
-        ..bounds(2, false)
-    });
+    let mut pool = Pool::new(Bounds { idle_timeout: Some(SECOND), ..bounds(2, false) });
     let (one, two) = (pool.lease(), pool.lease());
     assert_eq!((pool.give(one), pool.give(two)), (KEPT, KEPT));
     let closing = pool.ledger.close();
-    assert_eq!(
-        closing.idle,
-        [(1, Discard::PoolClosed), (2, Discard::PoolClosed)]
-    );
+    assert_eq!(closing.idle, [(1, Discard::PoolClosed), (2, Discard::PoolClosed)]);
     assert!(pool.ledger.close().idle.is_empty());
     assert_eq!(pool.ledger.closed_for(Discard::PoolClosed), 2);
-    assert_eq!(
-        pool.ledger.expire(pool.now + SECOND, &mut pool.expired),
-        None
-    );
+    assert_eq!(pool.ledger.expire(pool.now + SECOND, &mut pool.expired), None);
     assert!(pool.expired.is_empty());
 }
 
@@ -335,9 +272,7 @@ fn closing_closes_what_is_idle_once() {
 fn whatever_goes_wrong_a_blocking_pool_never_shrinks() {
     let mut pool = Pool::new(bounds(2, true));
     for (round, why) in Discard::ALL.into_iter().enumerate() {
-        let Checkout::Dial(unmade) = pool.checkout() else {
-            panic!()
-        };
+        let Checkout::Dial(unmade) = pool.checkout() else { panic!() };
         let (made, ..) = pool.lease();
         let ticket = pool.wait();
         let lease = room_for(ticket, pool.gone(unmade, why));
@@ -345,11 +280,7 @@ fn whatever_goes_wrong_a_blocking_pool_never_shrinks() {
         assert_eq!(pool.gone(lease, why), KEPT);
         pool.reads("0 leased, 0 idle, 0 waiting of 2");
         let figures = pool.ledger.figures();
-        assert_eq!(
-            (figures.opened, figures.closed),
-            (round as u64 + 1, round as u64 + 1),
-            "{why:?}"
-        );
+        assert_eq!((figures.opened, figures.closed), (round as u64 + 1, round as u64 + 1), "{why:?}");
         assert_eq!(pool.ledger.closed_for(why), 1);
     }
 }
@@ -375,10 +306,7 @@ fn a_release_frees_one_slot_and_the_next_request_finds_it_at_once() {
 // POOL-18
 #[test]
 fn a_connection_that_is_held_is_not_handed_to_a_second_request() {
-    let mut pool = Pool::new(Bounds {
-        max_waiting: 1,
-        ..bounds(1, true)
-    });
+    let mut pool = Pool::new(Bounds { max_waiting: 1, ..bounds(1, true) });
     let held = pool.lease();
     let ticket = pool.wait();
     assert_eq!(pool.checkout(), Checkout::Full);
@@ -406,10 +334,7 @@ fn a_grant_and_a_cancel_at_the_same_moment_have_one_outcome() {
 // THR-909
 #[test]
 fn a_waiter_that_gives_up_frees_its_place_in_a_bounded_queue() {
-    let mut pool = Pool::new(Bounds {
-        max_waiting: 2,
-        ..bounds(1, true)
-    });
+    let mut pool = Pool::new(Bounds { max_waiting: 2, ..bounds(1, true) });
     let held = pool.lease();
     let (first, second) = (pool.wait(), pool.wait());
     assert_eq!(pool.checkout(), Checkout::Full);
@@ -426,10 +351,7 @@ fn a_waiter_that_gives_up_frees_its_place_in_a_bounded_queue() {
 // THR-1010
 #[test]
 fn nothing_is_allocated_once_the_pool_has_been_as_busy_as_it_gets() {
-    let mut pool = Pool::new(Bounds {
-        idle_timeout: Some(SECOND),
-        ..bounds(4, true)
-    });
+    let mut pool = Pool::new(Bounds { idle_timeout: Some(SECOND), ..bounds(4, true) });
     let mut capacities = None;
     for _ in 0..1_000 {
         let mut held: Vec<_> = (0..4).map(|_| pool.lease()).collect();
@@ -445,11 +367,7 @@ fn nothing_is_allocated_once_the_pool_has_been_as_busy_as_it_gets() {
         for held in held {
             assert_eq!(pool.give(held), KEPT);
         }
-        let now = (
-            pool.ledger.idle.capacity(),
-            pool.ledger.queue.bytes(),
-            pool.expired.capacity(),
-        );
+        let now = (pool.ledger.idle.capacity(), pool.ledger.queue.bytes(), pool.expired.capacity());
         assert_eq!(*capacities.get_or_insert(now), now);
     }
 }
@@ -468,11 +386,7 @@ fn a_hundred_thousand_waiters_on_four_connections_are_served_in_their_order() {
         assert!(pool.ledger.cancel(ticket));
     }
     let mut served = 0;
-    for (_, &ticket) in tickets
-        .iter()
-        .enumerate()
-        .filter(|(at, _)| !at.is_multiple_of(10))
-    {
+    for (_, &ticket) in tickets.iter().enumerate().filter(|(at, _)| !at.is_multiple_of(10)) {
         let back = held.pop_front().unwrap();
         // Every seventh exchange costs its connection: the slot goes on all the same.
         let next = if served % 7 == 0 {

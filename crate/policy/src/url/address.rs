@@ -33,11 +33,7 @@ impl<'a> Literal<'a> {
             None => (text, None),
             Some(at) => (&text[..at], Some(zone(&text[at + 1..], separator)?)),
         };
-        Some(Self {
-            written,
-            address: written.parse().ok()?,
-            zone,
-        })
+        Some(Self { written, address: written.parse().ok()?, zone })
     }
 
     /// The literal, the address as it was written but in lower case; the zone id keeps its case, its escapes do not.
@@ -95,9 +91,7 @@ pub(crate) fn looks_like_ipv4(host: &[u8]) -> bool {
     host.split(|&b| b == b'.').all(|part| {
         parts += 1;
         let digits = match part {
-            [b'0', b'x' | b'X', hex @ ..] => {
-                !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit)
-            }
+            [b'0', b'x' | b'X', hex @ ..] => !hex.is_empty() && hex.iter().all(u8::is_ascii_hexdigit),
             decimal => !decimal.is_empty() && decimal.iter().all(u8::is_ascii_digit),
         };
         digits && parts <= 4
@@ -108,11 +102,7 @@ pub(crate) fn looks_like_ipv4(host: &[u8]) -> bool {
 pub(crate) fn push_upper_escapes(out: &mut String, text: &str) {
     let mut rest = text;
     while let Some(at) = rest.find('%') {
-        let end = if escape(&rest.as_bytes()[at..]).is_some() {
-            at + 3
-        } else {
-            at + 1
-        };
+        let end = if escape(&rest.as_bytes()[at..]).is_some() { at + 3 } else { at + 1 };
         out.push_str(&rest[..at]);
         out.push_str(&rest[at..end].to_ascii_uppercase());
         rest = &rest[end..];
@@ -147,10 +137,7 @@ fn parts(host: &str) -> Option<Ipv4Addr> {
     if leading.iter().any(|&n| n > 255) || *last >= 1 << (8 * (5 - count)) {
         return None;
     }
-    let high = leading
-        .iter()
-        .zip([24, 16, 8])
-        .fold(0, |sum, (n, shift)| sum | n << shift);
+    let high = leading.iter().zip([24, 16, 8]).fold(0, |sum, (n, shift)| sum | n << shift);
     u32::try_from(high | last).ok().map(Ipv4Addr::from)
 }
 
@@ -214,26 +201,11 @@ mod tests {
     #[test]
     fn an_ipv6_literal_has_one_spelling_and_its_zone_stays() {
         let read = |text, separator| Literal::read(text, separator).map(|l| l.canonical());
-        assert_eq!(
-            read("1080:0:0:0:8:800:200C:417A", Separator::Url).unwrap(),
-            "1080::8:800:200c:417a"
-        );
-        assert_eq!(
-            read("::FFFF:129.144.52.38", Separator::Url).unwrap(),
-            "::ffff:129.144.52.38"
-        );
-        assert_eq!(
-            read("FE80::1%25En0", Separator::Url).unwrap(),
-            "fe80::1%En0"
-        );
-        assert_eq!(
-            read("fe80::1%25251", Separator::Url).unwrap(),
-            "fe80::1%251"
-        );
-        assert_eq!(
-            read("fe80::1%251", Separator::Plain).unwrap(),
-            "fe80::1%251"
-        );
+        assert_eq!(read("1080:0:0:0:8:800:200C:417A", Separator::Url).unwrap(), "1080::8:800:200c:417a");
+        assert_eq!(read("::FFFF:129.144.52.38", Separator::Url).unwrap(), "::ffff:129.144.52.38");
+        assert_eq!(read("FE80::1%25En0", Separator::Url).unwrap(), "fe80::1%En0");
+        assert_eq!(read("fe80::1%25251", Separator::Url).unwrap(), "fe80::1%251");
+        assert_eq!(read("fe80::1%251", Separator::Plain).unwrap(), "fe80::1%251");
         assert_eq!(read("fe80::1%", Separator::Url), None);
         assert_eq!(read("fe80::1%a b", Separator::Url), None);
         assert_eq!(read("1::2::3", Separator::Url), None);

@@ -128,11 +128,7 @@ pub(crate) fn from_utf16(units: &[u16]) -> Vec<u8> {
             Ok(c) => out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
             Err(lone) => {
                 let unit = lone.unpaired_surrogate();
-                out.extend([
-                    0xE0 | (unit >> 12) as u8,
-                    0x80 | (unit >> 6 & 0x3F) as u8,
-                    0x80 | (unit & 0x3F) as u8,
-                ]);
+                out.extend([0xE0 | (unit >> 12) as u8, 0x80 | (unit >> 6 & 0x3F) as u8, 0x80 | (unit & 0x3F) as u8]);
             }
         }
     }
@@ -141,9 +137,7 @@ pub(crate) fn from_utf16(units: &[u16]) -> Vec<u8> {
 
 const ALPHANUMERIC: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const SUB_DELIMS: &[u8] = b"!$&'()*+,;=";
-const HEX: [char; 16] = [
-    '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-];
+const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
 
 #[cfg(test)]
 mod tests {
@@ -161,11 +155,7 @@ mod tests {
             ("ü%", "%C3%BC%25"),
         ] {
             assert_eq!(encode(text.as_bytes(), Allowed::PATH), expected, "{text}");
-            assert_eq!(
-                encode(expected.as_bytes(), Allowed::PATH),
-                expected,
-                "{text} again"
-            );
+            assert_eq!(encode(expected.as_bytes(), Allowed::PATH), expected, "{text} again");
         }
     }
 

@@ -43,11 +43,7 @@ impl<'a> HostPort<'a> {
 pub(crate) fn refuse_controls(host: &[u8]) -> Result<(), Error> {
     match host.iter().find(|&&b| b <= b' ' || b == 0x7F) {
         None => Ok(()),
-        Some(&b) => Err(invalid(format!(
-            "Host '{}' contains invalid character '{}'",
-            quote(host),
-            quote(&[b])
-        ))),
+        Some(&b) => Err(invalid(format!("Host '{}' contains invalid character '{}'", quote(host), quote(&[b])))),
     }
 }
 
@@ -57,10 +53,7 @@ pub(crate) fn normalise(host: &[u8]) -> Result<String, Error> {
     let Ok(text) = std::str::from_utf8(host) else {
         return Err(no_label(host));
     };
-    if let Some(inner) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let literal = Literal::read(inner, Separator::Url).ok_or_else(|| no_host(host))?;
         refuse_encoded_controls(literal.zone.unwrap_or_default().as_bytes(), host)?;
         return Ok(format!("[{}]", literal.normalised()));
@@ -78,10 +71,7 @@ pub(crate) fn normalise(host: &[u8]) -> Result<String, Error> {
 
 /// An error that says what could not be parsed.
 pub(crate) fn invalid(message: impl AsRef<str>) -> Error {
-    Error::new(
-        Kind::InvalidUrl,
-        format!("Failed to parse: {}", message.as_ref()),
-    )
+    Error::new(Kind::InvalidUrl, format!("Failed to parse: {}", message.as_ref()))
 }
 
 /// The error for what is no host.
@@ -119,11 +109,7 @@ fn push_lower(out: &mut String, label: &str) {
         if octet == b'%' {
             escaped = 3;
         }
-        out.push(char::from(if escaped > 0 {
-            octet.to_ascii_uppercase()
-        } else {
-            octet.to_ascii_lowercase()
-        }));
+        out.push(char::from(if escaped > 0 { octet.to_ascii_uppercase() } else { octet.to_ascii_lowercase() }));
         escaped = usize::saturating_sub(escaped, 1);
     }
 }
@@ -168,17 +154,10 @@ fn is_reg_name_like(host: &[u8]) -> bool {
 }
 
 fn port(digits: &[u8]) -> Option<u32> {
-    let first = digits
-        .iter()
-        .position(|&b| b != b'0')
-        .unwrap_or(digits.len());
+    let first = digits.iter().position(|&b| b != b'0').unwrap_or(digits.len());
     let significant = &digits[first..];
     if significant.len() > 5 || !significant.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(
-        significant
-            .iter()
-            .fold(0, |value, digit| value * 10 + u32::from(digit - b'0')),
-    )
+    Some(significant.iter().fold(0, |value, digit| value * 10 + u32::from(digit - b'0')))
 }

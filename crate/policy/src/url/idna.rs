@@ -20,21 +20,11 @@ pub(crate) fn to_a_label(label: &str) -> Option<String> {
     let characters: Vec<char> = lower.chars().collect();
     // Punycode and the contextual rules are quadratic, and no longer label can fit: each character
     // costs an octet at least.
-    if characters.len() > LONGEST
-        || !characters
-            .iter()
-            .enumerate()
-            .all(|(at, &c)| is_valid(c, at, &characters))
-    {
+    if characters.len() > LONGEST || !characters.iter().enumerate().all(|(at, &c)| is_valid(c, at, &characters)) {
         return None;
     }
     let ascii = Uts46::new()
-        .to_ascii(
-            lower.as_bytes(),
-            AsciiDenyList::STD3,
-            Hyphens::Check,
-            DnsLength::Verify,
-        )
+        .to_ascii(lower.as_bytes(), AsciiDenyList::STD3, Hyphens::Check, DnsLength::Verify)
         .ok()
         .map(Cow::into_owned)?;
     (to_unicode(&ascii)? == lower).then_some(ascii)
@@ -47,8 +37,7 @@ pub(crate) fn is_a_label(label: &str) -> bool {
 }
 
 fn to_unicode(label: &str) -> Option<Cow<'_, str>> {
-    let (text, valid) =
-        Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
+    let (text, valid) = Uts46::new().to_unicode(label.as_bytes(), AsciiDenyList::URL, Hyphens::Allow);
     valid.ok().map(|()| text)
 }
 
@@ -64,19 +53,13 @@ fn is_valid(c: char, at: usize, label: &[char]) -> bool {
         '\u{0660}'..='\u{0669}' => !any(|c| matches!(c, '\u{06F0}'..='\u{06F9}')),
         '\u{06F0}'..='\u{06F9}' => !any(|c| matches!(c, '\u{0660}'..='\u{0669}')),
         c if c.is_ascii() => matches!(c, 'a'..='z' | '0'..='9' | '-'),
-        c => {
-            is_exception(c)
-                || !is_excluded(c) && !is_other_number(c) && (c.is_alphanumeric() || is_mark(c))
-        }
+        c => is_exception(c) || !is_excluded(c) && !is_other_number(c) && (c.is_alphanumeric() || is_mark(c)),
     }
 }
 
 /// RFC 5892 §2.6: valid though no letter or digit; and the two joiners.
 const fn is_exception(c: char) -> bool {
-    matches!(
-        c,
-        '\u{06FD}' | '\u{06FE}' | '\u{0F0B}' | '\u{3007}' | '\u{200C}' | '\u{200D}'
-    )
+    matches!(c, '\u{06FD}' | '\u{06FE}' | '\u{0F0B}' | '\u{3007}' | '\u{200C}' | '\u{200D}')
 }
 
 /// Invalid though a letter or a mark: RFC 5892 §2.6, the old Hangul letters of §2.9, the marks for symbols and music of §2.5.
@@ -179,22 +162,12 @@ mod tests {
     // THR-513
     #[test]
     fn an_a_label_must_be_the_encoding_of_something() {
-        for label in [
-            "xn--fa-hia",
-            "xn--r8jz45g",
-            "xn--i-7iq",
-            "xn--knigsgchen-b4a3dun",
-        ] {
+        for label in ["xn--fa-hia", "xn--r8jz45g", "xn--i-7iq", "xn--knigsgchen-b4a3dun"] {
             assert!(is_a_label(label), "{label}");
         }
-        for label in [
-            "xn--",
-            "xn--a",
-            "xn--abc-",
-            "xn--example-",
-            "xn--a-0000000000",
-            &format!("xn--{}", "a".repeat(64)),
-        ] {
+        for label in
+            ["xn--", "xn--a", "xn--abc-", "xn--example-", "xn--a-0000000000", &format!("xn--{}", "a".repeat(64))]
+        {
             assert!(!is_a_label(label), "{label}");
         }
     }

@@ -76,9 +76,7 @@ impl Url {
             }
         }
         // Where `host:port` would be read as a scheme, or a path as an authority, the slashes that were given come back.
-        if self.scheme.is_none()
-            && (out.starts_with("//") || parse::scheme_length(out.as_bytes()) > 0)
-        {
+        if self.scheme.is_none() && (out.starts_with("//") || parse::scheme_length(out.as_bytes()) > 0) {
             out.insert_str(start, "//");
         }
         out
@@ -87,11 +85,7 @@ impl Url {
     /// The path, `/` where there is none, and the query.
     #[must_use]
     pub fn request_uri(&self) -> String {
-        let path = self
-            .path
-            .as_deref()
-            .filter(|path| !path.is_empty())
-            .unwrap_or("/");
+        let path = self.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
         match &self.query {
             None => path.to_owned(),
             Some(query) => format!("{path}?{query}"),
@@ -129,20 +123,13 @@ impl Url {
     /// `user:password`, decoded; `user:` without a password.
     #[must_use]
     pub fn auth_decoded_joined(&self) -> Option<String> {
-        self.auth_decoded()
-            .map(|(user, password)| format!("{user}:{}", password.unwrap_or_default()))
+        self.auth_decoded().map(|(user, password)| format!("{user}:{}", password.unwrap_or_default()))
     }
 
     /// The URL without what a message must not show: user info, query and fragment.
     #[must_use]
     pub fn redacted(&self) -> String {
-        Self {
-            auth: None,
-            query: None,
-            fragment: None,
-            ..self.clone()
-        }
-        .url()
+        Self { auth: None, query: None, fragment: None, ..self.clone() }.url()
     }
 
     fn push_authority(&self, out: &mut String, auth: Option<&str>) {

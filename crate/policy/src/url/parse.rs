@@ -13,22 +13,13 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
         return Ok(Url::default());
     }
     let parts = Parts::split(text);
-    let scheme = parts
-        .scheme
-        .map(|scheme| String::from_utf8_lossy(scheme).to_ascii_lowercase());
+    let scheme = parts.scheme.map(|scheme| String::from_utf8_lossy(scheme).to_ascii_lowercase());
     let normal = matches!(scheme.as_deref(), None | Some("http" | "https"));
     let write = |bytes: &[u8], allowed| {
-        if normal {
-            encode(bytes, allowed)
-        } else {
-            lossless(bytes)
-        }
+        if normal { encode(bytes, allowed) } else { lossless(bytes) }
     };
 
-    let mut url = Url {
-        scheme,
-        ..Url::default()
-    };
+    let mut url = Url { scheme, ..Url::default() };
     if let Some(authority) = parts.authority.filter(|authority| !authority.is_empty()) {
         let (auth, host_port) = match authority.iter().rposition(|&b| b == b'@') {
             None => (&[][..], authority),
@@ -43,25 +34,14 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
             None => None,
             Some(Ok(port)) => Some(port),
             Some(Err(_)) => {
-                let scheme = url
-                    .scheme
-                    .as_deref()
-                    .map_or(String::new(), |scheme| format!("{scheme}:"));
+                let scheme = url.scheme.as_deref().map_or(String::new(), |scheme| format!("{scheme}:"));
                 return Err(invalid(format!("{scheme}//{}", quote(host_port))));
             }
         };
-        url.host = Some(if normal {
-            normalise(host)?
-        } else {
-            as_written(host)?
-        });
+        url.host = Some(if normal { normalise(host)? } else { as_written(host)? });
     }
 
-    let path = if normal {
-        &without_dot_segments(parts.path)[..]
-    } else {
-        parts.path
-    };
+    let path = if normal { &without_dot_segments(parts.path)[..] } else { parts.path };
     let path = write(path, Allowed::PATH);
     url.path = match path.as_str() {
         "" => (parts.query.is_some() || parts.fragment.is_some()).then(String::new),
@@ -69,9 +49,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
         _ => Some(format!("/{path}")),
     };
     url.query = parts.query.map(|query| write(query, Allowed::QUERY));
-    url.fragment = parts
-        .fragment
-        .map(|fragment| write(fragment, Allowed::QUERY));
+    url.fragment = parts.fragment.map(|fragment| write(fragment, Allowed::QUERY));
     Ok(url)
 }
 
@@ -81,11 +59,8 @@ pub(crate) fn scheme_length(text: &[u8]) -> usize {
     if !text.first().is_some_and(u8::is_ascii_alphabetic) {
         return 0;
     }
-    let end = text
-        .iter()
-        .position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-')));
-    end.filter(|&end| text[end] == b':')
-        .map_or(0, |end| end + 1)
+    let end = text.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-')));
+    end.filter(|&end| text[end] == b':').map_or(0, |end| end + 1)
 }
 
 /// The components (RFC 3986 §3), undecoded.
@@ -113,24 +88,14 @@ impl<'a> Parts<'a> {
         };
         if let Some(after) = begins {
             // The backslash ends it too: browsers read it as a slash, so that anything else would name two hosts.
-            let end = after
-                .iter()
-                .position(|b| matches!(b, b'/' | b'\\' | b'?' | b'#'))
-                .unwrap_or(after.len());
+            let end = after.iter().position(|b| matches!(b, b'/' | b'\\' | b'?' | b'#')).unwrap_or(after.len());
             authority = Some(&after[..end]);
             rest = &after[end..];
         }
         let after_authority = rest;
         let (rest, fragment) = cut(rest, b'#');
         let (path, query) = cut(rest, b'?');
-        Self {
-            scheme,
-            authority,
-            path,
-            query,
-            fragment,
-            after_authority,
-        }
+        Self { scheme, authority, path, query, fragment, after_authority }
     }
 }
 
@@ -163,10 +128,7 @@ fn no_host_or_port(host_port: &[u8], parts: &Parts<'_>) -> Error {
     if parts.after_authority.contains(&b'@') {
         return invalid("no valid host or port");
     }
-    invalid(format!(
-        "'{}' is not a valid host or port",
-        quote(host_port)
-    ))
+    invalid(format!("'{}' is not a valid host or port", quote(host_port)))
 }
 
 /// The host of a foreign scheme: as it came, if it can be held at all.

@@ -18,11 +18,7 @@ use crate::origin::{Origin, Scheme};
 /// # Errors
 /// `HostChanged` where another host is named (`//other/` names one) and `assert_same_host` is on; `UnknownScheme`,
 /// `InvalidUrl`, and `MissingHost` where no host is named at all.
-pub fn target<'a>(
-    origin: &Origin,
-    url: &'a str,
-    assert_same_host: bool,
-) -> Result<Cow<'a, str>, Error> {
+pub fn target<'a>(origin: &Origin, url: &'a str, assert_same_host: bool) -> Result<Cow<'a, str>, Error> {
     Ok(match of_bytes(origin, url.as_bytes(), assert_same_host)? {
         Target::Start(length) => Cow::Borrowed(&url[..length]),
         Target::Rewritten(target) => Cow::Owned(target),
@@ -126,16 +122,10 @@ fn refuse_foreign(origin: &Origin, text: &[u8]) -> Result<(), Error> {
     if url.host.is_none() || origin.is_host_of(&url, origin.scheme) {
         return Ok(());
     }
-    Err(foreign(&format!(
-        "//{}",
-        url.redacted().trim_start_matches('/')
-    )))
+    Err(foreign(&format!("//{}", url.redacted().trim_start_matches('/'))))
 }
 
 fn foreign(url: &str) -> Error {
     let shown = crate::error::quote(url.as_bytes());
-    Error::new(
-        Kind::HostChanged,
-        format!("Tried to open a foreign host with url: {shown}"),
-    )
+    Error::new(Kind::HostChanged, format!("Tried to open a foreign host with url: {shown}"))
 }

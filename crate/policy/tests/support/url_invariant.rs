@@ -24,16 +24,8 @@ fn printing_is_stable(parsed: &Url) {
     let again = url::parse(&printed).expect("what was printed parses");
     assert_eq!(again.url(), printed, "printed twice");
     let host = |url: &Url| url.host.clone().filter(|host| !host.is_empty());
-    assert_eq!(
-        host(&again),
-        host(parsed),
-        "{printed} names the host that was parsed"
-    );
-    assert_eq!(
-        (&again.scheme, again.request_uri()),
-        (&parsed.scheme, parsed.request_uri()),
-        "{printed}"
-    );
+    assert_eq!(host(&again), host(parsed), "{printed} names the host that was parsed");
+    assert_eq!((&again.scheme, again.request_uri()), (&parsed.scheme, parsed.request_uri()), "{printed}");
 }
 
 fn one_host_everywhere(parsed: &Url) {
@@ -42,32 +34,16 @@ fn one_host_everywhere(parsed: &Url) {
     };
     let host = parsed.host.as_deref().expect("an origin has a host");
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    assert!(
-        origin.host == bare || origin.address().is_some(),
-        "{host} became {}",
-        origin.host
-    );
+    assert!(origin.host == bare || origin.address().is_some(), "{host} became {}", origin.host);
     assert!(is_visible(&origin.host) && is_visible(&origin.authority()));
 
     let told = Origin::new(origin.scheme, &origin.host, origin.port).expect("its host is a host");
-    assert_eq!(
-        (&told, &told.host),
-        (&origin, &origin.host),
-        "the host, given to a pool"
-    );
+    assert_eq!((&told, &told.host), (&origin, &origin.host), "the host, given to a pool");
     if parsed.scheme.is_some() {
-        assert!(
-            origin.is_same_host(&parsed.url()),
-            "{} is of its own host",
-            origin.host
-        );
+        assert!(origin.is_same_host(&parsed.url()), "{} is of its own host", origin.host);
     }
     let shown = url::parse(&url::absolute(&origin, "/")).expect("an absolute URL");
-    assert_eq!(
-        Origin::from_url(&shown).as_ref(),
-        Ok(&origin),
-        "the URL that a response shows"
-    );
+    assert_eq!(Origin::from_url(&shown).as_ref(), Ok(&origin), "the URL that a response shows");
     assert_eq!(shown.auth, None);
 }
 
@@ -76,10 +52,7 @@ fn only_visible_ascii_is_sent(pool: &Origin, text: &str) {
         return;
     };
     assert!(is_visible(&sent) && !sent.contains('#'), "{sent:?}");
-    assert!(
-        sent == "*" || sent.starts_with('/') || sent.starts_with("http"),
-        "{sent:?}"
-    );
+    assert!(sent == "*" || sent.starts_with('/') || sent.starts_with("http"), "{sent:?}");
     let again = url::target(pool, &sent, false).expect("a target is one");
     assert_eq!(again, sent, "never rewritten twice");
     if !sent.starts_with(['/', '*']) {
@@ -89,10 +62,7 @@ fn only_visible_ascii_is_sent(pool: &Origin, text: &str) {
     match url::target(pool, text, true) {
         Ok(strict) => {
             assert_eq!(strict, sent);
-            assert!(
-                sent == "*" || pool.is_same_host(text),
-                "{text:?} is of another host"
-            );
+            assert!(sent == "*" || pool.is_same_host(text), "{text:?} is of another host");
         }
         Err(error) => assert!(
             error.kind() == Kind::HostChanged && !pool.is_same_host(text)

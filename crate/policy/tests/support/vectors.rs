@@ -38,13 +38,9 @@ pub(crate) fn cases<T: DeserializeOwned>(file: &str) -> Vec<T> {
     struct File<T> {
         cases: Vec<T>,
     }
-    let path = format!(
-        "{}/../../__test__/vectors/{file}",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/../../__test__/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let file: File<T> =
-        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let file: File<T> = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert!(!file.cases.is_empty(), "{path} has no cases");
     file.cases
 }
