@@ -154,17 +154,14 @@ impl Desk {
                 });
             }
             Submission::Close { id, pool, timeout } => {
-                let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
-                if let Some(pool) = &pool {
-                    // At once, so that what was submitted after it finds the pool closed.
-                    pool.close_now();
-                }
+                let out = Rc::clone(&self.out);
+                // At once, so that what was submitted after it finds the pool closed.
+                let closed = self.pool(pool).map(|pool| (pool.close_now(), pool));
                 tokio::task::spawn_local(async move {
                     let mut ending = Ending::new(id, out);
-                    let report = match pool {
-                        Some(pool) => pool.close(timeout.and_then(|span| Instant::now().checked_add(span))).await,
-                        None => return ending.reply(Err(gone())),
-                    };
+                    let Some((before, pool)) = closed else { return ending.reply(Err(gone())) };
+                    let until = timeout.and_then(|span| Instant::now().checked_add(span));
+                    let report = pool.drain(before, until).await;
                     ending.reply(Ok(serde_json::json!({
                         "closed": report.closed,
                         "drained": report.drained,

@@ -510,11 +510,10 @@ impl Pool {
         self.forced.get()
     }
 
-    /// Stops taking work at once: idle connections close, waiters are turned away; then leases may end until `until`.
-    pub async fn close(self: &Rc<Self>, until: Option<Instant>) -> CloseReport {
+    /// Waits, until `until` at most, for the leases that were there when the pool was closed; `before` is what
+    /// [`Pool::close_now`] gave.
+    pub async fn drain(self: &Rc<Self>, before: Figures, until: Option<Instant>) -> CloseReport {
         let began = now();
-        let before = self.figures();
-        self.close_now();
         let leased = u64::from(before.leased);
         let ended = async {
             loop {
@@ -543,8 +542,9 @@ impl Pool {
         }
     }
 
-    /// The part of `close` that needs no waiting.
-    pub fn close_now(&self) {
+    /// Stops taking work at once: idle connections close, waiters are turned away. The figures before that.
+    pub fn close_now(&self) -> Figures {
+        let before = self.figures();
         let closing = self.ledger.borrow_mut().close();
         drop(closing.idle);
         for ticket in closing.waiters {
@@ -554,6 +554,7 @@ impl Pool {
             }
         }
         self.sync();
+        before
     }
 
     /// Lets the idle connections go; calls in flight keep theirs.

@@ -92,7 +92,7 @@ impl Defaults {
             lines,
             plain: (HeaderMap::new(), None, false),
         };
-        let head = defaults.head(&defaults.lines, &Framing::None, None, book)?;
+        let head = defaults.head(&defaults.lines, &Framing::None, None, book, None)?;
         if head.asked_chunked {
             // Every request of the pool is chunked then; none of them is plain.
             return Ok(defaults);
@@ -107,11 +107,12 @@ impl Defaults {
         framing: &Framing,
         content_type: Option<&'static str>,
         book: &CaseBook,
+        foreign: Option<HeaderValue>,
     ) -> Result<Head, Error> {
         let own = Own::of(lines)?;
         let mut headers = HeaderMap::with_capacity(lines.len() + 5);
         if !own.host {
-            headers.append(HOST, self.host.clone());
+            headers.append(HOST, foreign.unwrap_or_else(|| self.host.clone()));
         }
         if !own.accept_encoding {
             headers.append(ACCEPT_ENCODING, self.accept_encoding.clone());
@@ -158,7 +159,17 @@ enum Framing {
 pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &Request) -> Result<Message, Error> {
     let method = method_of(&request.method)?;
     let uri = uri_of(origin, request)?;
-    if request.headers.is_none() && request.body.is_none() && !request.chunked && !wants_length(&method) {
+    // RFC 9112 §3.2.2: with a target in absolute form, Host names what the target names.
+    let foreign = match uri.authority() {
+        None => None,
+        Some(authority) => Some(value_of(b"Host", authority.as_str().as_bytes())?),
+    };
+    if foreign.is_none()
+        && request.headers.is_none()
+        && request.body.is_none()
+        && !request.chunked
+        && !wants_length(&method)
+    {
         let (headers, spelling, close) = &defaults.plain;
         if !headers.is_empty() || defaults.lines.is_empty() {
             return Ok(Message {
@@ -179,7 +190,7 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
         None if wants_length(&method) => Framing::Length(0),
         None => Framing::None,
     };
-    let head = defaults.head(lines, &framing, request.content_type, book)?;
+    let head = defaults.head(lines, &framing, request.content_type, book, foreign)?;
     let chunked = request.chunked || head.asked_chunked;
     if let Some(announced) = head.content_length {
         if chunked {
