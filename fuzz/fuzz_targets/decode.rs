@@ -32,32 +32,16 @@ impl<'a> Plan<'a> {
         let (&count, rest) = data.split_first()?;
         let (chain, rest) = rest.split_at_checked(usize::from(count % 6))?;
         let (&[low, high, pieces], body) = rest.split_first_chunk()?;
-        let names: Vec<&str> = chain
-            .iter()
-            .map(|&coding| CODINGS[usize::from(coding) % CODINGS.len()])
-            .collect();
+        let names: Vec<&str> = chain.iter().map(|&coding| CODINGS[usize::from(coding) % CODINGS.len()]).collect();
         let limit = u64::from(u16::from_le_bytes([low, high])) * 64;
-        Some(Self {
-            chain: names.join(","),
-            limit,
-            pieces,
-            body,
-        })
+        Some(Self { chain: names.join(","), limit, pieces, body })
     }
 
     /// A new decoder for it.
-    #[expect(
-        clippy::expect_used,
-        reason = "a check says what does not hold by its panic"
-    )]
+    #[expect(clippy::expect_used, reason = "a check says what does not hold by its panic")]
     fn decoder(&self) -> Option<Decoder> {
-        let limits = Limits {
-            decoded: Some(self.limit),
-            ratio: None,
-            ..Limits::default()
-        };
-        Decoder::new(std::iter::once(self.chain.as_bytes()), &limits)
-            .expect("five codings are allowed")
+        let limits = Limits { decoded: Some(self.limit), ratio: None, ..Limits::default() };
+        Decoder::new(std::iter::once(self.chain.as_bytes()), &limits).expect("five codings are allowed")
     }
 }
 
@@ -68,24 +52,12 @@ pub(crate) fn check(data: &[u8]) {
         return;
     };
     let mut at_once = Vec::new();
-    let outcome = whole
-        .push(plan.body, &mut at_once)
-        .and_then(|()| whole.finish(&mut at_once));
-    assert!(
-        at_once.len() as u64 <= plan.limit,
-        "{} bytes past a limit of {}",
-        at_once.len(),
-        plan.limit
-    );
+    let outcome = whole.push(plan.body, &mut at_once).and_then(|()| whole.finish(&mut at_once));
+    assert!(at_once.len() as u64 <= plan.limit, "{} bytes past a limit of {}", at_once.len(), plan.limit);
 
     let mut in_steps = Vec::new();
     let stepwise = step_through(&plan, &mut in_steps);
-    assert!(
-        in_steps.len() as u64 <= plan.limit,
-        "{} bytes past a limit of {}",
-        in_steps.len(),
-        plan.limit
-    );
+    assert!(in_steps.len() as u64 <= plan.limit, "{} bytes past a limit of {}", in_steps.len(), plan.limit);
     match (outcome, stepwise) {
         (Ok(()), Ok(trailing)) => {
             assert_eq!(at_once, in_steps);
@@ -100,10 +72,7 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "a check says what does not hold by its panic"
-)]
+#[expect(clippy::expect_used, reason = "a check says what does not hold by its panic")]
 fn step_through(plan: &Plan<'_>, out: &mut Vec<u8>) -> Result<u64, ferropool_policy::error::Error> {
     let mut decoder = plan.decoder().expect("made before");
     let mut numbers = u32::from(plan.pieces);
@@ -113,23 +82,14 @@ fn step_through(plan: &Plan<'_>, out: &mut Vec<u8>) -> Result<u64, ferropool_pol
     };
     let (mut at, mut pending) = (0, false);
     while at < plan.body.len() || pending {
-        let piece = &plan.body[at..plan
-            .body
-            .len()
-            .min(at + next(if plan.pieces & 1 == 0 { 4 } else { 300 }))];
+        let piece = &plan.body[at..plan.body.len().min(at + next(if plan.pieces & 1 == 0 { 4 } else { 300 }))];
         let most = next(if plan.pieces & 2 == 0 { 16 } else { 5_000 });
         let before = out.len();
         let step = decoder.step(piece, out, most)?;
         assert_eq!(out.len() - before, step.produced);
         assert!(step.produced <= most && step.consumed <= piece.len());
-        assert!(
-            step.consumed > 0 || step.produced > 0 || piece.is_empty(),
-            "a step stands still"
-        );
-        assert!(
-            step.consumed == piece.len() || step.produced == most,
-            "a step ends early"
-        );
+        assert!(step.consumed > 0 || step.produced > 0 || piece.is_empty(), "a step stands still");
+        assert!(step.consumed == piece.len() || step.produced == most, "a step ends early");
         at += step.consumed;
         pending = step.more_output_pending;
     }

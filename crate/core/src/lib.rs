@@ -1,4 +1,16 @@
-//! What ferropool does.
+//! What ferropool does: pools, connections and exchanges over tokio and hyper. It knows no Node.
+//!
+//! Everything but the queues ([`handoff`]) and the counters ([`observe::stats`]) lives on one I/O thread.
 #![forbid(unsafe_code)]
 
 pub mod body;
+pub mod client;
+pub mod conn;
+pub mod dial;
+#[cfg(feature = "faults")]
+pub mod faults;
+pub mod handoff;
+pub mod observe;
+pub mod pool;
+
+mod clock;

@@ -9,17 +9,11 @@ use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
 
 fn of(values: &[&str]) -> Result<Option<Decoder>, Error> {
-    Decoder::new(
-        values.iter().map(|value| value.as_bytes()),
-        &Limits::default(),
-    )
+    Decoder::new(values.iter().map(|value| value.as_bytes()), &Limits::default())
 }
 
 fn of_transfer(values: &[&str]) -> Result<Option<Decoder>, Error> {
-    Decoder::of_transfer(
-        values.iter().map(|value| value.as_bytes()),
-        &Limits::default(),
-    )
+    Decoder::of_transfer(values.iter().map(|value| value.as_bytes()), &Limits::default())
 }
 
 fn all(mut decoder: Decoder, wire: &[u8]) -> Result<Vec<u8>, Error> {
@@ -54,18 +48,9 @@ fn nothing_is_undone_without_a_known_coding() {
 // DEC-01 DEC-08 THR-219
 #[test]
 fn names_are_of_any_case_and_one_unknown_coding_leaves_the_body_as_it_is() {
-    for known in [
-        "gzip",
-        "GZIP",
-        "x-gzip",
-        "X-GZip",
-        "deflate",
-        "Br",
-        "zstd",
-        "identity, gzip",
-        "\tgzip ,",
-        "none,gzip",
-    ] {
+    for known in
+        ["gzip", "GZIP", "x-gzip", "X-GZip", "deflate", "Br", "zstd", "identity, gzip", "\tgzip ,", "none,gzip"]
+    {
         assert!(of(&[known]).unwrap().is_some(), "{known}");
     }
     for mixed in ["gzip, snappy", "snappy, gzip", "gzip, *", "gzip, chunked"] {
@@ -79,51 +64,30 @@ fn names_are_of_any_case_and_one_unknown_coding_leaves_the_body_as_it_is() {
 fn codings_come_off_in_reverse_order_over_all_lines() {
     let plain = text(3_000);
     let wire = zstd(&gzip(&raw(&zlib(&plain))));
-    for values in [
-        &["deflate, deflate, gzip, zstd"][..],
-        &["deflate", "deflate, gzip", "", "zstd"][..],
-    ] {
+    for values in [&["deflate, deflate, gzip, zstd"][..], &["deflate", "deflate, gzip", "", "zstd"][..]] {
         assert_eq!(all(of(values).unwrap().unwrap(), &wire).unwrap(), plain);
     }
     let five = gzip(&gzip(&gzip(&gzip(&gzip(&plain)))));
     assert_eq!(decode("gzip,gzip,gzip,gzip,gzip", &five).unwrap(), plain);
-    assert_eq!(
-        decode("gzip, deflate", &wire).unwrap_err().kind(),
-        Kind::Decode
-    );
+    assert_eq!(decode("gzip, deflate", &wire).unwrap_err().kind(), Kind::Decode);
 }
 
 // DEC-07 THR-217
 #[test]
 fn a_chain_longer_than_the_limit_is_refused_before_anything_is_decoded() {
-    let error = of(&["gzip, deflate, br, zstd", "gzip, deflate"])
-        .err()
-        .unwrap();
+    let error = of(&["gzip, deflate, br, zstd", "gzip, deflate"]).err().unwrap();
     assert_eq!(error.kind(), Kind::Decode);
-    assert_eq!(
-        error.to_string(),
-        "Too many content encodings in the chain: 6 > 5"
-    );
+    assert_eq!(error.to_string(), "Too many content encodings in the chain: 6 > 5");
     assert_eq!(error.fields().extra.limit, Some(("codings", 5)));
 
     let line = ["gzip"; 10].join(",");
     let error = of(&vec![line.as_str(); 1_000]).err().unwrap();
-    assert_eq!(
-        error.to_string(),
-        "Too many content encodings in the chain: 10000 > 5"
-    );
+    assert_eq!(error.to_string(), "Too many content encodings in the chain: 10000 > 5");
 
-    let one = Limits {
-        codings: 1,
-        ..Limits::default()
-    };
+    let one = Limits { codings: 1, ..Limits::default() };
     assert!(Decoder::new([&b"gzip"[..]].into_iter(), &one).is_ok());
     assert!(Decoder::new([&b"gzip, br"[..]].into_iter(), &one).is_err());
-    assert!(
-        of(&["identity, identity, identity, identity, identity, gzip"])
-            .unwrap()
-            .is_some()
-    );
+    assert!(of(&["identity, identity, identity, identity, identity, gzip"]).unwrap().is_some());
 }
 
 // DEC-05 THR-231
@@ -138,21 +102,14 @@ fn a_body_that_does_not_decode_says_which_coding_and_what_the_library_said() {
     ] {
         let error = decode(coding, b"<!doctype html><p>plain").unwrap_err();
         assert_eq!(error.kind(), Kind::Decode, "{coding}");
-        let said =
-            format!("Received response with content-encoding: {coding}, but failed to decode it.");
+        let said = format!("Received response with content-encoding: {coding}, but failed to decode it.");
         assert_eq!(error.to_string(), said);
         assert_eq!(error.fields().phase, Some(Phase::Body));
         let causes = &error.fields().causes;
-        assert!(
-            causes.len() == 1 && causes[0].message.contains(cause),
-            "{coding}: {causes:?}"
-        );
+        assert!(causes.len() == 1 && causes[0].message.contains(cause), "{coding}: {causes:?}");
     }
     let error = decode("deflate, gzip", &gzip(b"\xff\xff\xff")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Received response with content-encoding: deflate, gzip, but failed to decode it."
-    );
+    assert_eq!(error.to_string(), "Received response with content-encoding: deflate, gzip, but failed to decode it.");
 }
 
 #[test]
@@ -169,14 +126,7 @@ fn an_error_is_repeated_and_nothing_is_decoded_after_it() {
 // THR-231
 #[test]
 fn a_body_without_a_byte_is_fine_under_any_coding() {
-    for chain in [
-        "gzip",
-        "deflate",
-        "br",
-        "zstd",
-        "gzip, br",
-        "deflate, zstd, gzip",
-    ] {
+    for chain in ["gzip", "deflate", "br", "zstd", "gzip, br", "deflate, zstd, gzip"] {
         assert_eq!(decode(chain, b"").unwrap(), b"", "{chain}");
     }
     assert_eq!(decode("gzip, gzip", &gzip(b"")).unwrap(), b"");
@@ -186,72 +136,35 @@ fn a_body_without_a_byte_is_fine_under_any_coding() {
 #[test]
 fn transfer_codings_are_undone_or_refused_and_never_passed_on() {
     let plain = text(500);
-    for values in [
-        &["gzip, chunked"][..],
-        &["gzip", "chunked"][..],
-        &["X-GZIP , Chunked"][..],
-        &["gzip"][..],
-    ] {
-        assert_eq!(
-            all(of_transfer(values).unwrap().unwrap(), &gzip(&plain)).unwrap(),
-            plain,
-            "{values:?}"
-        );
+    for values in [&["gzip, chunked"][..], &["gzip", "chunked"][..], &["X-GZIP , Chunked"][..], &["gzip"][..]] {
+        assert_eq!(all(of_transfer(values).unwrap().unwrap(), &gzip(&plain)).unwrap(), plain, "{values:?}");
     }
     let both = of_transfer(&["deflate, gzip, chunked"]).unwrap().unwrap();
     assert_eq!(all(both, &gzip(&zlib(&plain))).unwrap(), plain);
     for values in [&["chunked"][..], &[][..], &["identity, chunked"][..]] {
         assert!(of_transfer(values).unwrap().is_none(), "{values:?}");
     }
-    for value in [
-        "compress, chunked",
-        "chunked, gzip",
-        "chunked, chunked",
-        "br, chunked",
-        "x\r\n, chunked",
-    ] {
+    for value in ["compress, chunked", "chunked, gzip", "chunked, chunked", "br, chunked", "x\r\n, chunked"] {
         let error = of_transfer(&[value]).err().expect(value);
-        assert_eq!(
-            (error.kind(), error.fields().extra.reason),
-            (Kind::Decode, Some("ERR_TRANSFER_CODING"))
-        );
+        assert_eq!((error.kind(), error.fields().extra.reason), (Kind::Decode, Some("ERR_TRANSFER_CODING")));
         assert!(!error.to_string().contains('\r'), "{error}");
     }
-    let error = of_transfer(&["gzip,gzip,gzip,gzip,gzip,gzip,chunked"])
-        .err()
-        .unwrap();
-    assert_eq!(
-        error.to_string(),
-        "Too many transfer encodings in the chain: 6 > 5"
-    );
+    let error = of_transfer(&["gzip,gzip,gzip,gzip,gzip,gzip,chunked"]).err().unwrap();
+    assert_eq!(error.to_string(), "Too many transfer encodings in the chain: 6 > 5");
     let error = all(of_transfer(&["gzip, chunked"]).unwrap().unwrap(), b"plain").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Received response with transfer-encoding: gzip, but failed to decode it."
-    );
+    assert_eq!(error.to_string(), "Received response with transfer-encoding: gzip, but failed to decode it.");
 }
 
 // THR-236
 #[test]
 fn transfer_codings_come_off_before_content_codings() {
     let plain = text(500);
-    let both = || {
-        of_transfer(&["gzip, chunked"])
-            .unwrap()
-            .unwrap()
-            .then(of(&["zstd"]).unwrap().unwrap())
-    };
+    let both = || of_transfer(&["gzip, chunked"]).unwrap().unwrap().then(of(&["zstd"]).unwrap().unwrap());
     assert_eq!(all(both(), &gzip(&zstd(&plain))).unwrap(), plain);
     let error = all(both(), &gzip(b"not zstd")).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Received response with content-encoding: zstd, but failed to decode it."
-    );
+    assert_eq!(error.to_string(), "Received response with content-encoding: zstd, but failed to decode it.");
     let error = all(both(), b"not gzip").unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Received response with transfer-encoding: gzip, but failed to decode it."
-    );
+    assert_eq!(error.to_string(), "Received response with transfer-encoding: gzip, but failed to decode it.");
 }
 
 #[test]
@@ -259,8 +172,5 @@ fn a_decoder_goes_from_thread_to_thread() {
     fn is_send<T: Send>(_: &T) {}
     let mut it = decoder("gzip, deflate, br, zstd", &unlimited());
     is_send(&it);
-    std::thread::spawn(move || it.finish(&mut Vec::new()))
-        .join()
-        .unwrap()
-        .unwrap();
+    std::thread::spawn(move || it.finish(&mut Vec::new())).join().unwrap().unwrap();
 }

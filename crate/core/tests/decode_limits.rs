@@ -33,24 +33,13 @@ fn a_body_of_the_limit_passes_and_one_more_byte_does_not() {
     let mut wires = coded(&text);
     wires.push(("br", seed("br-text")));
     for (value, wire) in wires {
-        for (limit, fits) in [
-            (text.len(), true),
-            (text.len() - 1, false),
-            (1, false),
-            (0, false),
-        ] {
-            let limits = Limits {
-                decoded: Some(limit as u64),
-                ..unlimited()
-            };
+        for (limit, fits) in [(text.len(), true), (text.len() - 1, false), (1, false), (0, false)] {
+            let limits = Limits { decoded: Some(limit as u64), ..unlimited() };
             let mut out = b"before".to_vec();
             let mut it = decoder(value, &limits);
             let outcome = it.push(&wire, &mut out).and_then(|()| it.finish(&mut out));
             assert_eq!(out[..6], *b"before");
-            assert!(
-                text.starts_with(&out[6..]) && out.len() - 6 <= limit,
-                "{value}, {limit}"
-            );
+            assert!(text.starts_with(&out[6..]) && out.len() - 6 <= limit, "{value}, {limit}");
             match outcome {
                 Ok(()) => assert!(fits && out.len() - 6 == limit, "{value}, {limit}"),
                 Err(error) => {
@@ -59,11 +48,7 @@ fn a_body_of_the_limit_passes_and_one_more_byte_does_not() {
                     assert_eq!(passed(&error), ("decoded", limit as u64));
                 }
             }
-            assert!(
-                out.capacity() <= 6 + limit + 1 || fits,
-                "{value}, {limit}: {}",
-                out.capacity()
-            );
+            assert!(out.capacity() <= 6 + limit + 1 || fits, "{value}, {limit}: {}", out.capacity());
         }
     }
 }
@@ -71,15 +56,11 @@ fn a_body_of_the_limit_passes_and_one_more_byte_does_not() {
 // THR-213
 #[test]
 fn a_regular_body_passes_until_eight_mebibytes_and_a_bomb_is_refused_by_its_ratio_then() {
-    let limits = Limits {
-        ratio: Some(500.0),
-        ..Limits::default()
-    };
+    let limits = Limits { ratio: Some(500.0), ..Limits::default() };
     for (value, wire) in coded(&vec![0; 8 * MIB]) {
         let mut out = Vec::new();
         let mut it = decoder(value, &limits);
-        it.push(&wire, &mut out)
-            .unwrap_or_else(|error| panic!("{value}: {error}"));
+        it.push(&wire, &mut out).unwrap_or_else(|error| panic!("{value}: {error}"));
         it.finish(&mut out).unwrap();
     }
     let mut wires = coded(&vec![0; 8 * MIB + 1]);
@@ -112,31 +93,13 @@ fn text_never_comes_near_the_ratio() {
 fn the_wire_limit_counts_what_comes_in() {
     let wire = gzip(&text(1_000));
     for (most, fits) in [(wire.len() as u64, true), (wire.len() as u64 - 1, false)] {
-        let mut it = decoder(
-            "gzip",
-            &Limits {
-                wire: Some(most),
-                ..unlimited()
-            },
-        );
+        let mut it = decoder("gzip", &Limits { wire: Some(most), ..unlimited() });
         let outcome = it.push(&wire, &mut Vec::new());
-        assert_eq!(
-            outcome.as_ref().map_err(passed),
-            if fits { Ok(&()) } else { Err(("wire", most)) }
-        );
+        assert_eq!(outcome.as_ref().map_err(passed), if fits { Ok(&()) } else { Err(("wire", most)) });
     }
-    let mut it = decoder(
-        "gzip",
-        &Limits {
-            wire: Some(1_000),
-            ..unlimited()
-        },
-    );
+    let mut it = decoder("gzip", &Limits { wire: Some(1_000), ..unlimited() });
     let junk = [&gzip(b"x")[..], &[0; 2_000]].concat();
-    assert_eq!(
-        passed(&it.push(&junk, &mut Vec::new()).unwrap_err()),
-        ("wire", 1_000)
-    );
+    assert_eq!(passed(&it.push(&junk, &mut Vec::new()).unwrap_err()), ("wire", 1_000));
 }
 
 // THR-213 THR-217
@@ -145,18 +108,9 @@ fn a_bomb_inside_the_chain_that_gives_nothing_in_the_end_is_refused_too() {
     // Six megabytes of empty members, which compress well and decode to nothing.
     let nothing = gzip(&[]).repeat(300_000);
     let wire = gzip(&nothing);
-    let mut it = decoder(
-        "gzip, gzip",
-        &Limits {
-            decoded: Some(MIB as u64),
-            ..unlimited()
-        },
-    );
+    let mut it = decoder("gzip, gzip", &Limits { decoded: Some(MIB as u64), ..unlimited() });
     let mut out = Vec::new();
-    assert_eq!(
-        passed(&it.push(&wire, &mut out).unwrap_err()),
-        ("decoded", MIB as u64)
-    );
+    assert_eq!(passed(&it.push(&wire, &mut out).unwrap_err()), ("decoded", MIB as u64));
     assert!(out.is_empty() && it.meter().given() == 0);
 }
 
@@ -193,20 +147,14 @@ fn a_bounded_step_is_bounded_when_the_output_has_room_for_more() {
         while at < wire.len() || pending {
             let before = out.len();
             let step = it.step(&wire[at..], &mut out, 1_000).unwrap();
-            assert!(
-                out.len() - before == step.produced && step.produced <= 1_000,
-                "{value}"
-            );
+            assert!(out.len() - before == step.produced && step.produced <= 1_000, "{value}");
             at += step.consumed;
             pending = step.more_output_pending;
         }
         it.finish(&mut out).unwrap();
         assert!(out == plain, "{value}");
         let still = it.step(&[], &mut out, 1_000).unwrap();
-        assert_eq!(
-            (still.consumed, still.produced, still.more_output_pending),
-            (0, 0, false)
-        );
+        assert_eq!((still.consumed, still.produced, still.more_output_pending), (0, 0, false));
     }
 }
 
@@ -230,16 +178,9 @@ fn time_is_linear_in_the_number_of_empty_members_and_frames() {
             .min()
             .unwrap_or(Duration::MAX)
     };
-    for (value, one) in [
-        ("gzip", gzip(b"")),
-        ("zstd", zstd(b"")),
-        ("zstd", skippable(b"")),
-    ] {
+    for (value, one) in [("gzip", gzip(b"")), ("zstd", zstd(b"")), ("zstd", skippable(b""))] {
         let (half, whole) = (took(value, &one, 100_000), took(value, &one, 200_000));
         println!("{value}: {half:?}, {whole:?}");
-        assert!(
-            whole < half * 5 / 2 + Duration::from_millis(20),
-            "{value}: {half:?}, then {whole:?}"
-        );
+        assert!(whole < half * 5 / 2 + Duration::from_millis(20), "{value}: {half:?}, then {whole:?}");
     }
 }

@@ -1,11 +1,6 @@
 //! Peak memory of bombs, measured from outside: each in a process of its own, because the figures are a process's.
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    reason = "what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "what fails here fails the test")]
 
 #[expect(dead_code, reason = "each file uses its part")]
 mod decode_support;
@@ -23,24 +18,15 @@ const MIB: u64 = 1024 * 1024;
 /// A figure of this process in bytes: `VmHWM` is the most that was resident, `VmPeak` the most address space.
 fn figure(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").expect("status");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-        .expect("a line");
-    line.trim()
-        .trim_end_matches(" kB")
-        .parse::<u64>()
-        .expect("a number")
-        * 1024
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).expect("a line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
 }
 
 /// 10 MiB that become 10 GiB: a block of a mebibyte of zeros that leans on nothing before it, again and again.
 fn gzip_bomb() -> Vec<u8> {
     let mut block = Vec::with_capacity(4_096);
     let mut encoder = Compress::new(Compression::best(), false);
-    encoder
-        .compress_vec(&vec![0; MIB as usize], &mut block, FlushCompress::Full)
-        .unwrap();
+    encoder.compress_vec(&vec![0; MIB as usize], &mut block, FlushCompress::Full).unwrap();
     assert!(block.len() < 1_100);
     repeated(&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3], &block, 10 * 1024)
 }
@@ -48,11 +34,7 @@ fn gzip_bomb() -> Vec<u8> {
 /// Blocks of one repeated byte, 128 KiB from four bytes, with a window of 8 MiB.
 fn zstd_bomb() -> Vec<u8> {
     let block = (2_u32 | (128 * 1024) << 3).to_le_bytes();
-    repeated(
-        &[0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3],
-        &[block[0], block[1], block[2], b'z'],
-        80 * 1024,
-    )
+    repeated(&[0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3], &[block[0], block[1], block[2], b'z'], 80 * 1024)
 }
 
 /// In one allocation that is not freed: the system's allocator takes a large free as a hint to keep what is freed later.
@@ -86,36 +68,17 @@ struct Measurement {
 
 fn measurements() -> Vec<Measurement> {
     let mut all = Vec::new();
-    let limits = Limits {
-        decoded: Some(64 * MIB),
-        ..unlimited()
-    };
+    let limits = Limits { decoded: Some(64 * MIB), ..unlimited() };
     // What a library needs for its window comes on top of the limit.
     for (coding, window) in [("gzip", 0), ("zstd", 8 * MIB), ("br", 16 * MIB)] {
         for piece in [16 * 1024, 16 * 1024 * 1024] {
-            all.push(Measurement {
-                coding,
-                limits,
-                piece,
-                passes: ("decoded", 64 * MIB),
-                most: 68 * MIB + window,
-            });
+            all.push(Measurement { coding, limits, piece, passes: ("decoded", 64 * MIB), most: 68 * MIB + window });
         }
     }
     // Under the limits of a preloaded body it does not matter: the window's bombs end by their ratio. gzip's is 1,020.
     let limits = Limits::default();
-    for (coding, passes) in [
-        ("gzip", ("decoded", 256 * MIB)),
-        ("zstd", ("ratio", 1_100)),
-        ("br", ("ratio", 1_100)),
-    ] {
-        all.push(Measurement {
-            coding,
-            limits,
-            piece: 64 * 1024,
-            passes,
-            most: 260 * MIB,
-        });
+    for (coding, passes) in [("gzip", ("decoded", 256 * MIB)), ("zstd", ("ratio", 1_100)), ("br", ("ratio", 1_100))] {
+        all.push(Measurement { coding, limits, piece: 64 * 1024, passes, most: 260 * MIB });
     }
     all
 }
@@ -125,29 +88,11 @@ fn measure(it: &Measurement) {
     let mut out = Vec::new();
     let mut decoder = decoder(it.coding, &it.limits);
     let start = figure("VmRSS");
-    let error = wire
-        .chunks(it.piece)
-        .try_for_each(|piece| decoder.push(piece, &mut out))
-        .expect_err("a bomb passed");
-    assert_eq!(
-        (error.kind(), error.fields().extra.limit),
-        (Kind::TooLarge, Some(it.passes))
-    );
+    let error = wire.chunks(it.piece).try_for_each(|piece| decoder.push(piece, &mut out)).expect_err("a bomb passed");
+    assert_eq!((error.kind(), error.fields().extra.limit), (Kind::TooLarge, Some(it.passes)));
     let peak = figure("VmHWM") - start;
-    println!(
-        "{} in pieces of {}: {} decoded, peak {} KiB",
-        it.coding,
-        it.piece,
-        out.len(),
-        peak / 1024
-    );
-    assert!(
-        peak <= it.most,
-        "{}: {} KiB of {} KiB",
-        it.coding,
-        peak / 1024,
-        it.most / 1024
-    );
+    println!("{} in pieces of {}: {} decoded, peak {} KiB", it.coding, it.piece, out.len(), peak / 1024);
+    assert!(peak <= it.most, "{}: {} KiB of {} KiB", it.coding, peak / 1024, it.most / 1024);
 }
 
 // THR-213
@@ -159,21 +104,13 @@ fn a_bomb_takes_no_more_memory_than_the_limit_and_its_window() {
     }
     for which in 0..all.len() {
         let output = Command::new(env::current_exe().expect("this file"))
-            .args([
-                "--exact",
-                "a_bomb_takes_no_more_memory_than_the_limit_and_its_window",
-                "--nocapture",
-            ])
+            .args(["--exact", "a_bomb_takes_no_more_memory_than_the_limit_and_its_window", "--nocapture"])
             .env(WHICH, which.to_string())
             .output()
             .expect("a process");
         let said = String::from_utf8_lossy(&output.stdout);
         println!("{said}");
-        assert!(
-            output.status.success(),
-            "{said}{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
         assert!(said.contains("1 passed"), "{said}");
     }
 }
@@ -185,23 +122,14 @@ fn a_window_that_is_refused_is_not_allocated() {
         return;
     }
     // Once, so that the library's state itself is there.
-    decoder("zstd", &Limits::default())
-        .push(&zstd_by_hand(0, &[0]), &mut Vec::new())
-        .unwrap();
+    decoder("zstd", &Limits::default()).push(&zstd_by_hand(0, &[0]), &mut Vec::new()).unwrap();
     let before = figure("VmPeak");
     for log in [24, 27, 31] {
-        let error = decoder("zstd", &Limits::default())
-            .push(&zstd_by_hand(0, &[(log - 10) << 3]), &mut Vec::new());
-        assert_eq!(
-            error.unwrap_err().fields().extra.reason,
-            Some("ERR_DECODE_WINDOW")
-        );
+        let error = decoder("zstd", &Limits::default()).push(&zstd_by_hand(0, &[(log - 10) << 3]), &mut Vec::new());
+        assert_eq!(error.unwrap_err().fields().extra.reason, Some("ERR_DECODE_WINDOW"));
     }
     // Half of the smallest of them; a thread's first allocation may reserve some address space.
-    assert!(
-        figure("VmPeak") - before < 8 * MIB,
-        "a refused window was allocated"
-    );
+    assert!(figure("VmPeak") - before < 8 * MIB, "a refused window was allocated");
 }
 
 /// Names, in the environment of a process of ours, which measurement it is for.

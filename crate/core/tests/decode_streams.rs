@@ -6,8 +6,7 @@ mod decode_support;
 use std::iter;
 
 use decode_support::{
-    Numbers, decode, decode_pieces, decoder, gzip, raw, seed, skippable, text, unlimited, zlib,
-    zstd, zstd_by_hand,
+    Numbers, decode, decode_pieces, decoder, gzip, raw, seed, skippable, text, unlimited, zlib, zstd, zstd_by_hand,
 };
 use ferropool_policy::error::{Error, Kind};
 
@@ -32,39 +31,20 @@ fn streamed_frame() -> Vec<u8> {
 
 /// Small bodies with everything in them that has a state of its own.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
-    let members = [
-        gzip(b"one"),
-        gzip(b""),
-        seed("gzip-all-header-fields"),
-        gzip(&text(400)),
-    ]
-    .concat();
-    let frames = [
-        skippable(b"aside"),
-        zstd(b"one"),
-        skippable(b""),
-        seed("zstd-text-streamed"),
-        zstd(b""),
-    ]
-    .concat();
+    let members = [gzip(b"one"), gzip(b""), seed("gzip-all-header-fields"), gzip(&text(400))].concat();
+    let frames = [skippable(b"aside"), zstd(b"one"), skippable(b""), seed("zstd-text-streamed"), zstd(b"")].concat();
     vec![
         ("gzip", [&members[..], b"\r\n\x1fjunk"].concat()),
         ("gzip", [&members[..], b"\x1f\x00"].concat()),
         ("deflate", [&zlib(&text(900))[..], b"tail"].concat()),
         ("deflate", [&raw(&text(900))[..], b"tail"].concat()),
-        (
-            "br",
-            [&seed("br-text-small-window-and-junk")[..], b"tail"].concat(),
-        ),
+        ("br", [&seed("br-text-small-window-and-junk")[..], b"tail"].concat()),
         ("br", seed("br-of-noise")),
         ("zstd", [&frames[..], b"PjunkP"].concat()),
         ("zstd", [&frames[..], b"\x50\x2a"].concat()),
         ("zstd", [&frames[..], b"\x28\xb5\x00"].concat()),
         ("zstd", seed("zstd-window-and-content-size-differ")),
-        (
-            "deflate, gzip",
-            gzip(&[&raw(&text(700))[..], b"tail"].concat()),
-        ),
+        ("deflate, gzip", gzip(&[&raw(&text(700))[..], b"tail"].concat())),
         ("gzip, br", seed("chain-text-br")),
     ]
 }
@@ -91,12 +71,7 @@ fn every_split_in_two_gives_the_same() {
         let whole = decode_pieces(value, [&wire[..]]);
         for at in 0..=wire.len() {
             let (left, right) = wire.split_at(at);
-            assert_eq!(
-                decode_pieces(value, [left, right]),
-                whole,
-                "{value} at {at} of {}",
-                wire.len()
-            );
+            assert_eq!(decode_pieces(value, [left, right]), whole, "{value} at {at} of {}", wire.len());
         }
     }
 }
@@ -110,16 +85,8 @@ fn any_pieces_give_the_same_and_single_bytes_too() {
         assert_eq!(decode_pieces(value, wire.chunks(1)), whole, "{value}");
         for _ in 0..20 {
             let size = numbers.below(60) + 1;
-            assert_eq!(
-                decode_pieces(value, wire.chunks(size)),
-                whole,
-                "{value} by {size}"
-            );
-            assert_eq!(
-                in_steps(value, &wire, &mut numbers),
-                whole,
-                "{value} in steps"
-            );
+            assert_eq!(decode_pieces(value, wire.chunks(size)), whole, "{value} by {size}");
+            assert_eq!(in_steps(value, &wire, &mut numbers), whole, "{value} in steps");
         }
     }
 }
@@ -133,11 +100,7 @@ fn what_can_be_decoded_comes_out_before_the_rest_is_there() {
         let mut out = Vec::new();
         it.push(&wire[..wire.len() - 12], &mut out).unwrap();
         // A zstd block is decoded as a whole; the others give what they have.
-        assert!(
-            value == "zstd" || out.len() > plain.len() / 2,
-            "{value}: {}",
-            out.len()
-        );
+        assert!(value == "zstd" || out.len() > plain.len() / 2, "{value}: {}", out.len());
         assert!(plain.starts_with(&out));
         it.push(&wire[wire.len() - 12..], &mut out).unwrap();
         it.finish(&mut out).unwrap();
@@ -199,33 +162,19 @@ fn what_is_pending_needs_no_more_input() {
 fn a_stream_cut_short_anywhere_is_an_error() {
     let (plain, mut wires) = coded();
     wires.push(("deflate, gzip", gzip(&raw(&plain))));
-    wires.push((
-        "gzip",
-        [gzip(&plain), seed("gzip-all-header-fields")].concat(),
-    ));
-    wires.push((
-        "zstd",
-        [skippable(b"aside"), zstd(&plain), streamed_frame()].concat(),
-    ));
+    wires.push(("gzip", [gzip(&plain), seed("gzip-all-header-fields")].concat()));
+    wires.push(("zstd", [skippable(b"aside"), zstd(&plain), streamed_frame()].concat()));
     for (value, wire) in wires {
         // Between two members or frames nothing is missing.
         let is_whole = |at: usize| {
-            [
-                gzip(&plain).len(),
-                skippable(b"aside").len(),
-                skippable(b"aside").len() + zstd(&plain).len(),
-            ]
-            .contains(&at)
+            [gzip(&plain).len(), skippable(b"aside").len(), skippable(b"aside").len() + zstd(&plain).len()]
+                .contains(&at)
         };
         for at in 1..wire.len() {
             let mut it = decoder(value, &unlimited());
             let mut out = Vec::new();
-            it.push(&wire[..at], &mut out)
-                .unwrap_or_else(|error| panic!("{value} at {at}: {error:?}"));
-            assert!(
-                plain.starts_with(&out) || at > gzip(&plain).len().min(zstd(&plain).len()),
-                "{value} at {at}"
-            );
+            it.push(&wire[..at], &mut out).unwrap_or_else(|error| panic!("{value} at {at}: {error:?}"));
+            assert!(plain.starts_with(&out) || at > gzip(&plain).len().min(zstd(&plain).len()), "{value} at {at}");
             match it.finish(&mut out) {
                 Ok(()) => assert!(is_whole(at), "{value} cut at {at} passes for whole"),
                 Err(error) => assert_eq!(error.kind(), Kind::Decode, "{value} at {at}"),
@@ -241,18 +190,8 @@ fn a_wrong_checksum_or_size_is_an_error_in_any_member() {
     for at in good.len() - 8..good.len() {
         let mut bad = good.clone();
         bad[at] ^= 1;
-        assert_eq!(
-            decode("gzip", &bad).unwrap_err().kind(),
-            Kind::Decode,
-            "{at}"
-        );
-        assert_eq!(
-            decode("gzip", &[&good[..], &bad].concat())
-                .unwrap_err()
-                .kind(),
-            Kind::Decode,
-            "later, {at}"
-        );
+        assert_eq!(decode("gzip", &bad).unwrap_err().kind(), Kind::Decode, "{at}");
+        assert_eq!(decode("gzip", &[&good[..], &bad].concat()).unwrap_err().kind(), Kind::Decode, "later, {at}");
     }
     let mut zlib = zlib(&text(300));
     *zlib.last_mut().unwrap() ^= 1;
@@ -266,19 +205,9 @@ fn a_wrong_checksum_or_size_is_an_error_in_any_member() {
 #[test]
 fn gzip_members_are_joined_and_what_follows_the_last_is_ignored_and_counted() {
     for count in [1, 2, 1_000] {
-        let wire: Vec<u8> = (0..count)
-            .flat_map(|n| gzip(format!("{n};").as_bytes()))
-            .collect();
-        let plain: Vec<u8> = (0..count)
-            .flat_map(|n| format!("{n};").into_bytes())
-            .collect();
-        for junk in [
-            &b""[..],
-            b"\r\n",
-            &[0; 64],
-            b"garbage after the last member",
-            b"\x1f\x8c",
-        ] {
+        let wire: Vec<u8> = (0..count).flat_map(|n| gzip(format!("{n};").as_bytes())).collect();
+        let plain: Vec<u8> = (0..count).flat_map(|n| format!("{n};").into_bytes()).collect();
+        for junk in [&b""[..], b"\r\n", &[0; 64], b"garbage after the last member", b"\x1f\x8c"] {
             let body = [&wire[..], junk].concat();
             for size in [1, 7, body.len()] {
                 let (out, trailing) = decode_pieces("gzip", body.chunks(size)).unwrap();
@@ -310,34 +239,15 @@ fn every_field_of_a_gzip_header_is_passed_over_and_its_checksum_holds() {
     let good = seed("gzip-all-header-fields");
     assert_eq!(decode("gzip", &good).unwrap(), b"all header fields");
     // The flags of the last three are among the reserved ones.
-    for (at, flip) in [
-        (12, 1),
-        (17, 1),
-        (22, 1),
-        (30, 1),
-        (3, 0x20),
-        (3, 0x40),
-        (3, 0x80),
-    ] {
+    for (at, flip) in [(12, 1), (17, 1), (22, 1), (30, 1), (3, 0x20), (3, 0x40), (3, 0x80)] {
         let mut bad = good.clone();
         bad[at] ^= flip;
-        assert_eq!(
-            decode("gzip", &bad).unwrap_err().kind(),
-            Kind::Decode,
-            "byte {at}"
-        );
+        assert_eq!(decode("gzip", &bad).unwrap_err().kind(), Kind::Decode, "byte {at}");
     }
     let mut stored = gzip(b"x");
     stored[2] = 0;
-    assert_eq!(
-        decode("gzip", &stored).unwrap_err().fields().causes[0].message,
-        "unknown compression method"
-    );
-    let empty_extra = [
-        &[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0, 0],
-        &gzip(b"x")[10..],
-    ]
-    .concat();
+    assert_eq!(decode("gzip", &stored).unwrap_err().fields().causes[0].message, "unknown compression method");
+    let empty_extra = [&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 3, 0, 0], &gzip(b"x")[10..]].concat();
     assert_eq!(decode("gzip", &empty_extra).unwrap(), b"x");
 }
 
@@ -347,45 +257,22 @@ fn deflate_is_zlib_or_raw_whichever_its_first_two_bytes_say() {
     for plain in [&b""[..], b"x", &text(5_000)] {
         for wire in [zlib(plain), raw(plain)] {
             assert!(decode("deflate", &wire).unwrap() == plain);
-            assert!(
-                decode_pieces("deflate", [&wire[..1], &wire[1..]])
-                    .unwrap()
-                    .0
-                    == plain
-            );
-            assert!(
-                decode_pieces("deflate", [&wire[..1], &wire[1..2], &wire[2..]])
-                    .unwrap()
-                    .0
-                    == plain
-            );
+            assert!(decode_pieces("deflate", [&wire[..1], &wire[1..]]).unwrap().0 == plain);
+            assert!(decode_pieces("deflate", [&wire[..1], &wire[1..2], &wire[2..]]).unwrap().0 == plain);
         }
     }
     // Once it is zlib it stays zlib: a checksum that fails is not an invitation to try raw.
     let error = decode("deflate", &seed("deflate-dictionary")).unwrap_err();
-    assert!(
-        error.fields().causes[0].message.contains("dictionary"),
-        "{error:?}"
-    );
+    assert!(error.fields().causes[0].message.contains("dictionary"), "{error:?}");
 }
 
 // DEC-04 THR-229
 #[test]
 fn zstd_frames_are_joined_and_skippable_ones_skipped() {
-    let body = [
-        skippable(b"aside"),
-        zstd(b"one"),
-        skippable(&[7; 300]),
-        zstd(b""),
-        zstd(b"two"),
-        skippable(b""),
-    ]
-    .concat();
+    let body =
+        [skippable(b"aside"), zstd(b"one"), skippable(&[7; 300]), zstd(b""), zstd(b"two"), skippable(b"")].concat();
     for size in [1, 2, 5, 64, body.len()] {
-        assert_eq!(
-            decode_pieces("zstd", body.chunks(size)).unwrap(),
-            (b"onetwo".to_vec(), 0)
-        );
+        assert_eq!(decode_pieces("zstd", body.chunks(size)).unwrap(), (b"onetwo".to_vec(), 0));
     }
     assert_eq!(decode("zstd", &skippable(b"nothing else")).unwrap(), b"");
     assert_eq!(decode("zstd", &body[..8]).unwrap_err().kind(), Kind::Decode);
@@ -394,29 +281,15 @@ fn zstd_frames_are_joined_and_skippable_ones_skipped() {
 // THR-229
 #[test]
 fn a_dictionary_is_refused_and_so_is_brotlis_large_window() {
-    for header in [
-        (0x21, &[3, 7][..]),
-        (0x22, &[0, 7, 3]),
-        (0x23, &[1, 0, 0, 7, 3]),
-        (0x01, &[0x00, 7]),
-    ] {
+    for header in [(0x21, &[3, 7][..]), (0x22, &[0, 7, 3]), (0x23, &[1, 0, 0, 7, 3]), (0x01, &[0x00, 7])] {
         let error = decode("zstd", &zstd_by_hand(header.0, header.1)).unwrap_err();
         assert_eq!(error.kind(), Kind::Decode);
-        assert!(
-            error.fields().causes[0].message.contains("dictionary"),
-            "{error:?}"
-        );
+        assert!(error.fields().causes[0].message.contains("dictionary"), "{error:?}");
     }
     // An id of 0 means that there is none (RFC 8878 §3.1.1.1.3).
-    assert_eq!(
-        decode("zstd", &zstd_by_hand(0x21, &[0, 3])).unwrap(),
-        b"foo"
-    );
+    assert_eq!(decode("zstd", &zstd_by_hand(0x21, &[0, 3])).unwrap(), b"foo");
     let error = decode("br", &seed("br-large-window")).unwrap_err();
-    assert!(
-        error.fields().causes[0].message.contains("WINDOW"),
-        "{error:?}"
-    );
+    assert!(error.fields().causes[0].message.contains("WINDOW"), "{error:?}");
 }
 
 // THR-228
@@ -424,33 +297,16 @@ fn a_dictionary_is_refused_and_so_is_brotlis_large_window() {
 fn a_zstd_window_of_eight_mebibytes_is_the_largest() {
     let wires = |log: u8, eighths: u8| zstd_by_hand(0, &[(log - 10) << 3 | eighths]);
     for (log, eighths) in [(10, 0), (20, 7), (23, 0)] {
-        assert_eq!(
-            decode("zstd", &wires(log, eighths)).unwrap(),
-            b"foo",
-            "{log}+{eighths}/8"
-        );
+        assert_eq!(decode("zstd", &wires(log, eighths)).unwrap(), b"foo", "{log}+{eighths}/8");
     }
     let one_segment = zstd_by_hand(0xa0, &(9_u32 << 20).to_le_bytes());
     let with_content_size = zstd_by_hand(0x80, &[&[17 << 3][..], &3_u32.to_le_bytes()].concat());
-    let refused = [
-        wires(23, 1),
-        wires(24, 0),
-        wires(27, 0),
-        wires(31, 0),
-        wires(41, 7),
-        one_segment,
-        with_content_size,
-    ];
-    for wire in refused
-        .iter()
-        .chain(iter::once(&seed("zstd-window-of-128-mebibytes")))
-    {
+    let refused =
+        [wires(23, 1), wires(24, 0), wires(27, 0), wires(31, 0), wires(41, 7), one_segment, with_content_size];
+    for wire in refused.iter().chain(iter::once(&seed("zstd-window-of-128-mebibytes"))) {
         for size in [1, wire.len()] {
             let error = decode_pieces("zstd", wire.chunks(size)).unwrap_err();
-            assert_eq!(
-                (error.kind(), error.fields().extra.reason),
-                (Kind::Decode, Some("ERR_DECODE_WINDOW"))
-            );
+            assert_eq!((error.kind(), error.fields().extra.reason), (Kind::Decode, Some("ERR_DECODE_WINDOW")));
         }
     }
 }

@@ -48,9 +48,7 @@ enum Ours {
 
 fn ours(name: &str) -> Option<Ours> {
     Some(match name {
-        "gzip truncated body" | "gzip truncated trailer" | "deflate truncated" | "br truncated" => {
-            Ours::CutShort
-        }
+        "gzip truncated body" | "gzip truncated trailer" | "deflate truncated" | "br truncated" => Ours::CutShort,
         "br + tail" | "zstd + tail" => Ours::Junk(&[b'A'; 100], 4),
         // Blanks around a field's value are no part of it (RFC 9110 §5.5); urllib3 was handed them by hand.
         "gzip, identity" | "gzip," | ", gzip" | "gzip with spaces" => Ours::Decoded(b"foo"),
@@ -79,29 +77,21 @@ fn read_whole(case: &Case) -> Body {
 // DEC-01 DEC-02 DEC-03 DEC-04 DEC-05 DEC-06 DEC-07 DEC-08 WART-05
 #[test]
 fn bodies_read_whole_decode_as_in_urllib3() {
-    let vectors: Vectors =
-        serde_json::from_str(include_str!("../../../__test__/vectors/decode.json")).unwrap();
+    let vectors: Vectors = serde_json::from_str(include_str!("../../../__test__/vectors/decode.json")).unwrap();
     let mut differing = 0;
     for case in &vectors.cases {
         let body = read_whole(case);
         let name = &case.name;
         match (ours(name), &case.preload) {
             (None, Outcome::Value(value)) => {
-                assert_eq!(
-                    body.as_ref().map(|(out, _)| out),
-                    Ok(&base64(value)),
-                    "{name}"
-                );
+                assert_eq!(body.as_ref().map(|(out, _)| out), Ok(&base64(value)), "{name}");
             }
             (None, Outcome::Error(failure)) => {
                 let (kind, message) = body.expect_err(name);
                 assert_eq!(kind, Kind::Decode, "{name}");
                 let theirs = &failure.message;
                 // "Zstandard data is incomplete" is what urllib3 says of zstd alone.
-                assert!(
-                    theirs.contains(&message) || name == "zstd truncated",
-                    "{name}: {message}; theirs {theirs}"
-                );
+                assert!(theirs.contains(&message) || name == "zstd truncated", "{name}: {message}; theirs {theirs}");
             }
             (Some(ours), theirs) => {
                 differing += 1;

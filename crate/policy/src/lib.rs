@@ -3,5 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod keepalive;
+pub mod ledger;
 pub mod meter;
+pub mod origin;
+pub mod query;
 pub mod settings;
+pub mod url;

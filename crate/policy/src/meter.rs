@@ -20,13 +20,7 @@ impl Meter {
     /// An empty account under these limits.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        Self {
-            wire: 0,
-            decoded: 0,
-            most_wire: limits.wire,
-            most_decoded: limits.decoded,
-            ratio: limits.ratio,
-        }
+        Self { wire: 0, decoded: 0, most_wire: limits.wire, most_decoded: limits.decoded, ratio: limits.ratio }
     }
 
     /// So many more bytes came from the wire.
@@ -58,11 +52,7 @@ impl Meter {
         }
         match self.ratio {
             Some(ratio) if decoded > RATIO_FROM && decoded as f64 > ratio * self.wire as f64 => {
-                Err(passed(
-                    "ratio",
-                    ratio as u64,
-                    "decoded bytes for each byte on the wire",
-                ))
+                Err(passed("ratio", ratio as u64, "decoded bytes for each byte on the wire"))
             }
             _ => Ok(()),
         }
@@ -71,8 +61,7 @@ impl Meter {
     /// How many more bytes may be given out; [`u64::MAX`] without a limit.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.most_decoded
-            .map_or(u64::MAX, |most| most.saturating_sub(self.decoded))
+        self.most_decoded.map_or(u64::MAX, |most| most.saturating_sub(self.decoded))
     }
 
     /// Bytes received so far.
@@ -89,12 +78,9 @@ impl Meter {
 }
 
 fn passed(limit: &'static str, most: u64, of_what: &str) -> Error {
-    Error::new(
-        Kind::TooLarge,
-        format!("the response has more than {most} {of_what}"),
-    )
-    .with_limit(limit, most)
-    .in_phase(Phase::Body)
+    Error::new(Kind::TooLarge, format!("the response has more than {most} {of_what}"))
+        .with_limit(limit, most)
+        .in_phase(Phase::Body)
 }
 
 /// A small body may well be very regular, and costs little: the ratio is judged past this many decoded bytes.
@@ -107,12 +93,7 @@ mod tests {
     const MIB: usize = 1024 * 1024;
 
     fn limits(wire: Option<u64>, decoded: Option<u64>, ratio: Option<f64>) -> Limits {
-        Limits {
-            wire,
-            decoded,
-            ratio,
-            ..Limits::default()
-        }
+        Limits { wire, decoded, ratio, ..Limits::default() }
     }
 
     fn limit_of(outcome: Result<(), Error>) -> (&'static str, u64) {

@@ -101,8 +101,8 @@ pub struct PoolSettings {
     pub max_waiting: u32,
     /// Defaults of each request.
     pub timeout: Timeouts,
-    /// Default header fields, in order and case, one entry a line.
-    pub headers: Vec<(String, String)>,
+    /// Default header fields, in order and case, one entry a line; a null value leaves that automatic field out.
+    pub headers: Vec<(String, Option<String>)>,
     /// Sent as `Accept-Encoding` where the request has none. Default `identity`.
     pub accept_encoding: String,
     /// The default `User-Agent`.

@@ -1,9 +1,5 @@
 //! What the tests of decoding share.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "what fails here fails the test"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here fails the test")]
 use std::io::Write;
 
 use ferropool_core::body::decode::Decoder;
@@ -12,19 +8,12 @@ use ferropool_policy::settings::Limits;
 
 /// Every limit off but the number of codings.
 pub(crate) fn unlimited() -> Limits {
-    Limits {
-        wire: None,
-        decoded: None,
-        ratio: None,
-        ..Limits::default()
-    }
+    Limits { wire: None, decoded: None, ratio: None, ..Limits::default() }
 }
 
 /// A decoder for this field value, which must have something to undo.
 pub(crate) fn decoder(value: &str, limits: &Limits) -> Decoder {
-    Decoder::new(std::iter::once(value.as_bytes()), limits)
-        .expect("too long")
-        .expect("nothing to undo")
+    Decoder::new(std::iter::once(value.as_bytes()), limits).expect("too long").expect("nothing to undo")
 }
 
 /// The whole body at once.
@@ -62,8 +51,7 @@ pub(crate) fn zlib(plain: &[u8]) -> Vec<u8> {
 
 /// A raw deflate stream.
 pub(crate) fn raw(plain: &[u8]) -> Vec<u8> {
-    let mut encoder =
-        flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(plain).unwrap();
     encoder.finish().unwrap()
 }
@@ -77,31 +65,17 @@ pub(crate) fn zstd(plain: &[u8]) -> Vec<u8> {
 
 /// A zstd frame by hand: this descriptor, these header bytes, and one raw block of three bytes.
 pub(crate) fn zstd_by_hand(descriptor: u8, header: &[u8]) -> Vec<u8> {
-    [
-        &[0x28, 0xb5, 0x2f, 0xfd, descriptor],
-        header,
-        &[0x19, 0, 0],
-        b"foo",
-    ]
-    .concat()
+    [&[0x28, 0xb5, 0x2f, 0xfd, descriptor], header, &[0x19, 0, 0], b"foo"].concat()
 }
 
 /// A zstd skippable frame.
 pub(crate) fn skippable(content: &[u8]) -> Vec<u8> {
-    [
-        &[0x57, 0x2a, 0x4d, 0x18],
-        &(content.len() as u32).to_le_bytes()[..],
-        content,
-    ]
-    .concat()
+    [&[0x57, 0x2a, 0x4d, 0x18], &(content.len() as u32).to_le_bytes()[..], content].concat()
 }
 
 /// The body of one of the fuzz target's seeds.
 pub(crate) fn seed(name: &str) -> Vec<u8> {
-    let path = format!(
-        "{}/../../fuzz/seeds/decode/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    );
+    let path = format!("{}/../../fuzz/seeds/decode/{name}", env!("CARGO_MANIFEST_DIR"));
     let bytes = std::fs::read(path).expect("a seed");
     bytes[usize::from(bytes[0] % 6) + 4..].to_vec()
 }
@@ -138,10 +112,7 @@ pub(crate) struct Numbers(pub(crate) u64);
 impl Numbers {
     /// The next one, below `most`.
     pub(crate) fn below(&mut self, most: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % most
     }
 }

@@ -1,0 +1,26 @@
+/** ferropool: a blocking pool as large as the number of loops; `data` is the whole, decoded body. */
+import { locate, versionOf } from '../packages.js';
+
+const entry = locate('ferropool');
+
+export const version = () => versionOf('ferropool');
+
+export async function open({ host, port }, concurrency) {
+  const { HTTPConnectionPool } = await import(entry);
+  const pool = new HTTPConnectionPool(host, { port, maxsize: concurrency, block: true });
+  const bytes = async (path) => {
+    const response = await pool.request('GET', path);
+    expectOk(response.status);
+    return response.data;
+  };
+  return {
+    bytes,
+    decoded: bytes,
+    text: async (path) => (await bytes(path)).toString('utf8'),
+    close: () => pool.close(),
+  };
+}
+
+function expectOk(status) {
+  if (status !== 200) throw new Error(`the server answered ${status}`);
+}

@@ -1,0 +1,24 @@
+/** undici's fastest promise interface: `Pool.request`, the body taken by `bytes()` or `text()`; it decodes nothing itself. */
+import { gunzipSync } from 'node:zlib';
+import { locate, versionOf } from '../packages.js';
+
+const entry = locate('undici');
+
+export const version = () => versionOf('undici');
+
+export async function open({ origin }, concurrency) {
+  const { Pool } = await import(entry);
+  const pool = new Pool(origin, { connections: concurrency });
+  const get = async (path) => {
+    const { statusCode, body } = await pool.request({ method: 'GET', path });
+    if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
+    return body;
+  };
+  const bytes = async (path) => (await get(path)).bytes();
+  return {
+    bytes,
+    decoded: async (path) => gunzipSync(await bytes(path)),
+    text: async (path) => (await get(path)).text(),
+    close: () => pool.close(),
+  };
+}

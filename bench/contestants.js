@@ -1,0 +1,108 @@
+/**
+ * Who takes part, and how one of them is measured: always in a process that is started for it, watched, and ended by
+ * its number when it does not end by itself.
+ */
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { root } from '../scripts/run.js';
+
+/** In the order of the tables. The ceiling is no client of Node.js: hyper alone, in Rust. */
+export const clientNames = [
+  'ferropool',
+  'undici',
+  'undici-fetch',
+  'wreq-js',
+  'impit',
+  'node-http',
+  'fetch',
+  'got',
+  'axios',
+  'ceiling',
+];
+
+const script = fileURLToPath(new URL('client.js', import.meta.url));
+const running = new Set();
+
+/** The version of a client, or why it cannot take part: `{ version }` or `{ reason }`. */
+export async function probe(name, ceiling) {
+  if (name === 'ceiling') {
+    if (!ceiling) return { reason: 'it could not be built' };
+    const lock = readFileSync(path.join(root, 'Cargo.lock'), 'utf8');
+    return { version: `hyper ${/name = "hyper"\r?\nversion = "([^"]+)"/.exec(lock)?.[1]}` };
+  }
+  try {
+    return await measured(process.execPath, [script, JSON.stringify({ client: name, probe: true })], 30);
+  } catch (error) {
+    return { reason: name === 'ferropool' ? `${error.message} (is it built? npm run build)` : error.message };
+  }
+}
+
+/** The figure of one client in one scenario. Rejects when the client fails, answers wrongly or does not end. */
+export async function measure(name, scenario, { server, seconds, warmup, ceiling }) {
+  const expect = server.expect(scenario.path);
+  const within = seconds + 90;
+  if (name !== 'ceiling') {
+    const { host, port, origin } = server;
+    const task = { client: name, scenario: scenario.name, seconds, warmup, server: { host, port, origin }, expect };
+    return measured(process.execPath, [script, JSON.stringify(task)], within);
+  }
+  const args = {
+    address: `${server.host}:${server.port}`,
+    path: scenario.path,
+    concurrency: scenario.concurrency,
+    seconds,
+    warmup: warmup.seconds,
+    expect,
+  };
+  const words = Object.entries(args).flatMap(([option, value]) => [`--${option}`, String(value)]);
+  return measured(ceiling, scenario.kind === 'gzip' ? [...words, '--gzip'] : words, within);
+}
+
+/** Whether a client has a figure in a scenario at all: without Node.js there is nothing to import. */
+export function takesPart(name, scenario) {
+  return !(name === 'ceiling' && scenario.kind === 'cold');
+}
+
+/** Ends whatever is being measured and waits until it is gone; for a run that is interrupted. */
+export function endAll() {
+  const gone = [...running].map((child) => new Promise((resolve) => child.once('close', resolve)));
+  for (const child of running) child.kill('SIGKILL');
+  return Promise.all(gone);
+}
+
+function measured(command, args, withinSeconds) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    running.add(child);
+    const output = { stdout: '', stderr: '' };
+    for (const stream of ['stdout', 'stderr']) {
+      child[stream].setEncoding('utf8').on('data', (text) => (output[stream] += text));
+    }
+    let late = false;
+    const limit = setTimeout(() => {
+      late = true;
+      child.kill('SIGKILL');
+    }, withinSeconds * 1000);
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      clearTimeout(limit);
+      running.delete(child);
+      if (code === 0) return resolve(JSON.parse(output.stdout));
+      return reject(
+        new Error(
+          late
+            ? `it did not end within ${withinSeconds} s`
+            : (cause(output.stderr) ?? `it ended with ${signal ?? code}`),
+        ),
+      );
+    });
+  });
+}
+
+/** The sentence in what a process said last: Node.js prints a stack, Rust the error; paths of this machine are of no interest. */
+function cause(text) {
+  const line = /^(?:\w*Error(?: \[\w+\])?|Error): .*$/m.exec(text)?.[0] ?? text.trim().split('\n').at(-1);
+  return line === '' ? null : line.replaceAll(root + path.sep, '').replace(/^Error: /, '');
+}

@@ -1,0 +1,183 @@
+/**
+ * The server side of a run: the bodies in a temporary folder, and nginx (or Node's own server) that serves them from
+ * there, in its own process. Whatever is made here is gone again after `stop()`.
+ */
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+/** How long a server may take to listen. */
+const listensWithin = 10_000;
+
+/** Starts the wanted server (`nginx`, `node`, or null for nginx where there is one) with the given bodies. */
+export async function startServer(wanted, bodies) {
+  const nginx = wanted === 'node' ? null : nginxVersion();
+  if (wanted === 'nginx' && !nginx) throw new Error('nginx was not found; --server node needs none');
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'ferropool-bench-'));
+  try {
+    const routes = writeBodies(folder, bodies);
+    const started = nginx ? await startNginx(folder, routes, bodies) : await startNode(folder);
+    const { child, port } = started;
+    return {
+      name: nginx ?? `node:http of Node.js ${process.versions.node}`,
+      host: '127.0.0.1',
+      port,
+      origin: `http://127.0.0.1:${port}`,
+      expect: (url) => path.join(folder, routes[url].expect),
+      async stop() {
+        await end(child);
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** `nginx/1.2.3`, or null when there is none; Debian keeps it where only root's PATH looks. */
+function nginxVersion() {
+  const { stderr, status } = spawnSync('nginx', ['-v'], { encoding: 'utf8', env: nginxEnvironment });
+  return status === 0 ? (/nginx\/[\d.]+/.exec(stderr)?.[0] ?? 'nginx') : null;
+}
+
+const nginxEnvironment = {
+  ...process.env,
+  PATH: [process.env.PATH, '/usr/sbin', '/usr/local/sbin'].join(path.delimiter),
+};
+
+/** What goes over the wire and what a client must end up with are two files where they differ. */
+function writeBodies(folder, bodies) {
+  // nginx started by root serves as somebody else, who has to be able to read this.
+  chmodSync(folder, 0o755);
+  const routes = {};
+  for (const [url, { type, body, wire, encoding }] of Object.entries(bodies)) {
+    const file = `${url.slice(1)}.wire`;
+    const expect = `${url.slice(1)}.body`;
+    writeFileSync(path.join(folder, file), wire ?? body, { mode: 0o644 });
+    writeFileSync(path.join(folder, expect), body, { mode: 0o644 });
+    routes[url] = { type, encoding, file, expect };
+  }
+  writeFileSync(path.join(folder, 'routes.json'), JSON.stringify(routes));
+  return routes;
+}
+
+async function startNode(folder) {
+  const script = fileURLToPath(new URL('node-server.js', import.meta.url));
+  const child = spawn(process.execPath, [script, folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const port = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', (line) => resolve(Number(line)));
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
+  });
+  return { child, port };
+}
+
+/** A free port may be taken by somebody else before nginx has it; then another is tried. */
+async function startNginx(folder, routes, bodies) {
+  for (const place of ['', 'temporary', 'logs']) mkdirSync(path.join(folder, 'nginx', place), { recursive: true });
+  for (let attempt = 1; ; attempt += 1) {
+    const port = await freePort();
+    const file = path.join(folder, 'nginx.conf');
+    writeFileSync(file, nginxConfiguration(folder, port, routes, bodies));
+    const log = path.join(folder, 'nginx', 'error.log');
+    const child = spawn('nginx', ['-p', path.join(folder, 'nginx'), '-e', log, '-c', file], {
+      stdio: 'ignore',
+      env: nginxEnvironment,
+    });
+    if (await listens(child, port)) return { child, port };
+    await end(child);
+    if (attempt === 5) throw new Error(`nginx did not start:\n${readFileSync(log, 'utf8')}`);
+  }
+}
+
+/**
+ * One worker, so that the clients have the other core; no log, no end of a connection, no compression at run time. The
+ * small body comes from memory, the others from files that stay open.
+ */
+function nginxConfiguration(folder, port, routes, bodies) {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((name) => `${name}_temp_path ${quoted(path.join(folder, 'nginx', 'temporary', name))};`)
+    .join('\n  ');
+  const location = ([url, { type, encoding, file }]) => {
+    const small = !encoding && bodies[url].body.length < 4096;
+    const answer = small
+      ? `return 200 ${quoted(bodies[url].body.toString('latin1'))};`
+      : `alias ${quoted(path.join(folder, file))};`;
+    const header = encoding ? `add_header Content-Encoding ${encoding};` : '';
+    return `location = ${url} { default_type ${type}; ${header} ${answer} }`;
+  };
+  return `daemon off;
+worker_processes 1;
+worker_rlimit_nofile 8192;
+pid ${quoted(path.join(folder, 'nginx', 'nginx.pid'))};
+events { worker_connections 4096; }
+http {
+  ${temporary}
+  access_log off;
+  etag off;
+  sendfile on;
+  tcp_nopush on;
+  tcp_nodelay on;
+  open_file_cache max=16;
+  open_file_cache_valid 1h;
+  keepalive_timeout 1h;
+  keepalive_requests 1000000000;
+  types { }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    ${Object.entries(routes).map(location).join('\n    ')}
+  }
+}
+`;
+}
+
+function quoted(text) {
+  return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+async function listens(child, port) {
+  child.once('error', () => {});
+  for (const until = Date.now() + listensWithin; Date.now() < until && lives(child); await sleep(20)) {
+    if (await accepts(port)) return lives(child);
+  }
+  return false;
+}
+
+function lives(child) {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+/** Asks a process of ours to end and waits for it; one that does not listen is killed. */
+async function end(child) {
+  if (!lives(child)) return;
+  const gone = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  const stubborn = setTimeout(() => child.kill('SIGKILL'), 5000);
+  await gone;
+  clearTimeout(stubborn);
+}

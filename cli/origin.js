@@ -1,0 +1,94 @@
+/**
+ * A small web site on this machine: the server that `npm start`, the examples and the README's code talk to. A process of
+ * its own (`node cli/origin.js`): it prints its port on one line and ends when its standard input does, so it never
+ * outlives who started it.
+ */
+import { createServer } from 'node:http';
+import process from 'node:process';
+import { gzipSync } from 'node:zlib';
+
+const articles = [
+  { id: 1, title: 'Keeping connections', words: 640 },
+  { id: 2, title: 'Waiting in line', words: 380 },
+  { id: 3, title: 'What a deadline is for', words: 910 },
+];
+
+const html = 'text/html; charset=utf-8';
+const page = (title, body) => `<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>${title}</title></head>
+<body>
+<header><nav><a href="/">Home</a> <a href="/articles">Articles</a> <a href="/about">About</a></nav></header>
+<main><h1>${title}</h1>
+${body}
+</main>
+</body>
+</html>
+`;
+
+const paragraphs = (count) =>
+  Array.from(
+    { length: count },
+    (_, index) => `<p>Paragraph ${index + 1}: a pool lends a connection and wants it back.</p>`,
+  ).join('\n');
+const listing = articles.map(({ id, title }) => `<li><a href="/articles/${id}">${title}</a></li>`).join('\n');
+const asJson = JSON.stringify({ articles, count: articles.length });
+const gzipped = gzipSync(page('Compressed', paragraphs(400)));
+
+/** Path → answer. An answer is a status, a content type, a body and whatever headers it has besides. */
+const routes = {
+  '/': () => [200, html, page('A small site', '<p>Served from this machine, for as long as you look at it.</p>')],
+  '/about': () => [200, html, page('About', paragraphs(3))],
+  '/articles': () => [200, html, page('Articles', `<ul>\n${listing}\n</ul>`)],
+  '/json': () => [200, 'application/json', asJson],
+  '/gzip': () => [200, html, gzipped, { 'content-encoding': 'gzip' }],
+  '/moved': () => [301, html, page('Moved', '<p>It is <a href="/about">here</a> now.</p>'), { location: '/about' }],
+  '/search': (url) => [
+    200,
+    'text/javascript; charset=utf-8',
+    `results(${JSON.stringify({ q: url.searchParams.get('q'), v: url.searchParams.get('v'), found: articles.length })});\n`,
+  ],
+};
+
+function answer(method, target) {
+  const url = new URL(target, 'http://origin.invalid');
+  const article = articles.find(({ id }) => url.pathname === `/articles/${id}`);
+  if (article) return [200, html, page(article.title, paragraphs(article.words / 10))];
+  return routes[url.pathname]?.(url) ?? [404, html, page('Not found', `<p>No page answers this ${method}.</p>`)];
+}
+
+function serve(request, response) {
+  // What was sent is read and dropped: an unread body would cost the connection.
+  request.resume();
+  const [status, type, body, extra] = answer(request.method, request.url);
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  response.writeHead(status, { 'content-type': type, 'content-length': bytes.length, ...extra });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+/** One page at a pace that shows in a timing: the head after 150 ms, then three pieces. */
+function serveSlowly(request, response) {
+  request.resume();
+  const pieces = ['one\n', 'two\n', 'three\n'];
+  const next = () => {
+    const piece = pieces.shift();
+    if (piece === undefined) response.end();
+    else response.write(piece, () => setTimeout(next, 60));
+  };
+  setTimeout(() => {
+    response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
+    next();
+  }, 150);
+}
+
+const handler = (request, response) => (request.url === '/slow' ? serveSlowly : serve)(request, response);
+const options = { keepAliveTimeout: 60_000 };
+const server = createServer(options, handler);
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  // "localhost" may mean ::1 first. Where there is no IPv6, clients find the other address by themselves.
+  const twin = createServer(options, handler);
+  const ready = () => console.log(port);
+  twin.once('error', ready).listen(port, '::1', ready);
+});
+process.stdin.resume().once('close', () => process.exit(0));

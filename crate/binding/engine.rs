@@ -1,0 +1,363 @@
+//! An environment's engine: one I/O thread, the two queues and the wake-up between it and JavaScript.
+//!
+//! The environment (main thread or worker) owns it; when it ends, its clean-up hook disarms the wake-up and joins the
+//! thread. A late completion for a dead environment is dropped, never delivered.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use bytes::Bytes;
+use ferropool_core::client::case::CaseBook;
+use ferropool_core::client::execute::execute;
+use ferropool_core::client::request::Request;
+use ferropool_core::conn::http1::{ConnectionInfo, Ids};
+use ferropool_core::dial::Resolver;
+use ferropool_core::handoff::{Inbox, Outbox};
+use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_policy::error::{Error, Kind};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::AbortHandle;
+
+use crate::ffi::WakeUp;
+use crate::layout::completion;
+use crate::marshal::{Block, Id, Submission, next_submission};
+
+/// What goes to the I/O thread.
+pub(crate) enum Work {
+    /// A pool was made; its handle.
+    Open(u32, Box<Blueprint>),
+    /// Records, and when they were submitted.
+    Batch(Bytes, Instant),
+    /// The environment ends.
+    Stop,
+}
+
+/// The part that both threads hold.
+pub(crate) struct Link {
+    /// To the I/O thread.
+    pub(crate) inbox: Inbox<Work>,
+    /// To JavaScript.
+    pub(crate) outbox: Outbox<Block>,
+    /// Rings when the outbox was empty.
+    pub(crate) wake_up: WakeUp,
+    /// What the engine's clock counts from.
+    pub(crate) epoch: Instant,
+    /// The I/O thread has ended by a panic of ours; calls are refused from now on until it is started again.
+    pub(crate) fallen: AtomicBool,
+}
+
+/// Starts the I/O thread.
+pub(crate) fn start(link: Arc<Link>) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("ferropool-io".to_owned()).spawn(move || {
+        let ran = catch_unwind(AssertUnwindSafe(|| run(&link)));
+        if ran.is_err() {
+            link.fallen.store(true, Ordering::Release);
+            // The JavaScript side sees the flag when it drains, fails what is in flight and starts a new thread.
+            link.wake_up.call();
+        }
+    })
+}
+
+fn run(link: &Arc<Link>) {
+    let Ok(runtime) = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) else {
+        link.fallen.store(true, Ordering::Release);
+        link.wake_up.call();
+        return;
+    };
+    runtime.block_on(serve(Arc::clone(link)));
+    // Tasks still in flight belong to an environment that has ended: dropping them closes their connections.
+    drop(runtime);
+}
+
+/// Takes in work until told to stop.
+async fn serve(link: Arc<Link>) {
+    let out = Outgoing::new(Arc::clone(&link));
+    tokio::task::spawn_local(flusher(Rc::clone(&out)));
+    let shared = Rc::new(Shared {
+        resolver: Resolver::new(),
+        book: CaseBook::default(),
+        ids: Ids::default(),
+        observer: Box::new(Watch(Rc::clone(&out))),
+    });
+    let mut desk = Desk { out, shared, pools: Vec::new(), abortable: Rc::default() };
+    let mut work = Vec::new();
+    loop {
+        std::future::poll_fn(|cx| link.inbox.poll_receive(cx, &mut work)).await;
+        for item in work.drain(..) {
+            match item {
+                Work::Open(handle, blueprint) => desk.open(handle, *blueprint),
+                Work::Batch(mut batch, at) => {
+                    while let Some(submission) = next_submission(&mut batch, at) {
+                        match submission {
+                            Ok(submission) => desk.take(submission),
+                            // Only a bug of ours writes such a record: nothing in it can be trusted, its id included.
+                            Err(_) => panic!("a submission does not add up"),
+                        }
+                    }
+                }
+                Work::Stop => return,
+            }
+        }
+    }
+}
+
+/// Where submissions become tasks.
+struct Desk {
+    out: Rc<Outgoing>,
+    shared: Rc<Shared>,
+    pools: Vec<Option<Rc<Pool>>>,
+    /// Calls that may be aborted. Most calls have no signal and are not in here.
+    abortable: Rc<RefCell<HashMap<Id, AbortHandle>>>,
+}
+
+impl Desk {
+    fn open(&mut self, handle: u32, blueprint: Blueprint) {
+        let at = handle as usize;
+        if self.pools.len() <= at {
+            self.pools.resize_with(at + 1, || None);
+        }
+        // It was checked on the other thread; the same check cannot fail here.
+        self.pools[at] = Pool::open(blueprint, Rc::clone(&self.shared)).ok();
+    }
+
+    fn pool(&self, handle: u32) -> Option<Rc<Pool>> {
+        self.pools.get(handle as usize)?.clone()
+    }
+
+    fn take(&mut self, submission: Submission) {
+        #[cfg(feature = "faults")]
+        ferropool_core::faults::trip("thread");
+        match submission {
+            Submission::Request { id, pool, request, abortable } => self.request(id, pool, request, abortable),
+            Submission::Abort { id } => {
+                let task = self.abortable.borrow_mut().remove(&id);
+                if let Some(task) = task {
+                    task.abort();
+                }
+            }
+            Submission::Warm { id, pool, count } => {
+                let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+                tokio::task::spawn_local(async move {
+                    let mut ending = Ending::new(id, out);
+                    let warmed = match pool {
+                        Some(pool) => pool.warm(count).await,
+                        None => Err(gone()),
+                    };
+                    ending.reply(warmed.map(|()| serde_json::Value::Null));
+                });
+            }
+            Submission::Close { id, pool, timeout } => {
+                let out = Rc::clone(&self.out);
+                // At once, so that what was submitted after it finds the pool closed.
+                let closed = self.pool(pool).map(|pool| (pool.close_now(), pool));
+                tokio::task::spawn_local(async move {
+                    let mut ending = Ending::new(id, out);
+                    let Some((before, pool)) = closed else { return ending.reply(Err(gone())) };
+                    let until = timeout.and_then(|span| Instant::now().checked_add(span));
+                    let report = pool.drain(before, until).await;
+                    ending.reply(Ok(serde_json::json!({
+                        "closed": report.closed,
+                        "drained": report.drained,
+                        "forced": report.forced,
+                        "elapsed": report.elapsed.as_secs_f64() * 1_000.0,
+                    })));
+                });
+            }
+            Submission::Forget { pool } => {
+                let forgotten = self.pools.get_mut(pool as usize).and_then(Option::take);
+                if let Some(pool) = forgotten {
+                    // Calls in flight hold it and go on; its idle connections close now (POOL-20).
+                    pool.close_idle();
+                }
+            }
+        }
+    }
+
+    fn request(&self, id: Id, pool: u32, request: Box<Request>, abortable: bool) {
+        let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+        let table = abortable.then(|| Rc::clone(&self.abortable));
+        let task = tokio::task::spawn_local(async move {
+            let mut ending = Ending::new(id, out);
+            #[cfg(feature = "faults")]
+            ferropool_core::faults::trip("task");
+            let outcome = match pool {
+                Some(pool) => execute(&pool, &request).await,
+                None => Err(gone()),
+            };
+            if let Some(table) = table {
+                table.borrow_mut().remove(&id);
+            }
+            match outcome {
+                Ok(response) => ending.response(response),
+                Err(error) => ending.error(error),
+            }
+        });
+        if abortable {
+            self.abortable.borrow_mut().insert(id, task.abort_handle());
+        }
+    }
+}
+
+/// The promise that a call ends exactly once: dropped without an outcome it was aborted, or it panicked.
+struct Ending {
+    id: Id,
+    out: Rc<Outgoing>,
+    open: bool,
+}
+
+impl Ending {
+    fn new(id: Id, out: Rc<Outgoing>) -> Self {
+        Self { id, out, open: true }
+    }
+
+    fn response(&mut self, response: ferropool_core::client::response::Response) {
+        self.open = false;
+        let epoch = self.out.link.epoch;
+        self.out.add(|block| block.response(self.id, response, epoch));
+    }
+
+    fn error(&mut self, error: Error) {
+        self.open = false;
+        self.out.add(|block| block.error(self.id, error));
+    }
+
+    fn reply(&mut self, outcome: Result<serde_json::Value, Error>) {
+        match outcome {
+            Ok(json) => {
+                self.open = false;
+                self.out.add(|block| block.notice(completion::REPLY, self.id, &json));
+            }
+            Err(error) => self.error(error),
+        }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.open {
+            self.error(if thread::panicking() {
+                Error::new(Kind::Internal, "ferropool panicked while it worked on this call; please report it")
+            } else {
+                Error::new(Kind::Aborted, "the call was aborted")
+            });
+        }
+    }
+}
+
+/// What leaves this thread: gathered while tasks run, handed over once they have had their turn.
+struct Outgoing {
+    link: Arc<Link>,
+    block: RefCell<Block>,
+    /// The flusher's, while it sleeps.
+    flusher: Cell<Option<Waker>>,
+}
+
+impl Outgoing {
+    fn new(link: Arc<Link>) -> Rc<Self> {
+        Rc::new(Self { link, block: RefCell::default(), flusher: Cell::new(None) })
+    }
+
+    fn add(&self, write: impl FnOnce(&mut Block)) {
+        let large = {
+            let mut block = self.block.borrow_mut();
+            write(&mut block);
+            block.records.len() > BLOCK_MOST
+        };
+        if large {
+            self.flush();
+        } else if let Some(flusher) = self.flusher.take() {
+            flusher.wake();
+        }
+    }
+
+    fn flush(&self) {
+        let block = self.block.take();
+        if block.records.is_empty() {
+            return;
+        }
+        if self.link.outbox.put(block) {
+            self.link.wake_up.call();
+        }
+    }
+}
+
+/// Runs after every task that was ready before it: whatever they completed goes over in one block, with one wake-up.
+async fn flusher(out: Rc<Outgoing>) {
+    loop {
+        std::future::poll_fn(|cx| {
+            if !out.block.borrow().records.is_empty() {
+                return Poll::Ready(());
+            }
+            out.flusher.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+        out.flush();
+    }
+}
+
+/// What pools tell goes the same way as responses, so that a connection's facts arrive before the first response on it.
+struct Watch(Rc<Outgoing>);
+
+impl Observer for Watch {
+    fn opened(&self, info: &ConnectionInfo) {
+        let id = Id { slot: info.id, generation: 0 };
+        let json = serde_json::json!({
+            "id": info.id,
+            "remoteAddress": info.remote_address,
+            "remotePort": info.remote_port,
+            "localAddress": info.local_address,
+            "localPort": info.local_port,
+            "triedAddresses": info.tried.iter().map(|(address, error, elapsed)| serde_json::json!({
+                "address": address, "error": error, "elapsed": elapsed,
+            })).collect::<Vec<_>>(),
+        });
+        self.0.add(|block| block.notice(completion::OPENED, id, &json));
+    }
+
+    fn closed(&self, id: u32) {
+        let id = Id { slot: id, generation: 0 };
+        self.0.add(|block| block.notice(completion::CLOSED, id, &serde_json::Value::Null));
+    }
+
+    fn warn(&self, warning: Warning, pool: &Pool) {
+        let figures = pool.figures();
+        let json = match warning {
+            Warning::Full => serde_json::json!({
+                "code": "FERROPOOL_POOL_FULL",
+                "message": format!(
+                    "Connection pool is full, discarding connection: {}. Connection pool size: {}. Further ones are \
+                     counted in stats().surplus.",
+                    pool.name, figures.maxsize
+                ),
+            }),
+            Warning::Starving => serde_json::json!({
+                "code": "FERROPOOL_POOL_STARVING",
+                "message": format!(
+                    "A request to {} has waited 30 s for a connection: {} of {} are leased, the oldest call has been \
+                     under way for {:.0} s, {} requests wait.",
+                    pool.name,
+                    figures.leased,
+                    figures.maxsize,
+                    pool.stats.oldest(Instant::now()).unwrap_or_default().as_secs_f64(),
+                    figures.waiting
+                ),
+            }),
+        };
+        self.0.add(|block| block.notice(completion::WARNING, Id { slot: 0, generation: 0 }, &json));
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::PoolClosed, "Pool is closed.")
+}
+
+/// A block larger than this is handed over at once: JavaScript can start on it.
+const BLOCK_MOST: usize = 256 * 1024;

@@ -1,0 +1,192 @@
+//! All of the `unsafe`, behind safe functions: the wake-up of the JavaScript thread, the clean-up hook of an environment
+//! and the handing over of memory. Each block says why it holds.
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::{Mutex, PoisonError};
+
+use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
+use napi::{Env, JsValue, Result, Status, sys};
+
+/// The one way to make JavaScript run: a thread-safe function that carries no data. What is queued in one leaks when a
+/// worker ends; nothing is.
+#[derive(Debug)]
+pub(crate) struct WakeUp {
+    /// `None` once the environment is gone; calls are made under the lock, so none comes after.
+    handle: Mutex<Option<Handle>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Handle(sys::napi_threadsafe_function);
+
+// SAFETY: the handle is a pointer to an object of Node's that is made to be called from any thread
+// (napi_call_threadsafe_function); we dereference nothing, and only call it under `WakeUp`'s lock.
+unsafe impl Send for Handle {}
+
+impl WakeUp {
+    /// A wake-up that calls `callback` without arguments. It does not hold the event loop until [`WakeUp::hold`].
+    pub(crate) fn new(env: Env, callback: &Unknown<'_>) -> Result<Self> {
+        let name = env.create_string("ferropool")?;
+        let mut handle = ptr::null_mut();
+        // SAFETY: `env` is the environment of the call we are in, `callback` and `name` are live values of it; the
+        // context and the finalizer's data are null and never used; `handle` outlives the call.
+        let status = unsafe {
+            sys::napi_create_threadsafe_function(
+                env.raw(),
+                callback.raw(),
+                ptr::null_mut(),
+                name.raw(),
+                0,
+                1,
+                ptr::null_mut(),
+                None,
+                ptr::null_mut(),
+                Some(call_js),
+                &raw mut handle,
+            )
+        };
+        check(status, "napi_create_threadsafe_function")?;
+        let wake_up = Self { handle: Mutex::new(Some(Handle(handle))) };
+        wake_up.release_hold(env);
+        Ok(wake_up)
+    }
+
+    /// Makes the JavaScript thread call back soon; from any thread. After [`WakeUp::disarm`] it does nothing.
+    pub(crate) fn call(&self) {
+        let guard = self.lock();
+        if let Some(Handle(handle)) = *guard {
+            // SAFETY: the handle is live: it is released only by `disarm`, which takes it out under this same lock.
+            // Non-blocking, without data. Its status tells of a closing environment, for which there is nothing to do.
+            let _closing = unsafe {
+                sys::napi_call_threadsafe_function(
+                    handle,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                )
+            };
+        }
+    }
+
+    /// From now on the event loop stays alive; on the JavaScript thread.
+    pub(crate) fn hold(&self, env: Env) {
+        if let Some(Handle(handle)) = *self.lock() {
+            // SAFETY: `env` is the environment that made the handle, on its own thread; the handle is live (see `call`).
+            let _status = unsafe { sys::napi_ref_threadsafe_function(env.raw(), handle) };
+        }
+    }
+
+    /// From now on the event loop may end; on the JavaScript thread.
+    pub(crate) fn release_hold(&self, env: Env) {
+        if let Some(Handle(handle)) = *self.lock() {
+            // SAFETY: as in `hold`.
+            let _status = unsafe { sys::napi_unref_threadsafe_function(env.raw(), handle) };
+        }
+    }
+
+    /// The environment ends: no call comes after this returns.
+    pub(crate) fn disarm(&self) {
+        if let Some(Handle(handle)) = self.lock().take() {
+            // SAFETY: the handle is live and was taken out, so that nobody uses it again; `abort` makes Node drop calls
+            // that are queued.
+            let _status =
+                unsafe { sys::napi_release_threadsafe_function(handle, sys::ThreadsafeFunctionReleaseMode::abort) };
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Handle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Node calls this on the JavaScript thread for each wake-up. A panic must not leave it: it would abort the process.
+extern "C" fn call_js(env: sys::napi_env, callback: sys::napi_value, _: *mut c_void, _: *mut c_void) {
+    if env.is_null() || callback.is_null() {
+        // The environment is being torn down.
+        return;
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "faults")]
+        ferropool_core::faults::trip("wake-up");
+        let mut this = ptr::null_mut();
+        let mut result = ptr::null_mut();
+        // SAFETY: `env` and `callback` are given by Node for the length of this call; `this` is written before use. What
+        // JavaScript throws stays pending and Node reports it as an uncaught exception when we return.
+        unsafe {
+            if sys::napi_get_undefined(env, &raw mut this) == sys::Status::napi_ok {
+                sys::napi_call_function(env, this, callback, 0, ptr::null(), &raw mut result);
+            }
+        }
+    }));
+    if outcome.is_err() {
+        let message = c"ERR_INTERNAL: ferropool's wake-up panicked";
+        // SAFETY: `env` as above; the strings are null-terminated constants. The error stays pending: an uncaught
+        // exception that the process may handle, instead of an abort.
+        unsafe {
+            sys::napi_throw_error(env, c"ERR_INTERNAL".as_ptr(), message.as_ptr());
+        }
+    }
+}
+
+/// Runs `hook` when the environment ends, on its thread, before anything made earlier in it is torn down.
+pub(crate) fn on_environment_end(env: Env, hook: impl FnOnce() + 'static) -> Result<()> {
+    struct Hook(Option<Box<dyn FnOnce()>>);
+    extern "C" fn run(hook: *mut c_void) {
+        // SAFETY: `hook` is the pointer that `Box::into_raw` gave below, and Node runs a hook once.
+        let mut hook = unsafe { Box::from_raw(hook.cast::<Hook>()) };
+        if let Some(hook) = hook.0.take() {
+            // A panic here would abort a process that is ending; what it left undone dies with it.
+            let _ended = catch_unwind(AssertUnwindSafe(hook));
+        }
+    }
+    let hook = Box::into_raw(Box::new(Hook(Some(Box::new(hook)))));
+    // SAFETY: `env` is the environment of the call we are in; `run` takes ownership of `hook` exactly once.
+    let status = unsafe { sys::napi_add_env_cleanup_hook(env.raw(), Some(run), hook.cast()) };
+    check(status, "napi_add_env_cleanup_hook")
+}
+
+/// Hands a block of memory over to JavaScript: a Buffer over it, freed when that is collected. Where external memory is
+/// not allowed (Electron), a copy.
+pub(crate) fn hand_over(env: Env, bytes: Vec<u8>) -> Result<Object<'static>> {
+    extern "C" fn free(_: sys::napi_env, data: *mut c_void, hint: *mut c_void) {
+        // SAFETY: `hint` is the boxed Vec whose memory the Buffer showed; Node calls a finalizer once, when nothing
+        // refers to `data` any more.
+        drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
+        let _ = data;
+    }
+    let mut boxed = Box::new(bytes);
+    let (data, length) = (boxed.as_mut_ptr(), boxed.len());
+    let hint = Box::into_raw(boxed);
+    let mut value = ptr::null_mut();
+    // SAFETY: `data` points to `length` bytes that live until `free` runs, in a Vec that nothing else touches; `env` is
+    // the environment of the call we are in.
+    let status = unsafe {
+        sys::napi_create_external_buffer(env.raw(), length, data.cast(), Some(free), hint.cast(), &raw mut value)
+    };
+    if status != sys::Status::napi_ok {
+        // SAFETY: Node did not take the memory: the pointer is still ours alone.
+        let bytes = unsafe { Box::from_raw(hint) };
+        let mut copied = ptr::null_mut();
+        // SAFETY: `bytes` lives through the call, which copies it.
+        let status = unsafe {
+            sys::napi_create_buffer_copy(env.raw(), bytes.len(), bytes.as_ptr().cast(), &raw mut copied, &raw mut value)
+        };
+        check(status, "napi_create_buffer_copy")?;
+    }
+    Ok(Object::from_raw(env.raw(), value))
+}
+
+/// The slab that completions are copied into.
+pub(crate) fn slab_bytes<'s>(slab: &'s mut Uint8ArraySlice<'_>) -> &'s mut [u8] {
+    // SAFETY: JavaScript runs on this very thread and stands still while the call that was given the slab lasts; the
+    // slab is the boundary's own plain memory (`Buffer.allocUnsafeSlow`), shared with no other thread, and no other
+    // reference to it exists in Rust.
+    unsafe { slab.as_mut() }
+}
+
+fn check(status: sys::napi_status, call: &str) -> Result<()> {
+    if status == sys::Status::napi_ok {
+        return Ok(());
+    }
+    Err(napi::Error::new(Status::from(status), format!("{call} failed")))
+}

@@ -1,0 +1,203 @@
+//! Where the parts of a record lie: the only source. `describe()` hands this table to the generator of the facade's
+//! twin (`facade/boundary/generated.ts`), and a check compares the two.
+//!
+//! Every record begins on an 8-byte boundary with four 32-bit words: its length in bytes (a multiple of 8), its kind,
+//! and the id of the call, whose two halves are a slot and that slot's generation, so that no id is ever used twice.
+//! Numbers are in the machine's own byte order, which both sides share.
+
+/// Word of the record's length in bytes.
+pub(crate) const LENGTH: usize = 0;
+/// Word of its kind.
+pub(crate) const KIND: usize = 1;
+/// Word of the call's slot.
+pub(crate) const SLOT: usize = 2;
+/// Word of the slot's generation.
+pub(crate) const GENERATION: usize = 3;
+/// Word of the pool's handle in every submission.
+pub(crate) const POOL: usize = 4;
+
+/// What JavaScript submits.
+pub(crate) mod submission {
+    /// A request.
+    pub(crate) const REQUEST: u32 = 1;
+    /// The caller's signal fired.
+    pub(crate) const ABORT: u32 = 2;
+    /// Open connections.
+    pub(crate) const WARM: u32 = 3;
+    /// Close a pool.
+    pub(crate) const CLOSE: u32 = 4;
+    /// Nobody holds the pool any more.
+    pub(crate) const FORGET: u32 = 5;
+}
+
+/// A request's words.
+pub(crate) mod request {
+    /// See the flags below; the low byte is the method's place in [`METHODS`], 0 for one that is spelled out.
+    pub(crate) const FLAGS: usize = 5;
+    /// Bytes of the URL.
+    pub(crate) const URL: usize = 6;
+    /// Bytes of a spelled-out method.
+    pub(crate) const METHOD: usize = 7;
+    /// Header lines.
+    pub(crate) const LINES: usize = 8;
+    /// Pairs for the query.
+    pub(crate) const FIELDS: usize = 9;
+    /// Bytes of the body.
+    pub(crate) const BODY: usize = 10;
+    /// Bytes of the limits, as JSON.
+    pub(crate) const LIMITS: usize = 11;
+    /// Doubles from here on (counted in words): connect, read, total, poolTimeout; milliseconds, NaN for none.
+    pub(crate) const CONNECT: usize = 12;
+    /// See [`CONNECT`].
+    pub(crate) const READ: usize = 14;
+    /// See [`CONNECT`].
+    pub(crate) const TOTAL: usize = 16;
+    /// See [`CONNECT`]. `close` has its time-out here too, `warm` its count in [`URL`].
+    pub(crate) const POOL_TIMEOUT: usize = 18;
+    /// Bytes of the fixed part.
+    pub(crate) const FIXED: usize = 80;
+
+    /// The caller brought headers of his own.
+    pub(crate) const HAS_HEADERS: u32 = 1 << 8;
+    /// There is a body, if only an empty one.
+    pub(crate) const HAS_BODY: u32 = 1 << 9;
+    /// Frame by chunks.
+    pub(crate) const CHUNKED: u32 = 1 << 10;
+    /// `assertSameHost: false`.
+    pub(crate) const ANY_HOST: u32 = 1 << 11;
+    /// `decodeContent: false`.
+    pub(crate) const RAW: u32 = 1 << 12;
+    /// `enforceContentLength: false`.
+    pub(crate) const ANY_LENGTH: u32 = 1 << 13;
+    /// The caller may abort.
+    pub(crate) const ABORTABLE: u32 = 1 << 14;
+    /// The three time-outs are given.
+    pub(crate) const HAS_TIMEOUT: u32 = 1 << 15;
+    /// The pool's time-out is given.
+    pub(crate) const HAS_POOL_TIMEOUT: u32 = 1 << 16;
+    /// The body is JSON.
+    pub(crate) const JSON: u32 = 1 << 17;
+
+    /// A header line whose value has this length is left out (`SKIP_HEADER`).
+    pub(crate) const SKIP: u32 = u32::MAX;
+
+    /// Methods that need no spelling; the first stands for all others.
+    pub(crate) const METHODS: [&str; 10] =
+        ["", "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
+}
+
+/// What the core completes.
+pub(crate) mod completion {
+    /// A response.
+    pub(crate) const RESPONSE: u32 = 1;
+    /// An error.
+    pub(crate) const ERROR: u32 = 2;
+    /// The answer to `warm` or `close`.
+    pub(crate) const REPLY: u32 = 3;
+    /// A connection was made; facts as JSON.
+    pub(crate) const OPENED: u32 = 4;
+    /// A connection is gone.
+    pub(crate) const CLOSED: u32 = 5;
+    /// Something that a person should hear of; as JSON.
+    pub(crate) const WARNING: u32 = 6;
+}
+
+/// A response's words.
+pub(crate) mod response {
+    /// Status; the version (10, 11) in the upper half.
+    pub(crate) const STATUS: usize = 4;
+    /// See the flags below.
+    pub(crate) const FLAGS: usize = 5;
+    /// Exchanges of the final hop.
+    pub(crate) const ATTEMPTS: usize = 6;
+    /// Bytes of the head: the reason, then names and values in turn, a line feed after each.
+    pub(crate) const HEAD: usize = 7;
+    /// Bytes of the body; it lies in the record unless [`EXTERNAL`] is set.
+    pub(crate) const BODY: usize = 8;
+    /// The connection's number.
+    pub(crate) const CONNECTION: usize = 9;
+    /// Bytes of the trailers: names and values in turn.
+    pub(crate) const TRAILERS: usize = 10;
+    /// Bytes of the defects, as JSON.
+    pub(crate) const DEFECTS: usize = 11;
+    /// Body bytes on the wire, a double.
+    pub(crate) const WIRE: usize = 12;
+    /// Ten floats: pool, dns, connect, proxy, tls, send, headers, deliver, body, total; milliseconds, NaN for "did not
+    /// happen".
+    pub(crate) const TIMINGS: usize = 14;
+    /// The one of them that is filled in when the record is taken; until then the microseconds of the engine's clock.
+    pub(crate) const DELIVER: usize = 21;
+    /// Bytes of the fixed part.
+    pub(crate) const FIXED: usize = 96;
+
+    /// Framed by chunks.
+    pub(crate) const CHUNKED: u32 = 1;
+    /// The connection had carried an exchange before.
+    pub(crate) const REUSED: u32 = 2;
+    /// The body is the next one that `takeBody` gives.
+    pub(crate) const EXTERNAL: u32 = 4;
+    /// The peer gave a reason phrase, if only an empty one.
+    pub(crate) const REASON: u32 = 8;
+}
+
+/// The words of everything else that completes: a JSON text, for an error with what was received of the body.
+pub(crate) mod notice {
+    /// Bytes of the JSON text, or a connection's number.
+    pub(crate) const TEXT: usize = 4;
+    /// See the response's flags ([`super::response::EXTERNAL`]).
+    pub(crate) const FLAGS: usize = 5;
+    /// Bytes of the partial body.
+    pub(crate) const PARTIAL: usize = 6;
+    /// 1 if there is a partial body, if only an empty one.
+    pub(crate) const HAS_PARTIAL: usize = 7;
+    /// Bytes of the fixed part.
+    pub(crate) const FIXED: usize = 32;
+}
+
+/// Rounds up to the next record boundary.
+pub(crate) const fn align(length: usize) -> usize {
+    (length + 7) & !7
+}
+
+/// The table as JSON, for the generator and for the check.
+pub(crate) fn describe() -> serde_json::Value {
+    use ferropool_policy::error::{Kind, Phase};
+    use serde_json::json;
+
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "target": concat!(env!("FERROPOOL_TARGET")),
+        "errors": Kind::ALL.map(|kind| json!({ "code": kind.code(), "className": kind.class() })),
+        "phases": Phase::ALL.map(Phase::name),
+        "record": { "LENGTH": LENGTH, "KIND": KIND, "SLOT": SLOT, "GENERATION": GENERATION, "POOL": POOL },
+        "submission": {
+            "REQUEST": submission::REQUEST, "ABORT": submission::ABORT, "WARM": submission::WARM,
+            "CLOSE": submission::CLOSE, "FORGET": submission::FORGET,
+        },
+        "request": {
+            "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
+            "FIELDS": request::FIELDS, "BODY": request::BODY, "LIMITS": request::LIMITS, "CONNECT": request::CONNECT,
+            "READ": request::READ, "TOTAL": request::TOTAL, "POOL_TIMEOUT": request::POOL_TIMEOUT,
+            "FIXED": request::FIXED, "HAS_HEADERS": request::HAS_HEADERS, "HAS_BODY": request::HAS_BODY,
+            "CHUNKED": request::CHUNKED, "ANY_HOST": request::ANY_HOST, "RAW": request::RAW,
+            "ANY_LENGTH": request::ANY_LENGTH, "ABORTABLE": request::ABORTABLE, "HAS_TIMEOUT": request::HAS_TIMEOUT,
+            "HAS_POOL_TIMEOUT": request::HAS_POOL_TIMEOUT, "JSON": request::JSON, "SKIP": request::SKIP,
+        },
+        "methods": request::METHODS,
+        "completion": {
+            "RESPONSE": completion::RESPONSE, "ERROR": completion::ERROR, "REPLY": completion::REPLY,
+            "OPENED": completion::OPENED, "CLOSED": completion::CLOSED, "WARNING": completion::WARNING,
+        },
+        "response": {
+            "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,
+            "HEAD": response::HEAD, "BODY": response::BODY, "CONNECTION": response::CONNECTION,
+            "TRAILERS": response::TRAILERS, "DEFECTS": response::DEFECTS, "WIRE": response::WIRE,
+            "TIMINGS": response::TIMINGS, "FIXED": response::FIXED, "CHUNKED": response::CHUNKED,
+            "REUSED": response::REUSED, "EXTERNAL": response::EXTERNAL, "REASON": response::REASON,
+        },
+        "notice": {
+            "TEXT": notice::TEXT, "FLAGS": notice::FLAGS, "PARTIAL": notice::PARTIAL,
+            "HAS_PARTIAL": notice::HAS_PARTIAL, "FIXED": notice::FIXED,
+        },
+    })
+}

@@ -1,0 +1,69 @@
+//! The deadlines of one call. A time-out is a span that a user sets; a deadline is an instant computed from it. All of
+//! them run on the I/O thread: a busy JavaScript thread times nothing out.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::settings::{Timeouts, span};
+use tokio::time::timeout_at;
+
+/// What bounds a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    /// Over everything; the span is kept for the message.
+    pub(super) total: Option<(Instant, Duration)>,
+    /// dns + connect + proxy + tls.
+    pub(super) connect: Option<Duration>,
+    /// Between two bytes.
+    pub(super) read: Option<Duration>,
+}
+
+impl Clocks {
+    /// From the spans in force and the moment of the call.
+    pub(super) fn new(timeouts: &Timeouts, started: Instant) -> Self {
+        let total = timeouts.total.and_then(span);
+        Self {
+            // A span that leads beyond the clock's range is none.
+            total: total.and_then(|most| started.checked_add(most).map(|at| (at, most))),
+            connect: timeouts.connect.and_then(span),
+            read: timeouts.read.and_then(span),
+        }
+    }
+}
+
+/// The clock ran out before the work was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Elapsed;
+
+/// Runs until the deadline; without one there is no timer at all.
+pub(super) async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Result<F::Output, Elapsed> {
+    match deadline {
+        None => Ok(work.await),
+        Some(at) => timeout_at(at.into(), work).await.map_err(|_| Elapsed),
+    }
+}
+
+/// TIME-07: nothing came for `read`, or the peer would not take the request.
+pub(super) fn read_timeout(phase: Phase, read: Duration) -> Error {
+    let milliseconds = read.as_secs_f64() * 1_000.0;
+    match phase {
+        Phase::Send => {
+            Error::new(Kind::SendTimeout, format!("Send timed out. (read timeout={milliseconds} ms)")).in_phase(phase)
+        }
+        _ => Error::new(Kind::ReadTimeout, format!("Read timed out. (read timeout={milliseconds} ms)")).in_phase(phase),
+    }
+}
+
+/// `total` ran out: which class of error it is depends on the phase that it cut.
+pub(super) fn total_timeout(during: Phase, total: Duration) -> Error {
+    let kind = match during {
+        Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls => Kind::TotalTimeoutDialling,
+        Phase::Pool | Phase::Send | Phase::Headers | Phase::Body | Phase::Total => Kind::TotalTimeout,
+    };
+    let milliseconds = total.as_secs_f64() * 1_000.0;
+    let mut error = Error::new(kind, format!("The call took longer than total={milliseconds} ms (cut in {})", during.name()))
+        .in_phase(Phase::Total);
+    error.fields_mut().extra.during = Some(during);
+    error
+}

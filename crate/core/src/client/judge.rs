@@ -1,0 +1,181 @@
+//! What a response's head means: how its body is framed, whether its connection may be kept, what leniency had to
+//! tolerate. Pure over hyper's parse and the tap's record of the same head.
+
+use ferropool_policy::error::{Error, Kind, Phase, quote};
+use ferropool_policy::keepalive::{self, Hint};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::{Method, StatusCode, Version};
+
+use crate::conn::head::HeadScan;
+
+/// The verdict on a head.
+#[derive(Debug)]
+pub(super) struct Judgement {
+    /// Nothing in the head speaks against using the connection again.
+    pub(super) keep: bool,
+    /// What the server said about keeping it.
+    pub(super) hint: Hint,
+    /// Framed by chunks.
+    pub(super) chunked: bool,
+    /// The announced length of the body on the wire.
+    pub(super) length: Option<u64>,
+    /// Transfer codings under `chunked`, to be undone first.
+    pub(super) transfer_codings: Vec<Vec<u8>>,
+    /// What leniency tolerated, a line each.
+    pub(super) defects: Vec<String>,
+}
+
+/// Judges a head; removes a Content-Length that chunks overrule (RFC 9112 §6.3).
+pub(super) fn judge(
+    method: &Method,
+    status: StatusCode,
+    version: Version,
+    headers: &mut HeaderMap,
+    scan: &HeadScan,
+) -> Result<Judgement, Error> {
+    let parsed = headers.len();
+    let mut keep = keepalive::may_persist(
+        version == Version::HTTP_11,
+        headers.get_all(CONNECTION).iter().map(http::HeaderValue::as_bytes),
+    );
+    let bodiless = *method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
+    let mut chunked = false;
+    let mut length = None;
+    let mut transfer_codings = Vec::new();
+    if headers.contains_key(TRANSFER_ENCODING) {
+        let mut codings: Vec<Vec<u8>> = headers
+            .get_all(TRANSFER_ENCODING)
+            .iter()
+            .flat_map(|value| value.as_bytes().split(|&b| b == b','))
+            .map(|coding| coding.trim_ascii().to_ascii_lowercase())
+            .collect();
+        chunked = codings.last().is_some_and(|coding| coding == b"chunked");
+        let with_length = headers.contains_key(CONTENT_LENGTH);
+        if chunked {
+            codings.pop();
+            codings.retain(|coding| !coding.is_empty() && coding != b"identity");
+            if codings.iter().any(|coding| coding == b"chunked") {
+                return Err(protocol("the response is chunked twice", "ERR_TRANSFER_CODING"));
+            }
+            transfer_codings = codings;
+            if with_length {
+                headers.remove(CONTENT_LENGTH);
+                keep = false;
+            }
+        } else if !bodiless {
+            if with_length {
+                return Err(protocol(
+                    "the response has a Content-Length and a Transfer-Encoding that is not chunked",
+                    "ERR_TRANSFER_CODING",
+                ));
+            }
+            keep = false;
+        }
+    } else if let Some(value) = headers.get(CONTENT_LENGTH) {
+        length = content_length(value.as_bytes());
+    } else if !bodiless {
+        // Framed by the end of the stream.
+        keep = false;
+    }
+    if matches!(status.as_u16(), 401 | 407) && binds_connection(headers) {
+        keep = false;
+    }
+    let defects = defects(parsed, scan);
+    if !defects.is_empty() || scan.mixed_line_ends() || scan.leading_blank() > 0 {
+        keep = false;
+    }
+    let hint = headers
+        .get(HeaderName::from_static("keep-alive"))
+        .map_or_else(Hint::default, |value| keepalive::parse(value.as_bytes()));
+    Ok(Judgement { keep, hint, chunked, length, transfer_codings, defects })
+}
+
+/// RFC 9110 §6.5.1: what decides framing, routing, authentication or the meaning of the body does not belong into
+/// trailers; dropped, never merged.
+pub(super) fn filter_trailers(trailers: &mut HeaderMap) {
+    const NEVER: [&str; 22] = [
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "expect",
+        "host",
+        "keep-alive",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "www-authenticate",
+    ];
+    if trailers.is_empty() {
+        return;
+    }
+    for name in NEVER {
+        trailers.remove(name);
+    }
+    debug_assert!(!trailers.contains_key(SET_COOKIE));
+}
+
+/// hyper has refused differing and malformed ones already; a list of equal ones counts once (RFC 9110 §8.6).
+fn content_length(value: &[u8]) -> Option<u64> {
+    let first = value.split(|&b| b == b',').next()?.trim_ascii();
+    std::str::from_utf8(first).ok()?.parse().ok()
+}
+
+/// NTLM and Negotiate authenticate the connection, not the request (THR-324).
+fn binds_connection(headers: &HeaderMap) -> bool {
+    let of = |name: HeaderName| headers.get_all(name).into_iter();
+    of(WWW_AUTHENTICATE).chain(of(http::header::PROXY_AUTHENTICATE)).any(|value| {
+        let scheme = value.as_bytes().split(|&b| b == b' ' || b == b',').next().unwrap_or(&[]);
+        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+    })
+}
+
+/// Lines that hyper joined, repaired or dropped without a word. Empty in the usual case, which costs two comparisons.
+fn defects(parsed: usize, scan: &HeadScan) -> Vec<String> {
+    let dropped = (scan.fields() as usize).saturating_sub(parsed);
+    if dropped == 0 && !scan.folded() && !scan.spaced() {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    let mut before_any = true;
+    for line in scan.field_lines() {
+        if matches!(line.first(), Some(b' ' | b'\t')) {
+            let what = if before_any { "fold before the first field dropped" } else { "folded line joined" };
+            found.push(format!("{what}: '{}'", quote(line)));
+            continue;
+        }
+        before_any = false;
+        let Some(colon) = memchr::memchr(b':', line) else {
+            found.push(format!("line without a colon dropped: '{}'", quote(line)));
+            continue;
+        };
+        let (name, value) = (&line[..colon], &line[colon + 1..]);
+        let trimmed = name.trim_ascii_end();
+        if HeaderName::from_bytes(trimmed).is_err() {
+            found.push(format!("line with an unusable name dropped: '{}'", quote(line)));
+        } else if value.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
+            found.push(format!("line with a control character dropped: '{}'", quote(name)));
+        } else if trimmed.len() < name.len() {
+            found.push(format!("blank before the colon ignored: '{}'", quote(name)));
+        }
+    }
+    if found.is_empty() && dropped > 0 {
+        found.push(format!("{dropped} unusable lines dropped"));
+    }
+    found
+}
+
+fn protocol(message: &str, reason: &'static str) -> Error {
+    Error::new(Kind::Protocol, format!("Connection aborted: {message}")).with_reason(reason).in_phase(Phase::Headers)
+}

@@ -1,0 +1,381 @@
+//! From what the caller said to the message that goes on the wire: target, header fields in order and case, framing.
+//!
+//! Everything is judged here, before a connection is asked for: bad input is a clear error and nothing is sent. The order
+//! of the automatic fields is urllib3's (HDR-01): Host, Accept-Encoding, framing, User-Agent, then the caller's.
+
+use bytes::Bytes;
+use ferropool_policy::error::{Error, Kind, quote};
+use ferropool_policy::origin::Origin;
+use ferropool_policy::{query, url};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, USER_AGENT,
+};
+use http::{Extensions, Method, Uri};
+
+use super::case::CaseBook;
+use super::request::{Line, Request};
+use super::upload::Upload;
+
+/// A message ready to be sent, as often as needed.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The method.
+    pub method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    spelling: Option<Extensions>,
+    upload: Upload,
+    /// The caller asked for `Connection: close`.
+    pub close: bool,
+}
+
+impl Message {
+    /// Another copy for hyper.
+    pub fn to_http(&self) -> http::Request<Upload> {
+        let mut request = http::Request::new(self.upload.clone());
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        if let Some(spelling) = &self.spelling {
+            *request.extensions_mut() = spelling.clone();
+        }
+        request
+    }
+
+    /// The last copy for hyper: nothing is cloned.
+    pub fn into_http(self) -> http::Request<Upload> {
+        let mut request = http::Request::new(self.upload);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        if let Some(spelling) = self.spelling {
+            *request.extensions_mut() = spelling;
+        }
+        request
+    }
+}
+
+/// The fields that a pool sends by itself, checked once.
+#[derive(Debug)]
+pub struct Defaults {
+    host: HeaderValue,
+    accept_encoding: HeaderValue,
+    user_agent: HeaderValue,
+    lines: Vec<Line>,
+    /// The whole head of a request that brings nothing of its own: no headers, no framing.
+    plain: (HeaderMap, Option<Extensions>, bool),
+}
+
+impl Defaults {
+    /// Checks a pool's own header fields.
+    pub fn new(
+        origin: &Origin,
+        headers: &[(String, Option<String>)],
+        accept_encoding: &str,
+        user_agent: &str,
+        book: &CaseBook,
+    ) -> Result<Self, Error> {
+        let lines = headers
+            .iter()
+            .map(|(name, value)| {
+                Ok(Line {
+                    name: latin1(name)?,
+                    value: value.as_deref().map(latin1).transpose()?,
+                })
+            })
+            .collect::<Result<Vec<_>, Error>>()?;
+        let mut defaults = Self {
+            host: value_of(b"Host", origin.authority().as_bytes())?,
+            accept_encoding: value_of(b"Accept-Encoding", &latin1(accept_encoding)?)?,
+            user_agent: value_of(b"User-Agent", &latin1(user_agent)?)?,
+            lines,
+            plain: (HeaderMap::new(), None, false),
+        };
+        let head = defaults.head(&defaults.lines, &Framing::None, None, book, None)?;
+        if head.asked_chunked {
+            // Every request of the pool is chunked then; none of them is plain.
+            return Ok(defaults);
+        }
+        defaults.plain = (head.headers, head.spelling, head.close);
+        Ok(defaults)
+    }
+
+    fn head(
+        &self,
+        lines: &[Line],
+        framing: &Framing,
+        content_type: Option<&'static str>,
+        book: &CaseBook,
+        foreign: Option<HeaderValue>,
+    ) -> Result<Head, Error> {
+        let own = Own::of(lines)?;
+        let mut headers = HeaderMap::with_capacity(lines.len() + 5);
+        if !own.host {
+            headers.append(HOST, foreign.unwrap_or_else(|| self.host.clone()));
+        }
+        if !own.accept_encoding {
+            headers.append(ACCEPT_ENCODING, self.accept_encoding.clone());
+        }
+        match framing {
+            _ if own.chunked => {}
+            Framing::None => {}
+            Framing::Length(_) if own.content_length.is_some() => {}
+            Framing::Length(length) => drop(headers.append(CONTENT_LENGTH, HeaderValue::from(*length))),
+            Framing::Chunked => drop(headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        }
+        if !own.user_agent {
+            headers.append(USER_AGENT, self.user_agent.clone());
+        }
+        for line in lines {
+            let Some(value) = &line.value else { continue };
+            headers.append(name_of(&line.name)?, checked_value(&line.name, value)?);
+        }
+        if let Some(content_type) = content_type
+            && !headers.contains_key(CONTENT_TYPE)
+        {
+            headers.append(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        }
+        let spelling = book.lookup(lines.iter().filter(|line| line.value.is_some()).map(|line| &*line.name));
+        Ok(Head { headers, spelling, close: own.close, asked_chunked: own.chunked, content_length: own.content_length })
+    }
+}
+
+struct Head {
+    headers: HeaderMap,
+    spelling: Option<Extensions>,
+    close: bool,
+    asked_chunked: bool,
+    content_length: Option<u64>,
+}
+
+enum Framing {
+    None,
+    Length(u64),
+    Chunked,
+}
+
+/// Judges a request and makes its message.
+pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &Request) -> Result<Message, Error> {
+    let method = method_of(&request.method)?;
+    let uri = uri_of(origin, request)?;
+    // RFC 9112 §3.2.2: with a target in absolute form, Host names what the target names.
+    let foreign = match uri.authority() {
+        None => None,
+        Some(authority) => Some(value_of(b"Host", authority.as_str().as_bytes())?),
+    };
+    if foreign.is_none()
+        && request.headers.is_none()
+        && request.body.is_none()
+        && !request.chunked
+        && !wants_length(&method)
+    {
+        let (headers, spelling, close) = &defaults.plain;
+        if !headers.is_empty() || defaults.lines.is_empty() {
+            return Ok(Message {
+                method,
+                uri,
+                headers: headers.clone(),
+                spelling: spelling.clone(),
+                upload: Upload::Empty,
+                close: *close,
+            });
+        }
+    }
+    let lines = request.headers.as_deref().unwrap_or(&defaults.lines);
+    let length = request.body.as_ref().map(|body| body.len() as u64);
+    let framing = match length {
+        _ if request.chunked => Framing::Chunked,
+        Some(length) => Framing::Length(length),
+        None if wants_length(&method) => Framing::Length(0),
+        None => Framing::None,
+    };
+    let head = defaults.head(lines, &framing, request.content_type, book, foreign)?;
+    let chunked = request.chunked || head.asked_chunked;
+    if let Some(announced) = head.content_length {
+        if chunked {
+            return Err(invalid_header("Content-Length and Transfer-Encoding exclude one another (RFC 9112 §6.2)"));
+        }
+        let actual = length.unwrap_or(0);
+        if announced != actual {
+            return Err(invalid_header(format!(
+                "Content-Length says {announced}, but the body has {actual} bytes"
+            )));
+        }
+    }
+    let upload = match &request.body {
+        body if chunked => Upload::Chunked(body.clone().unwrap_or_default()),
+        Some(body) if !body.is_empty() => Upload::Sized(body.clone()),
+        _ => Upload::Empty,
+    };
+    Ok(Message { method, uri, headers: head.headers, spelling: head.spelling, upload, close: head.close })
+}
+
+/// What the caller's lines decide about the automatic fields and the framing.
+#[derive(Default)]
+struct Own {
+    host: bool,
+    accept_encoding: bool,
+    user_agent: bool,
+    content_length: Option<u64>,
+    chunked: bool,
+    close: bool,
+}
+
+impl Own {
+    fn of(lines: &[Line]) -> Result<Self, Error> {
+        let mut own = Self::default();
+        let mut hosts = 0;
+        for Line { name, value } in lines {
+            let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+            let Some(value) = value else {
+                match () {
+                    () if is(b"host") => own.host = true,
+                    () if is(b"accept-encoding") => own.accept_encoding = true,
+                    () if is(b"user-agent") => own.user_agent = true,
+                    () => {
+                        return Err(invalid_header(
+                            "SKIP_HEADER only supports 'Accept-Encoding', 'Host', 'User-Agent'",
+                        ));
+                    }
+                }
+                continue;
+            };
+            // The length decides first: most names are none of these.
+            match name.len() {
+                2 if is(b"te") => return Err(forbidden(name)),
+                4 if is(b"host") => {
+                    own.host = true;
+                    hosts += 1;
+                    if hosts > 1 {
+                        return Err(invalid_header("Host may be sent once only (RFC 9112 §3.2)"));
+                    }
+                }
+                6 if is(b"expect") => return Err(forbidden(name)),
+                7 if is(b"upgrade") => return Err(forbidden(name)),
+                10 if is(b"connection") => own.connection(value)?,
+                10 if is(b"keep-alive") => return Err(forbidden(name)),
+                10 if is(b"user-agent") => own.user_agent = true,
+                14 if is(b"content-length") => own.length(value)?,
+                15 if is(b"accept-encoding") => own.accept_encoding = true,
+                16 if is(b"proxy-connection") => return Err(forbidden(name)),
+                17 if is(b"transfer-encoding") => own.transfer(value)?,
+                _ => {}
+            }
+        }
+        Ok(own)
+    }
+
+    fn connection(&mut self, value: &[u8]) -> Result<(), Error> {
+        for token in value.split(|&b| b == b',').map(<[u8]>::trim_ascii) {
+            if token.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if !token.eq_ignore_ascii_case(b"keep-alive") {
+                return Err(invalid_header(format!("Connection may be 'close' or 'keep-alive', not '{}'", quote(value))));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 9110 §8.6: digits alone. Twice, in whatever case, is refused: which of them would count?
+    fn length(&mut self, value: &[u8]) -> Result<(), Error> {
+        let digits = std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let Some(length) = digits.and_then(|text| text.parse().ok()) else {
+            return Err(invalid_header(format!("Content-Length is no number: '{}'", quote(value))));
+        };
+        if self.content_length.replace(length).is_some() {
+            return Err(invalid_header("Content-Length may be given once only"));
+        }
+        Ok(())
+    }
+
+    /// The caller's line is kept as it is (BODY-12), so it must end in the coding that we frame by.
+    fn transfer(&mut self, value: &[u8]) -> Result<(), Error> {
+        let last = value.rsplit(|&b| b == b',').next().unwrap_or(&[]).trim_ascii();
+        if self.chunked || !last.eq_ignore_ascii_case(b"chunked") {
+            return Err(invalid_header(format!(
+                "Transfer-Encoding must be one line that ends in 'chunked', not '{}'",
+                quote(value)
+            )));
+        }
+        self.chunked = true;
+        Ok(())
+    }
+}
+
+/// BODY-09: these send no Content-Length when they have no body; every other method, unknown ones too, sends 0.
+fn wants_length(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::OPTIONS | Method::CONNECT)
+}
+
+fn method_of(method: &[u8]) -> Result<Method, Error> {
+    Method::from_bytes(method).map_err(|_| {
+        Error::new(
+            Kind::InvalidMethod,
+            format!("Method cannot contain non-token characters '{}' (RFC 9110 §9.1)", quote(method)),
+        )
+    })
+}
+
+fn uri_of(origin: &Origin, request: &Request) -> Result<Uri, Error> {
+    let text = std::str::from_utf8(&request.url)
+        .map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
+    let joined;
+    let text = if request.fields.is_empty() {
+        text
+    } else {
+        let pairs = query::encode(request.fields.iter().map(|(name, value)| (&**name, &**value)));
+        joined = query::join(text, &pairs);
+        &joined
+    };
+    let target = url::target(origin, text, request.assert_same_host)?;
+    let bytes = match target {
+        // The common case: the caller's own bytes, shared.
+        std::borrow::Cow::Borrowed(same) if same.len() == request.url.len() && request.fields.is_empty() => {
+            request.url.clone()
+        }
+        other => Bytes::from(other.into_owned()),
+    };
+    Uri::from_maybe_shared(bytes)
+        .map_err(|error| Error::new(Kind::InvalidUrl, format!("the request target cannot be sent: {error}")))
+}
+
+fn name_of(name: &[u8]) -> Result<HeaderName, Error> {
+    HeaderName::from_bytes(name).map_err(|_| invalid_header(format!("Invalid header name '{}'", quote(name))))
+}
+
+/// The value must not be looked at in the message when the name says that it is a secret.
+fn checked_value(name: &[u8], value: &Bytes) -> Result<HeaderValue, Error> {
+    HeaderValue::from_maybe_shared(value.clone()).map_err(|_| {
+        let shown = if is_secret(name) { "…".to_owned() } else { quote(value) };
+        invalid_header(format!("Invalid value of header '{}': '{shown}' holds a control character", quote(name)))
+    })
+}
+
+fn value_of(name: &[u8], value: &[u8]) -> Result<HeaderValue, Error> {
+    checked_value(name, &Bytes::copy_from_slice(value))
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    [b"authorization".as_slice(), b"cookie", b"proxy-authorization"].iter().any(|secret| name.eq_ignore_ascii_case(secret))
+}
+
+/// HDR-04: text goes out as ISO-8859-1; anything beyond needs a Buffer.
+fn latin1(text: &str) -> Result<Bytes, Error> {
+    if text.is_ascii() {
+        return Ok(Bytes::copy_from_slice(text.as_bytes()));
+    }
+    text.chars()
+        .map(|c| u8::try_from(u32::from(c)))
+        .collect::<Result<Vec<u8>, _>>()
+        .map(Bytes::from)
+        .map_err(|_| invalid_header("a header value holds a character beyond ISO-8859-1; pass a Buffer"))
+}
+
+fn forbidden(name: &[u8]) -> Error {
+    invalid_header(format!("'{}' is a field of the connection, which ferropool keeps itself", quote(name)))
+}
+
+fn invalid_header(message: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidHeader, message)
+}

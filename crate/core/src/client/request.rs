@@ -1,0 +1,71 @@
+//! A request as the core takes it: what the caller said, not yet judged.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferropool_policy::settings::{Limits, Timeouts};
+
+/// One header line as the caller gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// As spelled.
+    pub name: Bytes,
+    /// `None` is `SKIP_HEADER`: leave that default header out.
+    pub value: Option<Bytes>,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// As it goes on the wire; `request()` upper-cases it before.
+    pub method: Bytes,
+    /// A path, or a whole URL.
+    pub url: Bytes,
+    /// Refuse a URL of another host.
+    pub assert_same_host: bool,
+    /// Pairs for the query.
+    pub fields: Vec<(Bytes, Bytes)>,
+    /// `None`: the pool's own.
+    pub headers: Option<Vec<Line>>,
+    /// A content type for the body where the headers in force have none (`json`).
+    pub content_type: Option<&'static str>,
+    /// The body, whole.
+    pub body: Option<Bytes>,
+    /// Frame by chunks.
+    pub chunked: bool,
+    /// In place of the pool's.
+    pub timeout: Option<Timeouts>,
+    /// How long to wait for a connection.
+    pub pool_timeout: Option<Duration>,
+    /// Undo Content-Encoding.
+    pub decode_content: bool,
+    /// A body shorter than announced is an error.
+    pub enforce_content_length: bool,
+    /// In place of the pool's.
+    pub limits: Option<Limits>,
+    /// When the caller made the call.
+    pub started: Instant,
+}
+
+impl Request {
+    /// A plain request with every option at its default.
+    #[must_use]
+    pub fn new(method: impl Into<Bytes>, url: impl Into<Bytes>, started: Instant) -> Self {
+        Self {
+            method: method.into(),
+            url: url.into(),
+            assert_same_host: true,
+            fields: Vec::new(),
+            headers: None,
+            content_type: None,
+            body: None,
+            chunked: false,
+            timeout: None,
+            pool_timeout: None,
+            decode_content: true,
+            enforce_content_length: true,
+            limits: None,
+            started,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! A response as the core gives it: plain data, nothing of hyper's or tokio's.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::conn::http1::ConnectionInfo;
+use crate::observe::timings::Timings;
+
+/// A body that was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// One piece as hyper gave it: a view into a larger buffer.
+    Shared(Bytes),
+    /// Gathered or decoded: ours alone.
+    Owned(Vec<u8>),
+}
+
+impl Data {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Shared(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Response {
+    /// 100–999.
+    pub status: u16,
+    /// 10 or 11: the peer's.
+    pub version: u8,
+    /// As received; `None` where the peer gave none.
+    pub reason: Option<Bytes>,
+    /// Lower-case names in order of first appearance.
+    pub headers: HeaderMap,
+    /// After a chunked body.
+    pub trailers: Option<HeaderMap>,
+    /// What leniency tolerated, a line each.
+    pub defects: Vec<String>,
+    /// The body.
+    pub data: Data,
+    /// Body bytes on the wire, before decoding.
+    pub body_bytes: u64,
+    /// Whether the body was framed by chunks.
+    pub chunked: bool,
+    /// Exchanges of the final hop.
+    pub attempts: u32,
+    /// Whether the connection had carried an exchange before.
+    pub reused: bool,
+    /// Where it came from.
+    pub connection: Rc<ConnectionInfo>,
+    /// Where the time went.
+    pub timings: Timings,
+}

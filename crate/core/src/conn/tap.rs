@@ -1,0 +1,233 @@
+//! The thin wrapper between the socket and hyper: what hyper cannot tell us is known here.
+//!
+//! It counts the bytes of the exchange (may the request be replayed?), keeps the response's head as it came (was a line
+//! dropped, was one repaired?), watches what hyper has no limit for (1xx floods, head bytes, wire bytes) and answers the
+//! peek at checkout. A breach that it finds ends the connection as an I/O error towards hyper; [`Tap::breach`] then says
+//! what it was.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use ferropool_policy::error::{Error, Kind, Phase, quote};
+use ferropool_policy::settings::Limits;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::head::{HeadScan, Scanned};
+use crate::dial::Transport;
+
+/// What a look at an idle socket found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// Nothing to read: fit for use.
+    Quiet,
+    /// Bytes that nobody asked for.
+    Readable,
+    /// The peer has closed.
+    Closed,
+}
+
+/// The part that the exchange and the I/O wrapper share.
+#[derive(Debug)]
+pub struct Tap {
+    io: RefCell<Transport>,
+    scan: RefCell<HeadScan>,
+    written: Cell<u64>,
+    read: Cell<u64>,
+    /// Over the connection's life, for the pool's counters.
+    wire: Cell<(u64, u64)>,
+    /// Bytes of this exchange that may arrive, head included.
+    most: Cell<u64>,
+    last_write: Cell<Option<Instant>>,
+    write_blocked: Cell<bool>,
+    eof: Cell<bool>,
+    breach: RefCell<Option<Error>>,
+    #[cfg(feature = "faults")]
+    faults: RefCell<super::faults::Plan>,
+}
+
+impl Tap {
+    /// Wraps a fresh transport.
+    pub fn new(io: Transport) -> Rc<Self> {
+        Rc::new(Self {
+            io: RefCell::new(io),
+            scan: RefCell::new(HeadScan::default()),
+            written: Cell::new(0),
+            read: Cell::new(0),
+            wire: Cell::new((0, 0)),
+            most: Cell::new(u64::MAX),
+            last_write: Cell::new(None),
+            write_blocked: Cell::new(false),
+            eof: Cell::new(false),
+            breach: RefCell::new(None),
+            #[cfg(feature = "faults")]
+            faults: RefCell::new(super::faults::Plan::for_connection()),
+        })
+    }
+
+    /// A request is about to be written: everything counted from here on belongs to its exchange.
+    pub fn begin(&self, limits: &Limits) {
+        self.written.set(0);
+        self.read.set(0);
+        self.last_write.set(None);
+        self.most.set(limits.wire.map_or(u64::MAX, |wire| wire.saturating_add(u64::from(limits.header_bytes))));
+        self.scan.borrow_mut().begin(limits);
+    }
+
+    /// Bytes of the current request that the kernel took.
+    pub fn written(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Bytes received since the current request began.
+    pub fn read(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// When the kernel last took bytes of the current request.
+    pub fn last_write(&self) -> Option<Instant> {
+        self.last_write.get()
+    }
+
+    /// Whether the kernel would not take all that hyper has: the request is still being sent.
+    pub fn write_blocked(&self) -> bool {
+        self.write_blocked.get()
+    }
+
+    /// Whether the peer's end of stream has been read.
+    pub fn eof(&self) -> bool {
+        self.eof.get()
+    }
+
+    /// Bytes (in, out) since this was last asked.
+    pub fn take_wire(&self) -> (u64, u64) {
+        self.wire.replace((0, 0))
+    }
+
+    /// What the tap itself found wrong, if that is why the connection ended.
+    pub fn breach(&self) -> Option<Error> {
+        self.breach.borrow().clone()
+    }
+
+    /// The current response's head as it arrived.
+    pub fn scan(&self) -> std::cell::Ref<'_, HeadScan> {
+        self.scan.borrow()
+    }
+
+    /// Looks at the socket without taking anything: bytes or FIN that a busy I/O thread has not been told of yet would
+    /// otherwise become the next request's response (0.25 µs a checkout).
+    pub fn peek(&self) -> Peek {
+        let io = self.io.borrow();
+        let mut one = [std::mem::MaybeUninit::uninit(); 1];
+        let seen = match &*io {
+            Transport::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut one),
+            #[cfg(unix)]
+            Transport::Unix(stream) => socket2::SockRef::from(stream).peek(&mut one),
+        };
+        match seen {
+            Ok(0) => Peek::Closed,
+            Ok(_) => Peek::Readable,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Peek::Quiet,
+            Err(_) => Peek::Closed,
+        }
+    }
+
+    fn received(&self, bytes: &[u8]) -> io::Result<()> {
+        let count = bytes.len() as u64;
+        if count == 0 {
+            self.eof.set(true);
+            return Ok(());
+        }
+        let read = self.read.get() + count;
+        self.read.set(read);
+        let (inward, outward) = self.wire.get();
+        self.wire.set((inward + count, outward));
+        let scanned = self.scan.borrow_mut().feed(bytes);
+        if let Scanned::Breach(error) = scanned {
+            return Err(self.end_with(error));
+        }
+        if read > self.most.get() {
+            let allowed = self.scan.borrow().limits().wire.unwrap_or(0);
+            let error = Error::new(
+                Kind::TooLarge,
+                format!("the response passed the limit 'wire' of {allowed} bytes"),
+            )
+            .with_limit("wire", allowed)
+            .in_phase(Phase::Body);
+            return Err(self.end_with(error));
+        }
+        Ok(())
+    }
+
+    fn end_with(&self, error: Error) -> io::Error {
+        let said = io::Error::other(quote(error.fields().message.as_bytes()));
+        *self.breach.borrow_mut() = Some(error);
+        said
+    }
+
+    fn sent(&self, count: usize, offered: usize) {
+        self.written.set(self.written.get() + count as u64);
+        let (inward, outward) = self.wire.get();
+        self.wire.set((inward, outward + count as u64));
+        self.last_write.set(Some(crate::clock::now()));
+        self.write_blocked.set(count < offered);
+    }
+}
+
+/// The end that hyper holds.
+#[derive(Debug)]
+pub struct TapIo(pub Rc<Tap>);
+
+impl AsyncRead for TapIo {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let tap = &self.0;
+        #[cfg(feature = "faults")]
+        if let Some(fault) = ready!(tap.faults.borrow_mut().on_read(cx)) {
+            return Poll::Ready(fault);
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *tap.io.borrow_mut()).poll_read(cx, buf))?;
+        Poll::Ready(tap.received(&buf.filled()[before..]))
+    }
+}
+
+impl AsyncWrite for TapIo {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let tap = &self.0;
+        #[cfg(feature = "faults")]
+        if let Some(fault) = ready!(tap.faults.borrow_mut().on_write(cx)) {
+            return Poll::Ready(fault);
+        }
+        let offered = bufs.iter().map(|buf| buf.len()).sum();
+        let wrote = Pin::new(&mut *tap.io.borrow_mut()).poll_write_vectored(cx, bufs);
+        match &wrote {
+            Poll::Ready(Ok(count)) => tap.sent(*count, offered),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => tap.write_blocked.set(true),
+        }
+        wrote
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.io.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.io.borrow_mut()).poll_shutdown(cx)
+    }
+}

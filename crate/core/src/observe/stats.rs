@@ -1,0 +1,218 @@
+//! What a pool counts. Written by its I/O thread, read by any other at any time: plain atomics, one writer each, so that
+//! a counter is exact before the promise that it counts resolves.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ferropool_policy::error::Error;
+use ferropool_policy::ledger::Figures;
+use hdrhistogram::Histogram;
+
+/// One number that one thread writes and others read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; only the writing thread may.
+    pub fn add(&self, by: u64) {
+        // One writer: a load and a store cost less than a read-modify-write.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    }
+
+    /// Replaces; only the writing thread may.
+    pub fn set(&self, to: u64) {
+        self.0.store(to, Ordering::Relaxed);
+    }
+
+    /// Reads.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything a pool counts.
+#[derive(Debug)]
+pub struct PoolStats {
+    /// Idle connections.
+    pub idle: Counter,
+    /// Leased connections.
+    pub leased: Counter,
+    /// Leases whose connection is still being dialled.
+    pub dialling: Counter,
+    /// Requests waiting for a connection.
+    pub waiting: Counter,
+    /// Sockets ever opened.
+    pub opened: Counter,
+    /// Sockets closed.
+    pub closed: Counter,
+    /// Exchanges on a connection that had carried one before.
+    pub reused: Counter,
+    /// Connections closed because more than `maxsize` came back.
+    pub surplus: Counter,
+    /// Connections closed instead of kept, for any reason.
+    pub discarded: Counter,
+    /// Connections that held bytes nobody had asked for.
+    pub poisoned: Counter,
+    /// Requests sent again because the peer had accepted nothing.
+    pub stale_replays: Counter,
+    /// Exchanges given up before the response's end.
+    pub abandoned: Counter,
+    /// Heads that leniency repaired.
+    pub repaired: Counter,
+    /// Bytes received, heads included.
+    pub wire_in: Counter,
+    /// Bytes sent, heads included.
+    pub wire_out: Counter,
+    /// Body bytes after decoding.
+    pub decoded: Counter,
+    /// Attempts put on a connection.
+    pub requests: Counter,
+    /// Calls in flight now.
+    pub in_flight: Counter,
+    /// When the oldest call in flight was made; microseconds after `epoch` plus one, 0 for none.
+    oldest: Counter,
+    epoch: Instant,
+    cold: Mutex<Cold>,
+}
+
+#[derive(Debug)]
+struct Cold {
+    errors: BTreeMap<&'static str, u64>,
+    pool: Histogram<u32>,
+    headers: Histogram<u32>,
+    total: Histogram<u32>,
+}
+
+/// One summary of a histogram; milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Values recorded.
+    pub count: u64,
+    /// Half are at most this.
+    pub p50: f64,
+    /// 95 of 100 are at most this.
+    pub p95: f64,
+    /// 99 of 100 are at most this.
+    pub p99: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+impl PoolStats {
+    /// All at zero.
+    #[must_use]
+    pub fn new(epoch: Instant) -> Self {
+        Self {
+            idle: Counter::default(),
+            leased: Counter::default(),
+            dialling: Counter::default(),
+            waiting: Counter::default(),
+            opened: Counter::default(),
+            closed: Counter::default(),
+            reused: Counter::default(),
+            surplus: Counter::default(),
+            discarded: Counter::default(),
+            poisoned: Counter::default(),
+            stale_replays: Counter::default(),
+            abandoned: Counter::default(),
+            repaired: Counter::default(),
+            wire_in: Counter::default(),
+            wire_out: Counter::default(),
+            decoded: Counter::default(),
+            requests: Counter::default(),
+            in_flight: Counter::default(),
+            oldest: Counter::default(),
+            epoch,
+            cold: Mutex::new(Cold {
+                errors: BTreeMap::new(),
+                pool: histogram(),
+                headers: histogram(),
+                total: histogram(),
+            }),
+        }
+    }
+
+    /// Takes over what the ledger knows.
+    pub fn figures(&self, figures: &Figures, aborted: u64) {
+        self.idle.set(figures.idle.into());
+        self.leased.set((figures.leased - figures.dialling).into());
+        self.dialling.set(figures.dialling.into());
+        self.waiting.set(figures.waiting.into());
+        self.opened.set(figures.opened);
+        self.closed.set(figures.closed);
+        self.reused.set(figures.reused);
+        self.surplus.set(figures.surplus);
+        self.discarded.set(figures.discarded);
+        self.poisoned.set(figures.poisoned);
+        self.abandoned.set(figures.abandoned + aborted);
+    }
+
+    /// A call ended well.
+    pub fn succeeded(&self, pool: Duration, headers: Duration, total: Duration) {
+        let mut cold = self.cold();
+        record(&mut cold.pool, pool);
+        record(&mut cold.headers, headers);
+        record(&mut cold.total, total);
+    }
+
+    /// A call ended with this error.
+    pub fn failed(&self, error: &Error) {
+        *self.cold().errors.entry(error.kind().code()).or_default() += 1;
+    }
+
+    /// Errors by code.
+    pub fn errors(&self) -> BTreeMap<&'static str, u64> {
+        self.cold().errors.clone()
+    }
+
+    /// p50/p95/p99 of waiting for a connection, of the head, of the whole.
+    pub fn latency(&self) -> [Summary; 3] {
+        let cold = self.cold();
+        [&cold.pool, &cold.headers, &cold.total].map(summary)
+    }
+
+    /// The oldest call in flight began then.
+    pub fn set_oldest(&self, began: Option<Instant>) {
+        self.oldest.set(began.map_or(0, |at| micros(at.saturating_duration_since(self.epoch)) + 1));
+    }
+
+    /// How long the oldest call in flight has been under way.
+    pub fn oldest(&self, now: Instant) -> Option<Duration> {
+        let since = self.oldest.get().checked_sub(1)?;
+        Some(now.saturating_duration_since(self.epoch).saturating_sub(Duration::from_micros(since)))
+    }
+
+    fn cold(&self) -> std::sync::MutexGuard<'_, Cold> {
+        self.cold.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Two digits, growing with the largest value seen: an idle pool's are a few hundred bytes.
+fn histogram() -> Histogram<u32> {
+    Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are a legal precision"))
+}
+
+/// Microseconds; more than a day is recorded as a day.
+fn record(histogram: &mut Histogram<u32>, span: Duration) {
+    let value = micros(span).min(86_400_000_000);
+    if histogram.record(value).is_err() {
+        debug_assert!(false, "a growing histogram takes every value");
+    }
+}
+
+fn summary(histogram: &Histogram<u32>) -> Summary {
+    let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+    Summary {
+        count: histogram.len(),
+        p50: at(0.50),
+        p95: at(0.95),
+        p99: at(0.99),
+        max: histogram.max() as f64 / 1_000.0,
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,164 @@
+//! URLs as urllib3 reads them (RFC 3986 and RFC 6874, with its leniencies), for http and https normalised.
+//!
+//! There is one parser: pool key, resolver, TLS name, Host field and request target all come from what it says. It differs
+//! from urllib3 in percent escapes, which stay as they are, and in what it prints where that would be read as something
+//! else. Whether a pool can be made for a URL is [`crate::origin`]'s question.
+
+mod address;
+mod encode;
+mod host;
+mod idna;
+mod parse;
+mod target;
+
+use std::fmt;
+
+pub use target::{absolute, target, target_utf16};
+
+pub(crate) use address::{Literal, Reading, Separator, ipv4};
+pub(crate) use encode::{Allowed, escape, push_escape};
+pub(crate) use host::{invalid, no_host, normalise, refuse_controls, refuse_encoded_controls};
+pub(crate) use parse::parse as parse_bytes;
+
+use crate::error::Error;
+
+/// The parts of a URL; what is absent is `None`.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Url {
+    /// In lower case.
+    pub scheme: Option<String>,
+    /// User and password, percent-encoded. Never in a message, a target or a URL that is shown.
+    pub auth: Option<String>,
+    /// Normalised where the scheme is http, https or absent; an IPv6 literal has its brackets.
+    pub host: Option<String>,
+    /// 0 is a port like any other; no digits is no port.
+    pub port: Option<u16>,
+    /// Begins with `/`, or is empty where only a query or a fragment follows.
+    pub path: Option<String>,
+    /// Without its `?`.
+    pub query: Option<String>,
+    /// Without its `#`.
+    pub fragment: Option<String>,
+}
+
+/// Parses a URL. The empty text has no parts.
+///
+/// # Errors
+/// `InvalidUrl` where the host or the port is none.
+pub fn parse(text: &str) -> Result<Url, Error> {
+    parse_bytes(text.as_bytes())
+}
+
+/// Parses a JavaScript string, which may hold lone surrogates: they are percent-encoded as their three bytes.
+///
+/// # Errors
+/// `InvalidUrl` as [`parse`] has it, and for a lone surrogate in the host.
+pub fn parse_utf16(units: &[u16]) -> Result<Url, Error> {
+    parse_bytes(&encode::from_utf16(units))
+}
+
+impl Url {
+    /// The URL as text. Parsing it again gives the same text, and names the same host.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut out = String::new();
+        if let Some(scheme) = &self.scheme {
+            out.push_str(scheme);
+            out.push_str("://");
+        }
+        let start = out.len();
+        self.push_authority(&mut out, self.auth.as_deref());
+        out.push_str(self.path.as_deref().unwrap_or_default());
+        for (mark, part) in [('?', &self.query), ('#', &self.fragment)] {
+            if let Some(part) = part {
+                out.push(mark);
+                out.push_str(part);
+            }
+        }
+        // Where `host:port` would be read as a scheme, or a path as an authority, the slashes that were given come back.
+        if self.scheme.is_none() && (out.starts_with("//") || parse::scheme_length(out.as_bytes()) > 0) {
+            out.insert_str(start, "//");
+        }
+        out
+    }
+
+    /// The path, `/` where there is none, and the query.
+    #[must_use]
+    pub fn request_uri(&self) -> String {
+        let path = self.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+        match &self.query {
+            None => path.to_owned(),
+            Some(query) => format!("{path}?{query}"),
+        }
+    }
+
+    /// `host[:port]`.
+    #[must_use]
+    pub fn netloc(&self) -> Option<String> {
+        self.host.as_ref()?;
+        let mut out = String::new();
+        self.push_authority(&mut out, None);
+        Some(out)
+    }
+
+    /// `auth@host[:port]` (RFC 3986 §3.2).
+    #[must_use]
+    pub fn authority(&self) -> Option<String> {
+        self.host.as_ref()?;
+        let mut out = String::new();
+        self.push_authority(&mut out, self.auth.as_deref());
+        Some(out)
+    }
+
+    /// User and password, decoded as UTF-8 and split at the first colon; no password without a colon.
+    #[must_use]
+    pub fn auth_decoded(&self) -> Option<(String, Option<String>)> {
+        let auth = self.auth.as_deref()?;
+        Some(match auth.split_once(':') {
+            None => (encode::decode(auth), None),
+            Some((user, password)) => (encode::decode(user), Some(encode::decode(password))),
+        })
+    }
+
+    /// `user:password`, decoded; `user:` without a password.
+    #[must_use]
+    pub fn auth_decoded_joined(&self) -> Option<String> {
+        self.auth_decoded().map(|(user, password)| format!("{user}:{}", password.unwrap_or_default()))
+    }
+
+    /// The URL without what a message must not show: user info, query and fragment.
+    #[must_use]
+    pub fn redacted(&self) -> String {
+        Self { auth: None, query: None, fragment: None, ..self.clone() }.url()
+    }
+
+    fn push_authority(&self, out: &mut String, auth: Option<&str>) {
+        if let Some(auth) = auth {
+            out.push_str(auth);
+            out.push('@');
+        }
+        if let Some(host) = &self.host {
+            match address::printed_zone(host) {
+                None => out.push_str(host),
+                Some((address, zone)) => out.extend([address, "%25", zone]),
+            }
+        }
+        if let Some(port) = self.port {
+            out.push(':');
+            out.push_str(&port.to_string());
+        }
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+/// Shows no user info and no query: a derived one would carry passwords into logs.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Url").field(&self.redacted()).finish()
+    }
+}

@@ -1,0 +1,432 @@
+/**
+ * An environment's engine, mirroring `crate/binding/engine.rs`: calls go out in batches, one hand-over a microtask;
+ * completions come in blocks, one wake-up for all there is.
+ *
+ * Records are copied into slabs that JavaScript made, so that a small response costs no native object: its parts are
+ * views, made when they are first touched. A slab lives as long as any response in it.
+ */
+import * as layout from './generated.ts';
+import { addon } from './load.ts';
+import { Batch, requestBound, type Call } from './marshal.ts';
+
+/** Facts about a connection, as its `opened` notice has them. */
+export interface ConnectionFacts {
+  id: number;
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+  triedAddresses: { address: string; error: string | null; elapsed: number }[];
+}
+
+/** An error as the core gives it: plain data. Its classes are the facade's. */
+export interface ErrorRecord {
+  className: string;
+  code: string;
+  phase: string | null;
+  during: string | null;
+  message: string;
+  host: string | null;
+  attempts: number;
+  elapsed: number;
+  sent: boolean;
+  reason: string | null;
+  limit: string | null;
+  allowed: number | null;
+  partial: Buffer | null;
+  expected: number | null;
+  causes: { code: string | null; message: string; address: string | null }[];
+}
+
+/** A response's record where it lies, with what belongs to it. */
+export interface Raw {
+  readonly slab: Slab;
+  /** Where the record begins, in words. */
+  readonly base: number;
+  /** The body, if it came beside the record. */
+  readonly external: Buffer | null;
+  readonly owner: Owner;
+  /** As the caller gave it. */
+  readonly url: string;
+  /** Facts about the connection, as JSON. */
+  readonly connection: string | null;
+}
+
+/** Who makes calls: turns what comes back into what the user sees. */
+export interface Owner {
+  /** @internal */
+  respond(raw: Raw): unknown;
+  /** The absolute URL of what was asked. @internal */
+  locate(url: string): string;
+  /** @internal */
+  refuse(record: ErrorRecord, url: string): Error;
+}
+
+/** A call that has not completed. */
+interface Pending {
+  resolve: (value: never) => void;
+  reject: (reason: unknown) => void;
+  owner: Owner;
+  url: string;
+  signal: AbortSignal | null;
+  slot: number;
+  generation: number;
+}
+
+/** One engine an environment, started by the first pool. */
+export class Engine {
+  static #only: Engine | null = null;
+
+  readonly #native = new addon.Engine(() => this.#drain());
+  readonly #batch = new Batch();
+  #scheduled = false;
+  readonly #slots: (Pending | null)[] = [];
+  readonly #generations: number[] = [];
+  readonly #free: number[] = [];
+  readonly #connections: Map<number, string> = new Map();
+  readonly #signals: WeakMap<AbortSignal, Watch> = new WeakMap();
+  readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
+  #slab = newSlab(SLAB);
+  #filled = 0;
+
+  /** This environment's. */
+  static get(): Engine {
+    return (Engine.#only ??= new Engine());
+  }
+
+  /**
+   * Makes a pool. Its handle is freed when the owner is collected.
+   *
+   * @throws what the settings deserve.
+   */
+  open(owner: Owner, settings: object): { handle: number; host: string } {
+    const answer = JSON.parse(this.#native.open(JSON.stringify(settings))) as
+      | { value: { handle: number; origin: { host: string } } }
+      | { error: ErrorRecord };
+    if ('error' in answer) throw owner.refuse(answer.error, '');
+    const { handle, origin } = answer.value;
+    this.#forgotten.register(owner, handle);
+    return { handle, host: origin.host };
+  }
+
+  /** Writes the call down and hands it over with the others of this turn. */
+  request<T>(owner: Owner, call: Call, signal: AbortSignal | null): Promise<T> {
+    const most = requestBound(call);
+    const batch = this.#batch;
+    if (!batch.fits(most)) this.#makeRoom(most);
+    const slot = this.#slot();
+    const generation = this.#generations[slot] as number;
+    try {
+      batch.request(slot, generation, call);
+    } catch (error) {
+      this.#free.push(slot);
+      throw error;
+    }
+    batch.calls += 1;
+    this.#schedule();
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { resolve, reject, owner, url: call.url, signal, slot, generation };
+      this.#slots[slot] = pending;
+      if (signal !== null) this.#watch(signal, pending);
+    });
+  }
+
+  /** Opens connections. */
+  warm(owner: Owner, handle: number, count: number): Promise<void> {
+    return this.#control<void>(layout.SUBMISSION_WARM, owner, handle, count);
+  }
+
+  /** Closes a pool; `timeout` in milliseconds, or `null` to wait for every lease. */
+  close<T>(owner: Owner, handle: number, timeout: number | null): Promise<T> {
+    return this.#control<T>(layout.SUBMISSION_CLOSE, owner, handle, 0, timeout ?? Number.NaN);
+  }
+
+  /** Idle, leased, waiting, sockets ever opened, attempts ever made. */
+  figures(handle: number): number[] {
+    return this.#native.figures(handle);
+  }
+
+  /** Everything that a pool counts, as JSON. */
+  stats(handle: number): string {
+    return this.#native.stats(handle);
+  }
+
+  /** Whether a URL names the pool's own host. */
+  isSameHost(handle: number, url: string): boolean {
+    return this.#native.isSameHost(handle, url);
+  }
+
+  /** The absolute URL of what was asked of a pool. */
+  absoluteUrl(handle: number, url: string): string {
+    return this.#native.absoluteUrl(handle, url);
+  }
+
+  #control<T>(kind: number, owner: Owner, handle: number, count = 0, span: number = Number.NaN): Promise<T> {
+    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+    const slot = this.#slot();
+    const generation = this.#generations[slot] as number;
+    this.#batch.control(kind, slot, generation, handle, count, span);
+    this.#batch.calls += 1;
+    this.#schedule();
+    return new Promise<T>((resolve, reject) => {
+      this.#slots[slot] = { resolve, reject, owner, url: '', signal: null, slot, generation };
+    });
+  }
+
+  #slot(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    this.#generations.push(0);
+    return this.#slots.push(null) - 1;
+  }
+
+  /** Takes a call out; its slot's next one has another generation, so that a late completion finds nobody. */
+  #take(slot: number, generation: number): Pending | null {
+    const pending = this.#slots[slot];
+    if (pending === null || pending === undefined || pending.generation !== generation) return null;
+    this.#slots[slot] = null;
+    this.#generations[slot] = (generation + 1) >>> 0;
+    this.#free.push(slot);
+    if (pending.signal !== null) this.#unwatch(pending.signal, pending);
+    return pending;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(this.#handOver);
+  }
+
+  readonly #handOver = (): void => {
+    this.#scheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    const batch = this.#batch;
+    if (batch.used === 0) return;
+    const { bytes, used, calls } = batch;
+    this.#native.submit(used === bytes.length ? bytes : bytes.subarray(0, used), calls);
+    batch.reset();
+  }
+
+  #makeRoom(most: number): void {
+    this.#flush();
+    if (!this.#batch.fits(most)) this.#batch.grow(most);
+  }
+
+  #drain(): void {
+    let external = 0;
+    for (;;) {
+      const from = this.#filled;
+      const drained = this.#native.drain(this.#slab.bytes, from);
+      if (drained === FALLEN) return this.#revive();
+      const more = drained < 0;
+      const end = from + (more ? ~drained : drained);
+      this.#filled = end;
+      external += this.#deliver(from, end);
+      if (!more) return;
+      // V8 frees what was handed over only between turns: the rest waits for the next one.
+      if (external > EXTERNAL_MOST) return this.#native.ring();
+      const needed = this.#native.needed();
+      if (needed > this.#slab.bytes.length - this.#filled) this.#renewSlab(needed);
+    }
+  }
+
+  #renewSlab(least: number): void {
+    this.#slab = newSlab(Math.max(SLAB, (least + 7) & ~7));
+    this.#filled = 0;
+  }
+
+  /** Delivers the records between two places of the slab; how many bytes came beside them. */
+  #deliver(from: number, end: number): number {
+    const { words } = this.#slab;
+    let external = 0;
+    let at = from;
+    while (at < end) {
+      const base = at >> 2;
+      const length = words[base + layout.RECORD_LENGTH] as number;
+      switch (words[base + layout.RECORD_KIND]) {
+        case layout.COMPLETION_RESPONSE:
+          external += this.#respond(base);
+          break;
+        case layout.COMPLETION_ERROR:
+          external += this.#fail(base);
+          break;
+        default:
+          this.#notice(base);
+      }
+      at += length;
+    }
+    return external;
+  }
+
+  #respond(base: number): number {
+    const { words } = this.#slab;
+    let external: Buffer | null = null;
+    if (((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) external = this.#native.takeBody();
+    const slot = words[base + layout.RECORD_SLOT] as number;
+    const pending = this.#take(slot, words[base + layout.RECORD_GENERATION] as number);
+    if (pending !== null) {
+      const connection = words[base + layout.RESPONSE_CONNECTION] as number;
+      const raw: Raw = {
+        slab: this.#slab,
+        base,
+        external,
+        owner: pending.owner,
+        url: pending.url,
+        connection: this.#connections.get(connection) ?? null,
+      };
+      pending.resolve(pending.owner.respond(raw) as never);
+    }
+    return external === null ? 0 : external.length;
+  }
+
+  #fail(base: number): number {
+    const { words, bytes } = this.#slab;
+    const text = (base << 2) + layout.NOTICE_FIXED;
+    const length = words[base + layout.NOTICE_TEXT] as number;
+    const record = JSON.parse(bytes.toString('utf8', text, text + length)) as ErrorRecord;
+    let external = 0;
+    if (words[base + layout.NOTICE_HAS_PARTIAL] === 1) {
+      if (((words[base + layout.NOTICE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) {
+        record.partial = this.#native.takeBody();
+        external = record.partial.length;
+      } else {
+        const partial = text + length;
+        record.partial = Buffer.from(bytes.subarray(partial, partial + (words[base + layout.NOTICE_PARTIAL] as number)));
+      }
+    }
+    const pending = this.#take(words[base + layout.RECORD_SLOT] as number, words[base + layout.RECORD_GENERATION] as number);
+    if (pending !== null) {
+      const { owner, url, signal } = pending;
+      // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
+      pending.reject(signal?.aborted === true ? signal.reason : owner.refuse(record, url));
+    }
+    return external;
+  }
+
+  #notice(base: number): void {
+    const { words, bytes } = this.#slab;
+    const text = (base << 2) + layout.NOTICE_FIXED;
+    const json = bytes.toString('utf8', text, text + (words[base + layout.NOTICE_TEXT] as number));
+    const slot = words[base + layout.RECORD_SLOT] as number;
+    switch (words[base + layout.RECORD_KIND]) {
+      case layout.COMPLETION_REPLY: {
+        const pending = this.#take(slot, words[base + layout.RECORD_GENERATION] as number);
+        const value: unknown = JSON.parse(json);
+        pending?.resolve((value ?? undefined) as never);
+        break;
+      }
+      case layout.COMPLETION_OPENED:
+        this.#connections.set(slot, json);
+        break;
+      case layout.COMPLETION_CLOSED:
+        this.#connections.delete(slot);
+        break;
+      case layout.COMPLETION_WARNING: {
+        const { code, message } = JSON.parse(json) as { code: string; message: string };
+        process.emitWarning(message, { type: 'FerropoolWarning', code });
+        break;
+      }
+      default:
+        throw new Error(`ERR_INTERNAL: a completion of unknown kind ${words[base + layout.RECORD_KIND]}`);
+    }
+  }
+
+  /** The I/O thread died of a bug of ours: what was in flight is lost and says so, what comes next is served again. */
+  #revive(): void {
+    this.#native.revive();
+    this.#connections.clear();
+    for (const pending of this.#slots.filter((one) => one !== null)) {
+      const { slot, generation, owner, url } = pending;
+      this.#take(slot, generation);
+      pending.reject(owner.refuse(LOST, url));
+    }
+  }
+
+  #forget(handle: number): void {
+    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+    this.#batch.control(layout.SUBMISSION_FORGET, 0, 0, handle);
+    // At once: the handle may be given to another pool as soon as it is free.
+    this.#flush();
+    this.#native.forget(handle);
+  }
+
+  /** One listener a signal, however many calls it has. */
+  #watch(signal: AbortSignal, pending: Pending): void {
+    let watch = this.#signals.get(signal);
+    if (watch === undefined) {
+      const calls = new Set<Pending>();
+      const listener = (): void => this.#abort(signal, calls);
+      watch = { calls, listener };
+      this.#signals.set(signal, watch);
+      signal.addEventListener('abort', listener, { once: true });
+    }
+    watch.calls.add(pending);
+  }
+
+  #unwatch(signal: AbortSignal, pending: Pending): void {
+    const watch = this.#signals.get(signal);
+    if (watch === undefined) return;
+    watch.calls.delete(pending);
+    if (watch.calls.size > 0) return;
+    this.#signals.delete(signal);
+    signal.removeEventListener('abort', watch.listener);
+  }
+
+  /** The promises reject now, with the signal's reason; the slots stay until the core has let go. */
+  #abort(signal: AbortSignal, calls: Set<Pending>): void {
+    this.#signals.delete(signal);
+    for (const { reject, slot, generation } of calls) {
+      reject(signal.reason);
+      if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+      this.#batch.control(layout.SUBMISSION_ABORT, slot, generation, 0);
+    }
+    this.#schedule();
+  }
+}
+
+/** Memory that completions are copied into. */
+export interface Slab {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+  readonly floats: Float32Array;
+  readonly doubles: Float64Array;
+}
+
+interface Watch {
+  calls: Set<Pending>;
+  listener: () => void;
+}
+
+function newSlab(size: number): Slab {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  const { buffer } = bytes;
+  return { bytes, words: new Uint32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) };
+}
+
+/** Bytes of a slab: the most that one small response can keep alive. */
+const SLAB = 64 * 1024;
+/** Bytes handed over in one turn. */
+const EXTERNAL_MOST = 64 * 1024 * 1024;
+/** What `drain` says when there is no I/O thread any more. */
+const FALLEN = -(2 ** 31);
+
+const LOST: ErrorRecord = {
+  className: 'HTTPError',
+  code: 'ERR_INTERNAL',
+  phase: null,
+  during: null,
+  message: 'ferropool panicked on its I/O thread and has started it again; this call is lost. Please report it',
+  host: null,
+  attempts: 0,
+  elapsed: 0,
+  sent: true,
+  reason: null,
+  limit: null,
+  allowed: null,
+  partial: null,
+  expected: null,
+  causes: [],
+};

@@ -1,0 +1,129 @@
+/**
+ * What the binary and the facade share: where the parts of a record lie, the codes, the phases. Generated from the addon's
+ * describe() by `npm run generate`; change crate/binding/layout.rs instead.
+ */
+
+export const COMPLETION_CLOSED = 5;
+export const COMPLETION_ERROR = 2;
+export const COMPLETION_OPENED = 4;
+export const COMPLETION_REPLY = 3;
+export const COMPLETION_RESPONSE = 1;
+export const COMPLETION_WARNING = 6;
+
+export const ERRORS = [
+  { className: 'EmptyPoolError', code: 'ERR_POOL_EMPTY' },
+  { className: 'FullPoolError', code: 'ERR_POOL_FULL' },
+  { className: 'ClosedPoolError', code: 'ERR_POOL_CLOSED' },
+  { className: 'MaxRetryError', code: 'ERR_MAX_RETRY' },
+  { className: 'HostChangedError', code: 'ERR_HOST_CHANGED' },
+  { className: 'ConnectTimeoutError', code: 'ERR_CONNECT_TIMEOUT' },
+  { className: 'ReadTimeoutError', code: 'ERR_READ_TIMEOUT' },
+  { className: 'ReadTimeoutError', code: 'ERR_SEND_TIMEOUT' },
+  { className: 'ConnectTimeoutError', code: 'ERR_TOTAL_TIMEOUT' },
+  { className: 'ReadTimeoutError', code: 'ERR_TOTAL_TIMEOUT' },
+  { className: 'NewConnectionError', code: 'ERR_CONNECT' },
+  { className: 'NameResolutionError', code: 'ERR_DNS' },
+  { className: 'ProtocolError', code: 'ERR_PROTOCOL' },
+  { className: 'ProtocolError', code: 'ERR_INCOMPLETE_READ' },
+  { className: 'ProtocolError', code: 'ERR_CHUNK' },
+  { className: 'DecodeError', code: 'ERR_DECODE' },
+  { className: 'ResponseTooLarge', code: 'ERR_TOO_LARGE' },
+  { className: 'InvalidHeader', code: 'ERR_INVALID_HEADER' },
+  { className: 'TypeError', code: 'ERR_INVALID_METHOD' },
+  { className: 'LocationParseError', code: 'ERR_INVALID_URL' },
+  { className: 'LocationValueError', code: 'ERR_INVALID_URL' },
+  { className: 'URLSchemeUnknown', code: 'ERR_INVALID_URL' },
+  { className: 'RangeError', code: 'ERR_INVALID_TIMEOUT' },
+  { className: 'TypeError', code: 'ERR_INVALID_OPTION' },
+  { className: 'RangeError', code: 'ERR_INVALID_OPTION' },
+  { className: 'TypeError', code: 'ERR_INVALID_BODY' },
+  { className: 'ResponseNotRead', code: 'ERR_NOT_READ' },
+  { className: 'TypeError', code: 'ERR_NOT_SUPPORTED' },
+  { className: 'Error', code: 'ERR_ABORTED' },
+  { className: 'HTTPError', code: 'ERR_INTERNAL' },
+] as const;
+
+export const METHODS = [
+  '',
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'OPTIONS',
+  'PATCH',
+  'TRACE',
+  'CONNECT',
+] as const;
+
+export const NOTICE_FIXED = 32;
+export const NOTICE_FLAGS = 5;
+export const NOTICE_HAS_PARTIAL = 7;
+export const NOTICE_PARTIAL = 6;
+export const NOTICE_TEXT = 4;
+
+export const PHASES = [
+  'pool',
+  'dns',
+  'connect',
+  'proxy',
+  'tls',
+  'send',
+  'headers',
+  'body',
+  'total',
+] as const;
+
+export const RECORD_GENERATION = 3;
+export const RECORD_KIND = 1;
+export const RECORD_LENGTH = 0;
+export const RECORD_POOL = 4;
+export const RECORD_SLOT = 2;
+
+export const REQUEST_ABORTABLE = 16384;
+export const REQUEST_ANY_HOST = 2048;
+export const REQUEST_ANY_LENGTH = 8192;
+export const REQUEST_BODY = 10;
+export const REQUEST_CHUNKED = 1024;
+export const REQUEST_CONNECT = 12;
+export const REQUEST_FIELDS = 9;
+export const REQUEST_FIXED = 80;
+export const REQUEST_FLAGS = 5;
+export const REQUEST_HAS_BODY = 512;
+export const REQUEST_HAS_HEADERS = 256;
+export const REQUEST_HAS_POOL_TIMEOUT = 65536;
+export const REQUEST_HAS_TIMEOUT = 32768;
+export const REQUEST_JSON = 131072;
+export const REQUEST_LIMITS = 11;
+export const REQUEST_LINES = 8;
+export const REQUEST_METHOD = 7;
+export const REQUEST_POOL_TIMEOUT = 18;
+export const REQUEST_RAW = 4096;
+export const REQUEST_READ = 14;
+export const REQUEST_SKIP = 4294967295;
+export const REQUEST_TOTAL = 16;
+export const REQUEST_URL = 6;
+
+export const RESPONSE_ATTEMPTS = 6;
+export const RESPONSE_BODY = 8;
+export const RESPONSE_CHUNKED = 1;
+export const RESPONSE_CONNECTION = 9;
+export const RESPONSE_DEFECTS = 11;
+export const RESPONSE_EXTERNAL = 4;
+export const RESPONSE_FIXED = 96;
+export const RESPONSE_FLAGS = 5;
+export const RESPONSE_HEAD = 7;
+export const RESPONSE_REASON = 8;
+export const RESPONSE_REUSED = 2;
+export const RESPONSE_STATUS = 4;
+export const RESPONSE_TIMINGS = 14;
+export const RESPONSE_TRAILERS = 10;
+export const RESPONSE_WIRE = 12;
+
+export const SUBMISSION_ABORT = 2;
+export const SUBMISSION_CLOSE = 4;
+export const SUBMISSION_FORGET = 5;
+export const SUBMISSION_REQUEST = 1;
+export const SUBMISSION_WARM = 3;
+
+export const VERSION = '0.1.0';

@@ -1,0 +1,162 @@
+/**
+ * From the core's record of a failure to the object that a request rejects with. The core has decided what happened;
+ * here it gets its class, its pool and its causes. Nobody parses a message.
+ */
+import {
+  CLASSES,
+  HostChangedError,
+  HTTPError,
+  IncompleteRead,
+  InvalidChunkLength,
+  LocationParseError,
+  MaxRetryError,
+  NameResolutionError,
+  NewConnectionError,
+  ProtocolError,
+  ProxyError,
+  ResponseError,
+  ResponseTooLarge,
+} from './errors.ts';
+import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
+
+/** What the core says about a failure: plain data, as it crosses the boundary. @internal */
+export interface ErrorRecord {
+  className: string;
+  code: string;
+  phase: string | null;
+  during: string | null;
+  message: string;
+  host: string | null;
+  attempts: number;
+  elapsed: number;
+  sent: boolean;
+  reason: string | null;
+  limit: string | null;
+  allowed: number | null;
+  partial: Buffer | null;
+  expected: number | null;
+  causes: { code: string | null; message: string; address: string | null }[];
+}
+
+/** What only the facade knows: whose request it was, and an error object that is already made (`cause`). @internal */
+export interface ErrorContext {
+  pool: AnyPool | null;
+  url: string;
+  cause?: Error;
+}
+
+/**
+ * Makes the object for a record. A class that is not known becomes an {@link HTTPError}: reporting a failure never fails.
+ *
+ * @internal
+ */
+export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Error {
+  const { message } = record;
+  const { pool, url } = context;
+  const cause = context.cause ?? causeOf(record);
+  const details: ErrorDetails = {
+    code: record.code,
+    phase: record.phase as Phase | null,
+    during: record.during as Phase | null,
+    host: record.host,
+    attempts: record.attempts,
+    elapsed: record.elapsed,
+    sent: record.sent,
+    reason: record.reason,
+    ...(cause === null ? {} : { cause }),
+  };
+  switch (record.className) {
+    case 'TypeError':
+      return Object.assign(new TypeError(message), bare(record));
+    case 'RangeError':
+      return Object.assign(new RangeError(message), bare(record));
+    case 'Error':
+      return Object.assign(new Error(message), bare(record));
+    case 'MaxRetryError':
+      if (cause !== null) return new MaxRetryError(pool, url, cause, details, message);
+      return new MaxRetryError(pool, url, new ResponseError(message), details);
+    case 'HostChangedError':
+      return new HostChangedError(pool, url, 3, details);
+    case 'ReadTimeoutError':
+    case 'RequestError':
+      return new CLASSES[record.className](pool, url, message, details);
+    case 'PoolError':
+    case 'EmptyPoolError':
+    case 'FullPoolError':
+    case 'ClosedPoolError':
+      return new CLASSES[record.className](pool, message, details);
+    case 'NewConnectionError':
+    case 'NameResolutionError':
+      return notConnected(record, details);
+    case 'ProxyError':
+      return new ProxyError(message, cause, details);
+    case 'ProtocolError':
+      return broken(record, details);
+    case 'LocationParseError':
+      return new LocationParseError(message, { ...details, location: url });
+    case 'URLSchemeUnknown':
+    case 'ProxySchemeUnknown':
+      return new CLASSES[record.className](message, { ...details, scheme: /^([^:/?#]+):/.exec(url)?.[1] ?? null });
+    case 'ResponseTooLarge':
+      return new ResponseTooLarge(message, record.limit ?? '', record.allowed ?? 0, details);
+    case 'TimeoutError':
+    case 'ConnectTimeoutError':
+    case 'SSLError':
+    case 'DecodeError':
+    case 'ResponseError':
+    case 'InvalidHeader':
+    case 'HeaderParsingError':
+    case 'LocationValueError':
+    case 'UnrewindableBodyError':
+    case 'ResponseNotReady':
+    case 'ResponseNotRead':
+    case 'AddressDenied':
+      return new CLASSES[record.className](message, details);
+    default:
+      return new HTTPError(message, details);
+  }
+}
+
+/** The system's code of the last address tried becomes the error's own, and stands in the message: logs are searched for it. */
+function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnectionError {
+  const last = record.causes.at(-1);
+  const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
+  const system = last?.code ?? null;
+  const message = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
+  // `ip:port`, the IP of the sixth version in brackets; anything else is a Unix socket's path.
+  const [, bracketed, ip, port] = /^(?:\[(.+)\]|([^:/]+)):(\d+)$/.exec(last?.address ?? '') ?? [];
+  const address = bracketed ?? ip ?? last?.address ?? null;
+  const type = record.className === 'NameResolutionError' ? NameResolutionError : NewConnectionError;
+  return new type(message, { ...details, code, address, port: port === undefined ? null : Number(port) });
+}
+
+/** A body that broke off has a cause of a class of its own, between the error and what the system said. */
+function broken(record: ErrorRecord, details: ErrorDetails): ProtocolError {
+  const { partial, expected } = record;
+  const outer = { ...details, partial, expected };
+  const inner = partial ?? Buffer.alloc(0);
+  switch (record.code) {
+    case 'ERR_INCOMPLETE_READ':
+      return new ProtocolError(record.message, { ...outer, cause: new IncompleteRead(inner, expected, details) });
+    case 'ERR_CHUNK':
+      return new ProtocolError(record.message, {
+        ...outer,
+        cause: new InvalidChunkLength(null, inner, expected, details),
+      });
+    default:
+      return new ProtocolError(record.message, outer);
+  }
+}
+
+function causeOf(record: ErrorRecord): Error | null {
+  const errors = record.causes.map(({ code, message, address }) =>
+    Object.assign(new Error(message), { ...(code === null ? {} : { code }), ...(address === null ? {} : { address }) }),
+  );
+  if (errors.length <= 1) return errors[0] ?? null;
+  return new AggregateError(errors, `${errors.length} addresses were tried`);
+}
+
+/** Node's own errors carry the code, and the finer reason if there is one. */
+function bare(record: ErrorRecord): { code: string; reason?: string } {
+  return record.reason === null ? { code: record.code } : { code: record.code, reason: record.reason };
+}

@@ -1,0 +1,369 @@
+/**
+ * What pools and requests may be told: one descriptor an option, so that a new one touches its descriptor, its use, its
+ * test and its documentation, and nothing else. A wrong type is refused here; what a value means is the core's to judge.
+ */
+import { argumentError, checkNames, describe } from './arguments.ts';
+import { wireLines, type HeaderSource } from './headers.ts';
+import { ACCEPT_ENCODING } from './make-headers.ts';
+import { Timeout, type TimeoutLike } from './timeout.ts';
+
+/** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
+export interface Limits {
+  /** Bytes of the head. Default 262,144. */
+  headerBytes?: number;
+  /** Field lines of the head. Default 256. */
+  headerCount?: number;
+  /** Bytes of the body on the wire. Default none (`null`). */
+  wire?: number | null;
+  /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
+  decoded?: number | null;
+  /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
+  ratio?: number | null;
+  /** Codings in a chain; one more is a DecodeError. Default 5. */
+  codings?: number;
+}
+
+/** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
+export interface SocketOptions {
+  /** TCP_NODELAY. */
+  noDelay?: boolean;
+  /** SO_RCVBUF, bytes. */
+  receiveBuffer?: number;
+  /** SO_SNDBUF, bytes. */
+  sendBuffer?: number;
+}
+
+/** TCP keep-alive probes. */
+export interface KeepAlive {
+  /** Milliseconds of silence before the first probe. Default 60,000. */
+  idle?: number;
+  /** Milliseconds between probes. Default: the system's. */
+  interval?: number;
+  /** Probes without an answer before the connection is given up. Default: the system's. */
+  count?: number;
+}
+
+/** Options of an {@link HTTPConnectionPool}. */
+export interface PoolOptions {
+  /** Default: the scheme's (80). */
+  port?: number | null;
+  /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
+  maxsize?: number;
+  /**
+   * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
+   * after use (counted in `stats().surplus`, warned about once a pool).
+   */
+  block?: boolean;
+  /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
+  maxWaiting?: number;
+  /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
+  timeout?: TimeoutLike;
+  /** Sent with every request that does not give its own headers. Default none. */
+  headers?: HeaderSource;
+  /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
+  acceptEncoding?: boolean | string;
+  /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
+  localAddress?: string | { address: string; port?: number };
+  /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
+  unixSocket?: string;
+  /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
+  socketOptions?: SocketOptions | null;
+  /** Default off; `true` for probes after 60 s. */
+  keepAlive?: boolean | KeepAlive;
+  /** Milliseconds after which an idle connection is closed. Default 0: never. */
+  idleTimeout?: number;
+  /** Milliseconds after which a connection is not used again. Default 0: never. */
+  maxAge?: number;
+  /** Requests after which a connection is not used again. Default 0: never. */
+  maxRequestsPerConnection?: number;
+  /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
+  lenient?: boolean;
+  /** What a response may cost. */
+  limits?: Limits;
+  /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
+  resolve?: { readonly [name: string]: string };
+  /** Only `false` or `0` yet. */
+  retries?: false | 0 | null;
+}
+
+/** Everything that a request may bring. */
+export interface RequestOptions {
+  /** Pairs for the query. An object, a `Map`, or pairs (order and repeats are kept). */
+  fields?: FieldSource | null;
+  /** In place of the pool's headers. */
+  headers?: HeaderSource | null;
+  /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
+  json?: unknown;
+  /** The body: a string goes out as UTF-8, bytes are copied before the call returns. */
+  body?: string | ArrayBuffer | ArrayBufferView | null;
+  /** In place of the pool's. */
+  timeout?: TimeoutLike;
+  /** How long to wait for a connection, in milliseconds. Default none: for ever. */
+  poolTimeout?: number | null;
+  /** Undo Content-Encoding. Default `true`. */
+  decodeContent?: boolean;
+  /** A body shorter than announced is an error. Default `true`. */
+  enforceContentLength?: boolean;
+  /** Refuse a URL of another host (HostChangedError). Default `true`. */
+  assertSameHost?: boolean;
+  /** Frame the body by chunks even though its length is known. Default `false`. */
+  chunked?: boolean;
+  /** In place of the pool's. */
+  limits?: Limits | null;
+  /** Aborts the call: it rejects with the signal's own reason. */
+  signal?: AbortSignal | null;
+  /** Only `false` or `0` yet. */
+  retries?: false | 0 | null;
+  /** Only `false` yet. */
+  redirect?: false;
+  /** Only `true` yet. */
+  preloadContent?: true;
+}
+
+/** A value of a form field. */
+export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
+
+/** Form fields. */
+export type FieldSource =
+  | Iterable<readonly [string, FieldValue | undefined]>
+  | { readonly [name: string]: FieldValue | undefined };
+
+/**
+ * Checks a pool's options and makes the record that the core takes.
+ *
+ * @internal
+ */
+export function poolSettings(host: string, options: PoolOptions): Record<string, unknown> {
+  checkNames(options, POOL_NAMES, 'a pool', CODE);
+  const settings: Record<string, unknown> = { host };
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined) continue;
+    const checked = (POOL[name as keyof typeof POOL] as Check)(value, name);
+    if (checked !== undefined) settings[name] = checked;
+  }
+  return settings;
+}
+
+/**
+ * Checks limits and writes them as the core takes them, over the given ones.
+ *
+ * @internal
+ */
+export function limitsText(base: Limits, limits: unknown): string {
+  return JSON.stringify({ ...base, ...limitsOf(limits, 'limits') });
+}
+
+/**
+ * Names and values in turn.
+ *
+ * @throws TypeError ERR_INVALID_OPTION.
+ * @internal
+ */
+export function fieldPairs(source: unknown): (string | Uint8Array)[] {
+  if (typeof source !== 'object' || source === null) throw fieldError(source);
+  const pairs: Iterable<unknown> = Symbol.iterator in source ? (source as Iterable<unknown>) : Object.entries(source);
+  const out: (string | Uint8Array)[] = [];
+  for (const pair of pairs) {
+    if (!Array.isArray(pair) || pair.length !== 2) throw fieldError(pair);
+    const [name, value] = pair as [unknown, unknown];
+    if (typeof name !== 'string') throw fieldError(name);
+    if (value !== undefined) out.push(name, fieldText(name, value));
+  }
+  return out;
+}
+
+/**
+ * Bytes of a buffer or view, or `null` for anything else.
+ *
+ * @throws TypeError ERR_INVALID_BODY for memory that was transferred away.
+ * @internal
+ */
+export function bytesOf(value: unknown): Uint8Array | null {
+  if (value instanceof Uint8Array) return attached(value);
+  if (ArrayBuffer.isView(value)) return attached(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return attached(new Uint8Array(value));
+  return null;
+}
+
+/** @internal */
+export function notSupported(what: string): Error {
+  return argumentError('type', 'ERR_NOT_SUPPORTED', `${what} is not supported by this version of ferropool`);
+}
+
+/**
+ * `retries`: what is not served yet is refused when it is given, so that nobody relies on it.
+ *
+ * @internal
+ */
+export function checkRetries(value: unknown): undefined {
+  if (value === false || value === 0 || value === null) return undefined;
+  throw notSupported(`retries: ${describe(value)}`);
+}
+
+/** @internal */
+export const CODE = 'ERR_INVALID_OPTION';
+
+type Check = (value: unknown, name: string) => unknown;
+
+/** One an option: returns what the core gets, `undefined` for nothing. */
+const POOL = {
+  port: (value, name) => (value === null ? undefined : integer(value, name, 0, 65_535)),
+  maxsize: (value, name) => integer(value, name, 1, MOST),
+  block: boolean,
+  maxWaiting: (value, name) => integer(value, name, 0, MOST),
+  timeout: (value) => Timeout.from(value as TimeoutLike),
+  headers: (value) => headerLines(value as HeaderSource),
+  acceptEncoding: (value, name) => {
+    if (typeof value === 'string') return value;
+    return boolean(value, name) ? ACCEPT_ENCODING : undefined;
+  },
+  localAddress: (value, name) => {
+    if (typeof value === 'string') return { address: value };
+    const { address, port } = record(value, name, ['address', 'port']);
+    if (typeof address !== 'string') throw wrong(`${name}.address`, 'an IP address', address);
+    return { address, port: port === undefined ? 0 : integer(port, `${name}.port`, 0, 65_535) };
+  },
+  unixSocket: string,
+  socketOptions: (value, name) => {
+    if (value === null) return {};
+    const given = record(value, name, ['noDelay', 'receiveBuffer', 'sendBuffer']);
+    return mapped(given, { noDelay: boolean, receiveBuffer: size, sendBuffer: size }, name);
+  },
+  keepAlive: (value, name) => {
+    if (value === false) return undefined;
+    if (value === true) return {};
+    const given = record(value, name, ['idle', 'interval', 'count']);
+    return mapped(given, { idle: milliseconds, interval: milliseconds, count: size }, name);
+  },
+  idleTimeout: milliseconds,
+  maxAge: milliseconds,
+  maxRequestsPerConnection: (value, name) => integer(value, name, 0, MOST),
+  lenient: boolean,
+  limits: limitsOf,
+  resolve: (value, name) => {
+    if (typeof value === 'function') throw notSupported('resolve as a function');
+    const given = record(value, name, null);
+    for (const [host, address] of Object.entries(given)) {
+      if (typeof address !== 'string') throw wrong(`${name}['${host}']`, "an 'address' or 'address:port'", address);
+    }
+    return given;
+  },
+  retries: checkRetries,
+} satisfies Record<keyof PoolOptions, Check>;
+
+const POOL_NAMES: readonly string[] = Object.keys(POOL);
+
+function limitsOf(value: unknown, name: string): Limits {
+  const given = record(value, name, ['headerBytes', 'headerCount', 'wire', 'decoded', 'ratio', 'codings']);
+  const orNone =
+    (check: Check): Check =>
+    (one, path) =>
+      one === null || one === Infinity ? null : check(one, path);
+  const checks = {
+    headerBytes: (one: unknown, path: string) => integer(one, path, 1, MOST_HEAD),
+    headerCount: (one: unknown, path: string) => integer(one, path, 1, MOST_LINES),
+    wire: orNone((one, path) => integer(one, path, 0, Number.MAX_SAFE_INTEGER)),
+    decoded: orNone((one, path) => integer(one, path, 0, Number.MAX_SAFE_INTEGER)),
+    ratio: orNone((one, path) => positive(one, path)),
+    codings: (one: unknown, path: string) => integer(one, path, 0, 5),
+  };
+  return mapped(given, checks, name) as Limits;
+}
+
+function headerLines(source: HeaderSource): [string, string | null][] {
+  const lines = wireLines(source);
+  const out: [string, string | null][] = [];
+  for (let at = 0; at < lines.length; at += 2) {
+    const value = lines[at + 1];
+    out.push([lines[at] as string, typeof value === 'string' ? value : null]);
+  }
+  return out;
+}
+
+function fieldText(name: string, value: unknown): string | Uint8Array {
+  switch (typeof value) {
+    case 'string':
+      return value;
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+      return String(value);
+    default: {
+      if (value === null) return 'null';
+      const bytes = bytesOf(value);
+      if (bytes !== null) return bytes;
+      throw wrong(`the field '${name}'`, 'a string, a number, a boolean or bytes', value);
+    }
+  }
+}
+
+function fieldError(given: unknown): Error {
+  return wrong('fields', 'an object, a Map or pairs of a name and a value', given);
+}
+
+function attached(bytes: Uint8Array): Uint8Array {
+  if (bytes.byteLength === 0 && (bytes.buffer as { detached?: boolean }).detached === true) {
+    throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
+  }
+  return bytes;
+}
+
+function record(value: unknown, name: string, known: readonly string[] | null): Record<string, unknown> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'an object', value);
+  if (known !== null) checkNames(value, known, name, CODE);
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
+}
+
+function mapped(given: Record<string, unknown>, checks: Record<string, Check>, name: string): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(given).map(([key, one]) => [key, checks[key]?.(one, `${name}.${key}`)]));
+}
+
+/** @internal */
+export function boolean(value: unknown, name: string): boolean {
+  if (typeof value !== 'boolean') throw wrong(name, 'a boolean', value);
+  return value;
+}
+
+function string(value: unknown, name: string): string {
+  if (typeof value !== 'string' || value === '') throw wrong(name, 'a string that is not empty', value);
+  return value;
+}
+
+/** @internal */
+export function integer(value: unknown, name: string, least: number, most: number): number {
+  if (typeof value !== 'number') throw wrong(name, 'an integer', value);
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw argumentError('range', CODE, `${name} is an integer from ${least} to ${most}, not ${value}`);
+  }
+  return value;
+}
+
+function size(value: unknown, name: string): number {
+  return integer(value, name, 1, MOST);
+}
+
+function positive(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw wrong(name, 'a number', value);
+  if (!(value > 0)) throw argumentError('range', CODE, `${name} is greater than 0, not ${value}`);
+  return value;
+}
+
+/** Milliseconds; 0 and `Infinity` are "none". */
+function milliseconds(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw wrong(name, 'a number of milliseconds', value);
+  if (value === Infinity) return 0;
+  if (!(value >= 0)) throw argumentError('range', CODE, `${name} is at least 0, not ${value}`);
+  if (value > 0 && value < 1) {
+    const hint = `${name} is ${value}, but spans are in milliseconds; ${value} s would be ${value * 1000}`;
+    throw argumentError('range', CODE, hint);
+  }
+  return value;
+}
+
+function wrong(name: string, wanted: string, given: unknown): Error {
+  return argumentError('type', CODE, `${name} is ${wanted}, not ${describe(given)}`);
+}
+
+const MOST = 2 ** 32 - 1;
+const MOST_HEAD = 64 * 1024 * 1024;
+const MOST_LINES = 100_000;

@@ -1,0 +1,550 @@
+/**
+ * Pools: what the user makes, asks and closes. A call's options are merged into one plain record here and handed to the
+ * engine; sockets, waiting, clocks and policy are the core's.
+ */
+import { inspect } from 'node:util';
+
+import { argumentError, checkNames, describe } from './arguments.ts';
+import { Engine, type ErrorRecord, type Owner, type Raw } from './boundary/engine.ts';
+import * as layout from './boundary/generated.ts';
+import type { Call } from './boundary/marshal.ts';
+import { errorFromRecord } from './error-record.ts';
+import { ClosedPoolError } from './errors.ts';
+import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
+import {
+  boolean,
+  bytesOf,
+  checkRetries,
+  CODE,
+  fieldPairs,
+  integer,
+  limitsText,
+  notSupported,
+  poolSettings,
+  type Limits,
+  type PoolOptions,
+  type RequestOptions,
+} from './options.ts';
+import { requestMany, type Planned, type Settled } from './request-many.ts';
+import { HTTPResponse } from './response.ts';
+import { Timeout, type TimeoutLike } from './timeout.ts';
+import { parseUrl } from './url.ts';
+
+/** A pool's live figures; a fresh snapshot each time. */
+export interface PoolView {
+  /** Connections held by nobody. */
+  readonly idle: number;
+  /** Connections held by requests, those being dialled included. */
+  readonly leased: number;
+  /** Requests waiting for a connection. */
+  readonly waiting: number;
+  readonly maxsize: number;
+}
+
+/** What came of {@link ConnectionPool.close}. */
+export interface CloseReport {
+  /** Connections closed in all. */
+  readonly closed: number;
+  /** Requests that ended by themselves. */
+  readonly drained: number;
+  /** Requests that were cut off when the time was up. */
+  readonly forced: number;
+  /** Milliseconds. */
+  readonly elapsed: number;
+}
+
+/** A distribution of spans, in milliseconds. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly max: number;
+}
+
+/** Everything that a pool counts. `opened = closed + idle + leased` at all times. */
+export interface PoolStats {
+  /** Open connections. */
+  readonly live: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiting: number;
+  readonly opened: number;
+  readonly closed: number;
+  /** Exchanges on a connection that had carried one before. */
+  readonly reused: number;
+  /** Connections closed because `maxsize` idle ones were there already. */
+  readonly surplus: number;
+  /** Connections closed for any other reason while the pool was open. */
+  readonly discarded: number;
+  /** Among them: those on which bytes came that nobody had asked for. */
+  readonly poisoned: number;
+  /** Requests sent again because the peer had accepted nothing of them. */
+  readonly staleReplays: number;
+  /** Exchanges given up before their end. */
+  readonly abandoned: number;
+  /** Heads that `lenient` repaired. */
+  readonly repaired: number;
+  readonly wireBytesIn: number;
+  readonly wireBytesOut: number;
+  readonly decodedBytes: number;
+  /** Attempts put on a connection. */
+  readonly requests: number;
+  /** Errors by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Milliseconds since the oldest request in flight was made. */
+  readonly oldestInFlight: number | null;
+  readonly latency?: Readonly<Record<'pool' | 'headers' | 'total', Percentiles>>;
+}
+
+/** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
+export type UrlopenOptions = Omit<RequestOptions, 'fields' | 'json'>;
+
+/** The common base of pools. */
+export abstract class ConnectionPool {
+  abstract readonly scheme: 'http' | 'https';
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  abstract readonly host: string;
+  /** As given; `null` is the scheme's default. */
+  abstract readonly port: number | null;
+
+  /** Closes the pool; see {@link HTTPConnectionPool.close}. */
+  abstract close(options?: { timeout?: number }): Promise<CloseReport>;
+
+  /** Closes the pool when a block of `await using` ends, and waits for its requests. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Closes the pool when a block of `using` ends. */
+  [Symbol.dispose](): void {
+    void this.close();
+  }
+
+  /** `HTTPConnectionPool(host='localhost', port=8080)`. */
+  toString(): string {
+    return `${this.constructor.name}(host='${this.host}', port=${this.port})`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}
+
+/**
+ * The connections to one host, kept and reused.
+ *
+ * @example
+ * const pool = new HTTPConnectionPool('localhost', { port: 8080, maxsize: 10, block: true });
+ * const response = await pool.request('GET', '/search', { fields: { q: 'urllib3' } });
+ * response.json();
+ */
+export class HTTPConnectionPool extends ConnectionPool implements Owner {
+  readonly scheme = 'http' as const;
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  readonly host: string;
+  /** As given; `null` is the scheme's default (80). */
+  readonly port: number | null;
+  /** Connections kept for reuse. */
+  readonly maxsize: number;
+  /** Whether a request waits at the limit. */
+  readonly block: boolean;
+  /** The time-outs of a request that brings none. */
+  readonly timeout: Timeout;
+  readonly #engine: Engine;
+  readonly #handle: number;
+  readonly #headers: HTTPHeaderDict;
+  readonly #limits: Limits;
+  #closed = false;
+
+  /**
+   * Makes a pool; nothing is opened until the first request.
+   *
+   * @throws LocationValueError without a host, LocationParseError for what is none, TypeError or RangeError
+   * ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   */
+  constructor(host: string, options: PoolOptions = {}) {
+    super();
+    if (typeof host !== 'string' && host !== undefined && host !== null) {
+      throw argumentError('type', CODE, `a pool's host is a string, not ${describe(host)}`);
+    }
+    const settings = poolSettings(host ?? '', options);
+    this.port = (settings['port'] as number | undefined) ?? null;
+    this.maxsize = (settings['maxsize'] as number | undefined) ?? 1;
+    this.block = (settings['block'] as boolean | undefined) ?? false;
+    this.timeout = (settings['timeout'] as Timeout | undefined) ?? Timeout.from(null);
+    this.#headers = new HTTPHeaderDict(Object.hasOwn(options, 'headers') ? (options.headers ?? {}) : {});
+    this.#limits = (settings['limits'] as Limits | undefined) ?? {};
+    // Errors of the constructor name the host as it was given.
+    this.host = host ?? '';
+    this.#engine = Engine.get();
+    const { handle, host: normalised } = this.#engine.open(this, settings);
+    this.#handle = handle;
+    this.host = normalised;
+  }
+
+  /** Live figures; `null` once the pool is closed. */
+  get pool(): PoolView | null {
+    if (this.#closed) return null;
+    const [idle = 0, leased = 0, waiting = 0] = this.#engine.figures(this.#handle);
+    return { idle, leased, waiting, maxsize: this.maxsize };
+  }
+
+  /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
+  get numConnections(): number {
+    return this.#engine.figures(this.#handle)[3] ?? 0;
+  }
+
+  /** Attempts ever put on a connection. */
+  get numRequests(): number {
+    return this.#engine.figures(this.#handle)[4] ?? 0;
+  }
+
+  /** The headers of a request that brings none; a copy. */
+  get headers(): HTTPHeaderDict {
+    return this.#headers.copy();
+  }
+
+  /** Everything that the pool counts. */
+  stats(): PoolStats {
+    return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
+  }
+
+  /**
+   * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
+   * the body for every other method.
+   *
+   * @throws (rejects with) everything in the documentation of errors; bad input before anything is sent.
+   */
+  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse> {
+    try {
+      const name = upper(method);
+      if (options === undefined) return this.#send(this.#call(name, url), null);
+      return this.#open(name, url, options, QUERY_METHODS.has(name) ? 'query' : 'body');
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** Makes a request whose `fields` go into the query, whatever the method. */
+  requestEncodeUrl(method: string, url: string, options: RequestOptions = {}): Promise<HTTPResponse> {
+    try {
+      return this.#open(upper(method), url, options, 'query');
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** Makes a request whose `fields` go into the body, whatever the method. */
+  requestEncodeBody(method: string, url: string, options: RequestOptions = {}): Promise<HTTPResponse> {
+    try {
+      return this.#open(upper(method), url, options, 'body');
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** The lowest level: the method goes out as it is given, and nothing is merged. */
+  urlopen(method: string, url: string, options: UrlopenOptions = {}): Promise<HTTPResponse> {
+    try {
+      for (const name of ['fields', 'json'] as const) {
+        if (Object.hasOwn(options, name)) throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
+      }
+      return this.#open(text(method, 'a method'), url, options, 'body');
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /**
+   * Makes many requests, `concurrency` (default `maxsize`) at a time, and yields each as it settles: unordered, bounded,
+   * and no faster than they are taken. It never throws for a request; leaving the loop aborts what is in flight.
+   *
+   * @example
+   * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
+   */
+  requestMany(
+    requests: Iterable<Planned> | AsyncIterable<Planned>,
+    options: { concurrency?: number } = {},
+  ): AsyncIterableIterator<Settled> {
+    return requestMany(this, requests, options, this.maxsize);
+  }
+
+  /** Whether a URL names this pool's host: a path does, `//other/` does not. */
+  isSameHost(url: string): boolean {
+    return this.#engine.isSameHost(this.#handle, text(url, 'a URL'));
+  }
+
+  /**
+   * Opens connections until there are `n`, and sends nothing.
+   *
+   * @throws (rejects with) RangeError for more than `maxsize`, ClosedPoolError, and what dialling meets.
+   */
+  warm(n: number): Promise<void> {
+    try {
+      integer(n, 'the number of connections', 0, this.maxsize);
+      this.#refuseClosed();
+      return this.#engine.warm(this, this.#handle, n);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /**
+   * Closes the pool: idle connections now, leased ones when their request ends or `timeout` milliseconds (default none)
+   * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
+   */
+  close(options: { timeout?: number } = {}): Promise<CloseReport> {
+    try {
+      const timeout = closeTimeout(options);
+      this.#closed = true;
+      return this.#engine.close<CloseReport>(this, this.#handle, timeout);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  /** @internal */
+  respond(raw: Raw): HTTPResponse {
+    return HTTPResponse.fromRecord(raw);
+  }
+
+  /** @internal */
+  refuse(record: ErrorRecord, url: string): Error {
+    return errorFromRecord(record, { pool: this, url });
+  }
+
+  /** @internal */
+  locate(url: string): string {
+    return this.#engine.absoluteUrl(this.#handle, url);
+  }
+
+  #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
+    const call = this.#call(method, url);
+    const signal = merge(call, options, fields, this.#limits);
+    if (signal !== null && signal.aborted) return Promise.reject(signal.reason as Error);
+    return this.#send(call, signal);
+  }
+
+  #call(method: string, url: string): Call {
+    return {
+      pool: this.#handle,
+      method,
+      url: text(url, 'a URL'),
+      flags: 0,
+      lines: null,
+      fields: null,
+      body: null,
+      limits: null,
+      timeout: null,
+      poolTimeout: null,
+    };
+  }
+
+  #send(call: Call, signal: AbortSignal | null): Promise<HTTPResponse> {
+    if (this.#closed) this.#refuseClosed();
+    return this.#engine.request<HTTPResponse>(this, call, signal);
+  }
+
+  #refuseClosed(): void {
+    if (this.#closed) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
+  }
+}
+
+/**
+ * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
+ * {@link HTTPConnectionPool}. The port is always shown.
+ *
+ * @throws LocationParseError, LocationValueError; TypeError ERR_NOT_SUPPORTED for https.
+ * @example
+ * connectionFromUrl('http://localhost:8080/').port; // 8080
+ */
+export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPConnectionPool {
+  const { scheme, host, port } = parseUrl(url);
+  if (scheme === 'https') throw notSupported('https');
+  return new HTTPConnectionPool(host ?? '', { port: port ?? 80, ...options });
+}
+
+/** Takes a request's options over into the call; the signal, if there is one. Only own properties count. */
+function merge(call: Call, options: RequestOptions, fieldsGo: 'query' | 'body', poolLimits: Limits): AbortSignal | null {
+  if (typeof options !== 'object' || options === null) {
+    throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
+  }
+  let signal: AbortSignal | null = null;
+  let json: unknown;
+  for (const name of Object.keys(options)) {
+    const value: unknown = options[name as keyof RequestOptions];
+    if (value === undefined) continue;
+    switch (name) {
+      case 'fields':
+        if (value !== null) call.fields = fieldPairs(value);
+        break;
+      case 'headers':
+        if (value !== null) call.lines = wireLines(value as HeaderSource);
+        break;
+      case 'json':
+        json = value;
+        break;
+      case 'body':
+        if (value !== null) call.body = bodyOf(value);
+        break;
+      case 'timeout':
+        call.timeout = Timeout.from(value as TimeoutLike);
+        break;
+      case 'poolTimeout':
+        call.poolTimeout = poolTimeout(value);
+        break;
+      case 'decodeContent':
+        if (!boolean(value, name)) call.flags |= layout.REQUEST_RAW;
+        break;
+      case 'enforceContentLength':
+        if (!boolean(value, name)) call.flags |= layout.REQUEST_ANY_LENGTH;
+        break;
+      case 'assertSameHost':
+        if (!boolean(value, name)) call.flags |= layout.REQUEST_ANY_HOST;
+        break;
+      case 'chunked':
+        if (boolean(value, name)) call.flags |= layout.REQUEST_CHUNKED;
+        break;
+      case 'limits':
+        if (value !== null) call.limits = limitsText(poolLimits, value);
+        break;
+      case 'signal':
+        signal = signalOf(value);
+        break;
+      case 'retries':
+        checkRetries(value);
+        break;
+      case 'redirect':
+        if (value !== false) throw notSupported('redirect other than false');
+        break;
+      case 'preloadContent':
+        if (boolean(value, name) === false) throw notSupported('preloadContent: false');
+        break;
+      default:
+        if (LATER.has(name)) throw notSupported(name);
+        refuseUnknown(name);
+    }
+  }
+  if (json !== undefined && json !== null) {
+    if (call.body !== null) {
+      throw argumentError('type', CODE, "request got values for both 'body' and 'json' parameters which are mutually exclusive");
+    }
+    call.body = jsonText(json);
+    call.flags |= layout.REQUEST_JSON;
+  }
+  if (call.fields !== null) {
+    if (call.fields.length === 0) {
+      call.fields = null;
+    } else if (fieldsGo === 'body') {
+      if (call.body !== null) {
+        throw argumentError('type', CODE, "request got values for both 'fields' and 'body', can only specify one.");
+      }
+      throw notSupported('fields in the body');
+    }
+  }
+  if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
+  return signal;
+}
+
+function bodyOf(value: unknown): string | Uint8Array {
+  if (typeof value === 'string') return value;
+  const bytes = bytesOf(value);
+  if (bytes !== null) return bytes;
+  if (typeof value === 'function' || (typeof value === 'object' && value !== null && isLaterBody(value))) {
+    throw notSupported('a body other than a string or bytes');
+  }
+  throw argumentError(
+    'type',
+    'ERR_INVALID_BODY',
+    `'body' must be a string, bytes (Buffer, ArrayBuffer or a view) or iterable. Instead was ${describe(value)}`,
+  );
+}
+
+function isLaterBody(value: object): boolean {
+  if (Symbol.iterator in value || Symbol.asyncIterator in value) return true;
+  return [URLSearchParams, FormData, Blob, ReadableStream].some((kind) => value instanceof kind);
+}
+
+/** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
+function jsonText(value: unknown): string {
+  const written = JSON.stringify(value) as string | undefined;
+  if (written === undefined) {
+    throw argumentError('type', 'ERR_INVALID_BODY', `'json' is a value that JSON can hold, not ${describe(value)}`);
+  }
+  return written;
+}
+
+function signalOf(value: unknown): AbortSignal | null {
+  if (value === null) return null;
+  if (value instanceof AbortSignal) return value;
+  throw argumentError('type', CODE, `signal is an AbortSignal, not ${describe(value)}`);
+}
+
+/** Milliseconds: a span as every other. 0 does not wait at all. */
+function poolTimeout(value: unknown): number | null {
+  if (value === null || value === Infinity) return null;
+  if (typeof value !== 'number') {
+    throw argumentError('type', 'ERR_INVALID_TIMEOUT', `poolTimeout is a number of milliseconds or null, not ${describe(value)}`);
+  }
+  if (!(value >= 0)) throw argumentError('range', 'ERR_INVALID_TIMEOUT', `poolTimeout is at least 0, not ${value}`);
+  if (value > 0 && value < 1) {
+    const hint = `poolTimeout is ${value}, but time-outs are in milliseconds; ${value} s would be ${value * 1000}`;
+    throw argumentError('range', 'ERR_INVALID_TIMEOUT', hint);
+  }
+  return value;
+}
+
+function closeTimeout(options: { timeout?: number }): number | null {
+  const timeout: unknown = typeof options === 'object' && options !== null ? options.timeout : Number.NaN;
+  if (timeout === undefined || timeout === null || timeout === Infinity) return null;
+  if (typeof timeout === 'number' && timeout >= 0) return timeout;
+  throw argumentError('range', 'ERR_INVALID_TIMEOUT', `close's timeout is a number of milliseconds, at least 0`);
+}
+
+/** Off the hot path: the check that every other options object has, for the same words. */
+function refuseUnknown(name: string): never {
+  checkNames({ [name]: true }, REQUEST_NAMES, 'a request', CODE);
+  throw argumentError('type', CODE, `a request has no option '${name}'`);
+}
+
+function upper(method: unknown): string {
+  return typeof method === 'string' && UPPER.has(method) ? method : text(method, 'a method').toUpperCase();
+}
+
+function text(value: unknown, what: string): string {
+  if (typeof value === 'string') return value;
+  const code = what === 'a method' ? 'ERR_INVALID_METHOD' : 'ERR_INVALID_URL';
+  throw argumentError('type', code, `${what} is a string, not ${describe(value)}`);
+}
+
+const REQUEST_NAMES: readonly string[] = [
+  'assertSameHost',
+  'body',
+  'chunked',
+  'decodeContent',
+  'enforceContentLength',
+  'fields',
+  'headers',
+  'json',
+  'limits',
+  'poolTimeout',
+  'preloadContent',
+  'redirect',
+  'retries',
+  'signal',
+  'timeout',
+];
+const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
+/** urllib3's: these methods have no body that fields could go into. */
+const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
+/** Options of the contract that later versions serve. */
+const LATER: ReadonlySet<string> = new Set([
+  'accept',
+  'encodeMultipart',
+  'multipartBoundary',
+  'onProgress',
+  'proxy',
+  'releaseConn',
+]);
