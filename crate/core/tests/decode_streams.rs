@@ -113,15 +113,8 @@ fn what_can_be_decoded_comes_out_before_the_rest_is_there() {
 fn what_is_pending_needs_no_more_input() {
     let (plain, wires) = coded();
     let (zeros, long) = (vec![0; 40_000], text(400_000));
-    let mut rows: Vec<_> = wires
-        .into_iter()
-        .map(|(value, wire)| (value, wire, &plain))
-        .collect();
-    rows.extend([
-        ("gzip", gzip(&zeros), &zeros),
-        ("deflate", raw(&zeros), &zeros),
-        ("zstd", zstd(&zeros), &zeros),
-    ]);
+    let mut rows: Vec<_> = wires.into_iter().map(|(value, wire)| (value, wire, &plain)).collect();
+    rows.extend([("gzip", gzip(&zeros), &zeros), ("deflate", raw(&zeros), &zeros), ("zstd", zstd(&zeros), &zeros)]);
     // In several blocks.
     rows.push(("zstd", zstd(&long), &long));
     for (value, wire, plain) in rows {
@@ -132,9 +125,7 @@ fn what_is_pending_needs_no_more_input() {
         }
         for at in cuts {
             let mut pushed = Vec::new();
-            decoder(value, &unlimited())
-                .push(&wire[..at], &mut pushed)
-                .unwrap();
+            decoder(value, &unlimited()).push(&wire[..at], &mut pushed).unwrap();
             let mut it = decoder(value, &unlimited());
             let mut stepped = Vec::new();
             let mut step = it.step(&wire[..at], &mut stepped, 1).unwrap();
@@ -143,12 +134,7 @@ fn what_is_pending_needs_no_more_input() {
                 step = it.step(&wire[consumed..at], &mut stepped, 7).unwrap();
                 consumed += step.consumed;
             }
-            assert!(
-                stepped == pushed,
-                "{value}: {} of {}",
-                stepped.len(),
-                pushed.len()
-            );
+            assert!(stepped == pushed, "{value}: {} of {}", stepped.len(), pushed.len());
             if at == wire.len() {
                 it.finish(&mut stepped).unwrap();
                 assert!(stepped == *plain, "{value}");
@@ -319,16 +305,10 @@ fn a_frame_that_reaches_back_beyond_its_window_fares_the_same_in_any_pieces() {
     let noise: Vec<u8> = (0..500 * 1024).map(|_| numbers.below(256) as u8).collect();
     let plain = [&part[..], &noise, &part, &noise[..300 * 1024]].concat();
     let mut encoder = zstd_safe::CCtx::create();
-    encoder
-        .set_parameter(zstd_safe::CParameter::WindowLog(20))
-        .unwrap();
+    encoder.set_parameter(zstd_safe::CParameter::WindowLog(20)).unwrap();
     let mut wire = Vec::with_capacity(zstd_safe::compress_bound(plain.len()));
     encoder.compress2(&mut wire, &plain).unwrap();
-    assert_eq!(
-        (wire[4] & 0x20, wire[5]),
-        (0, (20 - 10) << 3),
-        "a frame with a window of 1 MiB"
-    );
+    assert_eq!((wire[4] & 0x20, wire[5]), (0, (20 - 10) << 3), "a frame with a window of 1 MiB");
     assert!(decode("zstd", &wire).unwrap() == plain);
 
     // The same matches, and a window of 128 KiB to find them in.
@@ -336,9 +316,7 @@ fn a_frame_that_reaches_back_beyond_its_window_fares_the_same_in_any_pieces() {
     let whole = decode_pieces("zstd", [&wire[..]]);
     let mut roomy = Vec::with_capacity(plain.len() + 1);
     let mut it = decoder("zstd", &unlimited());
-    let at_once = it
-        .push(&wire, &mut roomy)
-        .and_then(|()| it.finish(&mut roomy));
+    let at_once = it.push(&wire, &mut roomy).and_then(|()| it.finish(&mut roomy));
     let in_pieces = decode_pieces("zstd", wire.chunks(1_000));
     assert!(whole.is_ok() == in_pieces.is_ok() && at_once.is_ok() == in_pieces.is_ok());
     if let (Ok((whole, _)), Ok((in_pieces, _))) = (whole, in_pieces) {
