@@ -16,7 +16,7 @@ export type { ConnectionInfo, HTTPResponseInit, Timings } from './facade/respons
 export type { Charset } from './facade/charset.ts';
 
 export { HTTPHeaderDict, SKIP_HEADER } from './facade/headers.ts';
-export type { HeaderSource, HeaderValue, HeaderValues } from './facade/headers.ts';
+export type { HeaderInput, HeaderSource, HeaderValue, HeaderValues } from './facade/headers.ts';
 
 export { Timeout } from './facade/timeout.ts';
 export type { TimeoutLike, TimeoutOptions } from './facade/timeout.ts';

@@ -300,10 +300,17 @@ export class InvalidChunkLength extends HTTPError {
   }
 }
 
-/** An answer that counts as a failure: too many redirects, a status in `statusForcelist`. The `reason` of {@link MaxRetryError}, whose code it has. */
+/**
+ * An answer that counts as a failure: too many redirects, a status in `statusForcelist`, a status that `raiseForStatus`
+ * was asked about. The `reason` of {@link MaxRetryError}, whose code it has.
+ */
 export class ResponseError extends HTTPError {
-  constructor(message = '', details: ErrorDetails = {}) {
+  /** The answer's status, or `null`. */
+  readonly status: number | null;
+
+  constructor(message = '', details: ErrorDetails & { status?: number | null } = {}) {
     super(message, withCode('ERR_MAX_RETRY', details));
+    this.status = details.status ?? null;
   }
 }
 

@@ -21,8 +21,14 @@ export const SKIP_HEADER: unique symbol = Symbol.for('ferropool.SKIP_HEADER');
 /** What a line can hold: text, or {@link SKIP_HEADER}. */
 export type HeaderValue = string | typeof SKIP_HEADER;
 
+/**
+ * What becomes a line: a number is its text; bytes, which may be any encoding, are kept as the text whose characters have
+ * their numbers and go out as they were (HDR-04).
+ */
+export type HeaderInput = HeaderValue | number | Uint8Array;
+
 /** A value or, for a name with several lines, the values in order. `null` is {@link SKIP_HEADER}, as `toJSON` writes it. */
-export type HeaderValues = HeaderValue | null | readonly string[];
+export type HeaderValues = HeaderInput | null | readonly (string | number | Uint8Array)[];
 
 /**
  * Everything a header dictionary is made from: another one, pairs (an array, a `Map`, fetch's `Headers`, a generator),
@@ -82,8 +88,8 @@ class HeaderDict {
   }
 
   /** Replaces all lines of a name and its spelling by one line; the name keeps its place. The value is never split. */
-  set(name: string, value: HeaderValue): this {
-    this[LINES].set(name, [value]);
+  set(name: string, value: HeaderInput): this {
+    this[LINES].set(name, [checkValue(name, value)]);
     return this;
   }
 
@@ -91,8 +97,8 @@ class HeaderDict {
    * Adds a line below those of the same name, which keep their spelling. With `combine` it is appended to the last of
    * them instead, after `, `. A name that is left out ({@link SKIP_HEADER}) stays so until it is set or removed.
    */
-  add(name: string, value: HeaderValue, options: { combine?: boolean } = {}): this {
-    this[LINES].add(name, value, own(options, 'combine') === true);
+  add(name: string, value: HeaderInput, options: { combine?: boolean } = {}): this {
+    this[LINES].add(name, checkValue(name, value), own(options, 'combine') === true);
     return this;
   }
 
@@ -252,8 +258,8 @@ export interface HTTPHeaderDictConstructor {
   /**
    * Takes every line of the source: repeated names in pairs add up.
    *
-   * @throws TypeError ERR_INVALID_HEADER for what is no source, a name that is no string, a value that is neither a
-   * string nor {@link SKIP_HEADER}.
+   * @throws TypeError ERR_INVALID_HEADER for what is no source, a name that is no string, a value that is no string,
+   * number, bytes or {@link SKIP_HEADER}.
    */
   new (source?: HeaderSource | null): HTTPHeaderDict;
   readonly prototype: HTTPHeaderDict;
@@ -357,14 +363,13 @@ class Lines {
   set(name: string, values: readonly HeaderValue[]): void {
     const key = keyOf(name);
     if (values.length === 0) this.#groups().delete(key);
-    else this.#groups().set(key, { name, values: values.map((value) => checkValue(name, value)) });
+    else this.#groups().set(key, { name, values: [...values] });
   }
 
   add(name: string, value: HeaderValue, combine: boolean): void {
     const key = keyOf(name);
     const groups = this.#groups();
     const group = groups.get(key);
-    checkValue(name, value);
     if (group === undefined) {
       groups.set(key, { name, values: [value] });
       return;
@@ -508,8 +513,9 @@ function hasMethod(source: object, name: string | symbol): boolean {
 
 function valuesOf(name: string, given: unknown): readonly HeaderValue[] {
   if (!Array.isArray(given)) return [checkValue(name, given === null ? SKIP_HEADER : given)];
-  if (given.every(isText)) return given;
-  throw argumentError('type', CODE, `the values of header ${inspect(name)} are not all strings`);
+  const values = given.map((value: unknown) => checkValue(name, value));
+  if (values.every(isText)) return values;
+  throw argumentError('type', CODE, `SKIP_HEADER is not one of several values, as for header ${inspect(name)}`);
 }
 
 function keyOf(name: string): string {
@@ -523,7 +529,10 @@ function checkName(name: unknown): string {
 
 function checkValue(name: string, value: unknown): HeaderValue {
   if (typeof value === 'string' || value === SKIP_HEADER) return value;
-  throw argumentError('type', CODE, `the value of header ${inspect(name)} is a string, not ${describe(value)}`);
+  if (typeof value === 'number') return String(value);
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  const wanted = 'a string, a number or bytes';
+  throw argumentError('type', CODE, `the value of header ${inspect(name)} is ${wanted}, not ${describe(value)}`);
 }
 
 function isText(value: unknown): value is string {

@@ -9,9 +9,9 @@ import { Timeout, type TimeoutLike } from './timeout.ts';
 
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
 export interface Limits {
-  /** Bytes of the head. Default 262,144. */
+  /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
   headerBytes?: number;
-  /** Field lines of the head. Default 256. */
+  /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
   headerCount?: number;
   /** Bytes of the body on the wire. Default none (`null`). */
   wire?: number | null;
@@ -108,7 +108,7 @@ export interface RequestOptions {
   assertSameHost?: boolean;
   /** Frame the body by chunks even though its length is known. Default `false`. */
   chunked?: boolean;
-  /** In place of the pool's. */
+  /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
   limits?: Limits | null;
   /** Aborts the call: it rejects with the signal's own reason. */
   signal?: AbortSignal | null;
@@ -135,7 +135,7 @@ export type FieldSource =
  */
 export function poolSettings(host: string, options: PoolOptions): Record<string, unknown> {
   checkNames(options, POOL_NAMES, 'a pool', CODE);
-  const settings: Record<string, unknown> = { host };
+  const settings = bare([['host', host]]);
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     const checked = (POOL[name as keyof typeof POOL] as Check)(value, name);
@@ -179,10 +179,16 @@ export function fieldPairs(source: unknown): (string | Uint8Array)[] {
  * @internal
  */
 export function bytesOf(value: unknown): Uint8Array | null {
-  if (value instanceof Uint8Array) return attached(value);
-  if (ArrayBuffer.isView(value)) return attached(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  if (value instanceof ArrayBuffer || value instanceof SharedArrayBuffer) return attached(new Uint8Array(value));
-  return null;
+  if (value instanceof Uint8Array && value.byteLength > 0) return value;
+  if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer)) return null;
+  try {
+    if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
+    // Only a constructor tells an empty array from one whose memory is gone.
+    const whole = new Uint8Array(value.buffer);
+    return whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
+  } catch {
+    throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
+  }
 }
 
 /** @internal */
@@ -301,17 +307,15 @@ function fieldError(given: unknown): Error {
   return wrong('fields', 'an object, a Map or pairs of a name and a value', given);
 }
 
-function attached(bytes: Uint8Array): Uint8Array {
-  if (bytes.byteLength === 0 && (bytes.buffer as { detached?: boolean }).detached === true) {
-    throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
-  }
-  return bytes;
-}
-
 function record(value: unknown, name: string, known: readonly string[] | null): Record<string, unknown> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'an object', value);
   if (known !== null) checkNames(value, known, name, CODE);
-  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined));
+  return bare(Object.entries(value).filter(([, one]) => one !== undefined));
+}
+
+/** Without a prototype: what is read of it and is not there is not found in a polluted one either. */
+function bare(entries: [string, unknown][]): Record<string, unknown> {
+  return Object.assign(Object.create(null) as Record<string, unknown>, Object.fromEntries(entries));
 }
 
 function mapped(given: Record<string, unknown>, checks: Record<string, Check>, name: string): Record<string, unknown> {
@@ -366,4 +370,5 @@ function wrong(name: string, wanted: string, given: unknown): Error {
 
 const MOST = 2 ** 32 - 1;
 const MOST_HEAD = 64 * 1024 * 1024;
-const MOST_LINES = 100_000;
+/** As many as the core's map of header fields can hold. */
+const MOST_LINES = 24_000;

@@ -4,12 +4,12 @@
  */
 import { inspect } from 'node:util';
 
-import { argumentError, checkNames, describe } from './arguments.ts';
+import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { Engine, type ErrorRecord, type Owner, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
 import { errorFromRecord } from './error-record.ts';
-import { ClosedPoolError } from './errors.ts';
+import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
 import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
 import {
   boolean,
@@ -174,7 +174,8 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
     this.maxsize = (settings['maxsize'] as number | undefined) ?? 1;
     this.block = (settings['block'] as boolean | undefined) ?? false;
     this.timeout = (settings['timeout'] as Timeout | undefined) ?? Timeout.from(null);
-    this.#headers = new HTTPHeaderDict(Object.hasOwn(options, 'headers') ? (options.headers ?? {}) : {});
+    // From the checked lines: the option may be an iterator, which can be read once only.
+    this.#headers = new HTTPHeaderDict((settings['headers'] as [string, string | null][] | undefined) ?? []);
     this.#limits = (settings['limits'] as Limits | undefined) ?? {};
     // Errors of the constructor name the host as it was given.
     this.host = host ?? '';
@@ -248,8 +249,9 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
   /** The lowest level: the method goes out as it is given, and nothing is merged. */
   urlopen(method: string, url: string, options: UrlopenOptions = {}): Promise<HTTPResponse> {
     try {
-      for (const name of ['fields', 'json'] as const) {
-        if (Object.hasOwn(options, name)) throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
+      for (const name of ['fields', 'json']) {
+        if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
+        throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
       }
       return this.#open(text(method, 'a method'), url, options, 'body');
     } catch (error) {
@@ -331,7 +333,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
     return {
       pool: this.#handle,
       method,
-      url: text(url, 'a URL'),
+      url: wellFormed(text(url, 'a URL')),
       flags: 0,
       lines: null,
       fields: null,
@@ -356,14 +358,19 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
  * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
  * {@link HTTPConnectionPool}. The port is always shown.
  *
- * @throws LocationParseError, LocationValueError; TypeError ERR_NOT_SUPPORTED for https.
+ * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
+ * ERR_NOT_SUPPORTED for https.
  * @example
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
 export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPConnectionPool {
   const { scheme, host, port } = parseUrl(url);
   if (scheme === 'https') throw notSupported('https');
-  return new HTTPConnectionPool(host ?? '', { port: port ?? 80, ...options });
+  if (scheme !== null && scheme !== 'http') throw new URLSchemeUnknown(`Not supported URL scheme ${scheme}`, { scheme });
+  if (typeof options !== 'object' || options === null) {
+    throw argumentError('type', CODE, `a pool takes an object of options, not ${describe(options)}`);
+  }
+  return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
 }
 
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. */
@@ -393,7 +400,7 @@ function merge(call: Call, options: RequestOptions, fieldsGo: 'query' | 'body', 
         call.timeout = Timeout.from(value as TimeoutLike);
         break;
       case 'poolTimeout':
-        call.poolTimeout = poolTimeout(value);
+        call.poolTimeout = wait(name, value);
         break;
       case 'decodeContent':
         if (!boolean(value, name)) call.flags |= layout.REQUEST_RAW;
@@ -482,25 +489,23 @@ function signalOf(value: unknown): AbortSignal | null {
   throw argumentError('type', CODE, `signal is an AbortSignal, not ${describe(value)}`);
 }
 
-/** Milliseconds: a span as every other. 0 does not wait at all. */
-function poolTimeout(value: unknown): number | null {
+/** Milliseconds: a span as every other, but that 0 does not wait at all. */
+function wait(name: string, value: unknown): number | null {
   if (value === null || value === Infinity) return null;
   if (typeof value !== 'number') {
-    throw argumentError('type', 'ERR_INVALID_TIMEOUT', `poolTimeout is a number of milliseconds or null, not ${describe(value)}`);
+    throw argumentError('type', 'ERR_INVALID_TIMEOUT', `${name} is a number of milliseconds or null, not ${describe(value)}`);
   }
-  if (!(value >= 0)) throw argumentError('range', 'ERR_INVALID_TIMEOUT', `poolTimeout is at least 0, not ${value}`);
+  if (!(value >= 0)) throw argumentError('range', 'ERR_INVALID_TIMEOUT', `${name} is at least 0, not ${value}`);
   if (value > 0 && value < 1) {
-    const hint = `poolTimeout is ${value}, but time-outs are in milliseconds; ${value} s would be ${value * 1000}`;
+    const hint = `${name} is ${value}, but time-outs are in milliseconds; ${value} s would be ${value * 1000}`;
     throw argumentError('range', 'ERR_INVALID_TIMEOUT', hint);
   }
   return value;
 }
 
 function closeTimeout(options: { timeout?: number }): number | null {
-  const timeout: unknown = typeof options === 'object' && options !== null ? options.timeout : Number.NaN;
-  if (timeout === undefined || timeout === null || timeout === Infinity) return null;
-  if (typeof timeout === 'number' && timeout >= 0) return timeout;
-  throw argumentError('range', 'ERR_INVALID_TIMEOUT', `close's timeout is a number of milliseconds, at least 0`);
+  checkNames(options, ['timeout'], 'close', CODE);
+  return wait("close's timeout", own(options, 'timeout') ?? null);
 }
 
 /** Off the hot path: the check that every other options object has, for the same words. */
@@ -509,8 +514,10 @@ function refuseUnknown(name: string): never {
   throw argumentError('type', CODE, `a request has no option '${name}'`);
 }
 
+/** ASCII alone: `'poſt'.toUpperCase()` would be a POST. */
 function upper(method: unknown): string {
-  return typeof method === 'string' && UPPER.has(method) ? method : text(method, 'a method').toUpperCase();
+  if (typeof method === 'string' && UPPER.has(method)) return method;
+  return text(method, 'a method').replace(/[a-z]+/g, (letters) => letters.toUpperCase());
 }
 
 function text(value: unknown, what: string): string {
@@ -519,6 +526,18 @@ function text(value: unknown, what: string): string {
   throw argumentError('type', code, `${what} is a string, not ${describe(value)}`);
 }
 
+/** Half a surrogate pair has no UTF-8: escaped as its three bytes, which is what every other character would become. */
+function wellFormed(url: string): string {
+  if (!HALF.test(url)) return url;
+  return url.replace(HALVES, (half) => {
+    const unit = half.charCodeAt(0);
+    const bytes = [0xe0 | (unit >> 12), 0x80 | ((unit >> 6) & 0x3f), 0x80 | (unit & 0x3f)];
+    return bytes.map((byte) => `%${byte.toString(16).toUpperCase()}`).join('');
+  });
+}
+
+const HALF = /\p{Surrogate}/u;
+const HALVES = /\p{Surrogate}/gu;
 const REQUEST_NAMES: readonly string[] = [
   'assertSameHost',
   'body',

@@ -1,8 +1,8 @@
 /**
  * Many requests, a bounded number at a time, each yielded as it settles.
  */
-import { argumentError, describe } from './arguments.ts';
-import { integer, type RequestOptions } from './options.ts';
+import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { CODE, integer, type RequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
 
 /** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
@@ -29,10 +29,11 @@ export function requestMany(
   options: { concurrency?: number },
   usual: number,
 ): AsyncIterableIterator<Settled> {
-  const concurrency = options.concurrency ?? usual;
+  checkNames(options, ['concurrency'], 'requestMany', CODE);
+  const concurrency = own(options, 'concurrency') ?? usual;
   integer(concurrency, 'concurrency', 1, 2 ** 32 - 1);
   if (typeof requests !== 'object' || requests === null || !(Symbol.iterator in requests || Symbol.asyncIterator in requests)) {
-    throw argumentError('type', 'ERR_INVALID_OPTION', `requests is an iterable, not ${describe(requests)}`);
+    throw argumentError('type', CODE, `requests is an iterable, not ${describe(requests)}`);
   }
   return run(requester, requests, concurrency);
 }
@@ -49,7 +50,8 @@ async function* run(
   let wake: (() => void) | null = null;
   let flying = 0;
   let index = 0;
-  let ended = false;
+  let state = 'ready' as 'ready' | 'pulling' | 'ended';
+  let failure = null as { error: unknown } | null;
   const settle = (one: Settled): void => {
     flying -= 1;
     settled.push(one);
@@ -64,33 +66,45 @@ async function* run(
       (error: unknown) => settle({ index: at, request, ok: false, error: error as Error }),
     );
   };
+  // Beside the waiting, not before it: a source may have nothing to give until somebody has seen a response.
+  const pull = async (): Promise<void> => {
+    state = 'pulling';
+    try {
+      const next = await source.next();
+      state = next.done === true ? 'ended' : 'ready';
+      if (next.done !== true && !leave.signal.aborted) launch(next.value);
+    } catch (error) {
+      state = 'ended';
+      failure = { error };
+    }
+    wake?.();
+  };
   try {
     for (;;) {
-      // What is settled but not taken counts too: a slow consumer slows the requests.
-      while (!ended && flying + settled.length < concurrency) {
-        const next = await source.next();
-        if (next.done === true) ended = true;
-        else launch(next.value);
-      }
       const one = settled.shift();
+      // What is settled but not taken counts too: a slow consumer slows the requests.
+      if (state === 'ready' && flying + settled.length + (one === undefined ? 0 : 1) < concurrency) void pull();
       if (one !== undefined) yield one;
-      else if (flying > 0) await new Promise<void>((resolve) => (wake = resolve));
-      else if (ended) return;
+      else if (failure !== null) throw failure.error;
+      else if (state === 'ended' && flying === 0) return;
+      else await new Promise<void>((resolve) => (wake = resolve));
       wake = null;
     }
   } finally {
     leave.abort();
-    if (!ended) await source.return?.();
+    // A generator answers `return` only once its pending `next` is done: that may be never.
+    if (state === 'ready') await source.return?.();
+    else if (state === 'pulling') Promise.resolve(source.return?.()).catch(() => {});
   }
 }
 
 function issue(requester: Requester, request: Planned, leave: AbortSignal): Promise<HTTPResponse> {
   if (typeof request === 'string') return requester.request('GET', request, { signal: leave });
   if (typeof request !== 'object' || request === null) {
-    return Promise.reject(argumentError('type', 'ERR_INVALID_OPTION', `a request is a URL or an object, not ${describe(request)}`));
+    return Promise.reject(argumentError('type', CODE, `a request is a URL or an object, not ${describe(request)}`));
   }
-  const { method = 'GET', url, tag: _, ...options } = request;
-  const { signal } = options;
-  const both = signal instanceof AbortSignal ? AbortSignal.any([signal, leave]) : leave;
-  return requester.request(method, url, { ...options, signal: both });
+  const { tag: _tag, method: _method, url: _url, ...options } = request;
+  const signal = own(options, 'signal');
+  const both = signal instanceof AbortSignal ? AbortSignal.any([signal, leave]) : (signal ?? leave);
+  return requester.request(own(request, 'method') ?? 'GET', own(request, 'url') as string, { ...options, signal: both });
 }

@@ -8,7 +8,7 @@ import { argumentError, checkNames, describe, own } from './arguments.ts';
 import type { ConnectionFacts, Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { decodeText, sniff, type Charset } from './charset.ts';
-import { HTTPError } from './errors.ts';
+import { ResponseError } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict, type HeaderSource } from './headers.ts';
 
 /** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
@@ -252,13 +252,14 @@ export class HTTPResponse {
   /**
    * Itself for a status below 400.
    *
-   * @throws HTTPError ERR_STATUS that names the status and the URL without its query.
+   * @throws ResponseError that names the status and the URL without its query.
    */
   raiseForStatus(): this {
-    if (this.status < 400) return this;
-    const [url] = this.url.split(/[?#]/, 1);
-    const error = new HTTPError(`${this.status} ${this.reason ?? ''} for ${url}`);
-    throw Object.assign(error, { code: 'ERR_STATUS', status: this.status, response: this });
+    const { status, reason } = this;
+    if (status < 400) return this;
+    const [url = ''] = this.url.split(/[?#]/, 1);
+    const said = reason === null || reason === '' ? `${status}` : `${status} ${reason}`;
+    throw new ResponseError(url === '' ? said : `${said} for ${url}`, { status, attempts: this.attempts, sent: true });
   }
 
   /** `HTTPResponse(status=200, url='http://…')`. */

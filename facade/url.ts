@@ -3,7 +3,7 @@
  */
 import { argumentError, describe } from './arguments.ts';
 import type { ErrorRecord } from './boundary/engine.ts';
-import { addon } from './boundary/load.ts';
+import { addon, guarded } from './boundary/load.ts';
 import { errorFromRecord } from './error-record.ts';
 
 /** A URL's parts; an absent part is `null`. */
@@ -115,7 +115,7 @@ export function parseUrl(text: string): Url {
   }
   // By code units: a lone surrogate must arrive as it is.
   const units = Uint16Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
-  const answer = JSON.parse(addon.parseUrl(units)) as { value: Parts & Derived } | { error: ErrorRecord };
+  const answer = JSON.parse(guarded(() => addon.parseUrl(units))) as { value: Parts & Derived } | { error: ErrorRecord };
   if ('error' in answer) throw errorFromRecord(answer.error, { pool: {}, url: text });
   return new Url(answer.value);
 }

@@ -217,7 +217,7 @@ impl Ending {
         Self { id, out, open: true }
     }
 
-    fn response(&mut self, response: ferropool_core::client::response::Response) {
+    fn response(&mut self, response: Box<ferropool_core::client::response::Response>) {
         self.open = false;
         let epoch = self.out.link.epoch;
         self.out.add(|block| block.response(self.id, response, epoch));

@@ -105,26 +105,30 @@ extern "C" fn call_js(env: sys::napi_env, callback: sys::napi_value, _: *mut c_v
         // The environment is being torn down.
         return;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        #[cfg(feature = "faults")]
-        ferropool_core::faults::trip("wake-up");
-        let mut this = ptr::null_mut();
-        let mut result = ptr::null_mut();
-        // SAFETY: `env` and `callback` are given by Node for the length of this call; `this` is written before use. What
-        // JavaScript throws stays pending and Node reports it as an uncaught exception when we return.
-        unsafe {
-            if sys::napi_get_undefined(env, &raw mut this) == sys::Status::napi_ok {
-                sys::napi_call_function(env, this, callback, 0, ptr::null(), &raw mut result);
+    // A wake-up that is lost leaves everything after it undelivered, so one that panicked is tried again.
+    for _ in 0..WAKE_UP_TRIES {
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(feature = "faults")]
+            ferropool_core::faults::trip("wake-up");
+            let mut this = ptr::null_mut();
+            let mut result = ptr::null_mut();
+            // SAFETY: `env` and `callback` are given by Node for the length of this call; `this` is written before use.
+            // What JavaScript throws stays pending and Node reports it as an uncaught exception when we return.
+            unsafe {
+                if sys::napi_get_undefined(env, &raw mut this) == sys::Status::napi_ok {
+                    sys::napi_call_function(env, this, callback, 0, ptr::null(), &raw mut result);
+                }
             }
+        }));
+        if outcome.is_ok() {
+            return;
         }
-    }));
-    if outcome.is_err() {
-        let message = c"ERR_INTERNAL: ferropool's wake-up panicked";
-        // SAFETY: `env` as above; the strings are null-terminated constants. The error stays pending: an uncaught
-        // exception that the process may handle, instead of an abort.
-        unsafe {
-            sys::napi_throw_error(env, c"ERR_INTERNAL".as_ptr(), message.as_ptr());
-        }
+    }
+    let message = c"ferropool's wake-up panicked; please report it";
+    // SAFETY: `env` as above; the strings are null-terminated constants. The error stays pending: an uncaught exception
+    // that the process may handle, instead of an abort.
+    unsafe {
+        sys::napi_throw_error(env, c"ERR_INTERNAL".as_ptr(), message.as_ptr());
     }
 }
 
@@ -190,3 +194,6 @@ fn check(status: sys::napi_status, call: &str) -> Result<()> {
     }
     Err(napi::Error::new(Status::from(status), format!("{call} failed")))
 }
+
+/// How often a wake-up is tried before it becomes an uncaught exception.
+const WAKE_UP_TRIES: u32 = 3;

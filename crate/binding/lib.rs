@@ -22,7 +22,7 @@ use napi_derive::napi;
 
 use crate::engine::{Link, Work};
 use crate::ffi::WakeUp;
-use crate::marshal::{Block, Taken};
+use crate::marshal::{Block, Id, Taken};
 
 mod engine;
 mod ffi;
@@ -36,12 +36,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The table of layouts and codes that the facade's twin is generated from, as JSON.
 #[napi(catch_unwind)]
 pub fn describe() -> String {
+    trip("describe");
     layout::describe().to_string()
 }
 
 /// `parseUrl`: the parts as JSON, or the error.
 #[napi(catch_unwind)]
 pub fn parse_url(units: &[u16]) -> String {
+    trip("parse-url");
     answer(url::parse_utf16(units).map(|url| {
         serde_json::json!({
             "scheme": url.scheme,
@@ -71,7 +73,7 @@ pub struct Engine {
     blocks: VecDeque<Block>,
     /// Where the first block is taken on.
     at: usize,
-    bodies: VecDeque<Vec<u8>>,
+    bodies: VecDeque<(Id, Vec<u8>)>,
     in_flight: u64,
 }
 
@@ -87,6 +89,7 @@ impl Engine {
     /// Starts an engine for this environment; `on_wake` is called when there is something to drain.
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, on_wake: Unknown<'_>) -> napi::Result<Self> {
+        trip("engine");
         let link = Arc::new(Link {
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -153,6 +156,7 @@ impl Engine {
     /// Frees a pool's handle: nobody holds the pool any more, and the submission that says so was made before.
     #[napi(catch_unwind)]
     pub fn forget(&mut self, handle: u32) {
+        trip("forget");
         if let Some(entry) = self.pools.get_mut(handle as usize)
             && entry.take().is_some()
         {
@@ -180,6 +184,12 @@ impl Engine {
     pub fn drain(&mut self, env: Env, mut slab: Uint8ArraySlice<'_>, offset: u32) -> i32 {
         trip("drain");
         if self.link.fallen.load(Ordering::Acquire) {
+            // Whatever is still in the queues belongs to calls that are lost with the thread.
+            self.blocks.clear();
+            self.bodies.clear();
+            self.at = 0;
+            self.in_flight = 0;
+            self.link.wake_up.release_hold(env);
             return i32::MIN;
         }
         let now = marshal::micros(Instant::now(), self.link.epoch);
@@ -216,6 +226,7 @@ impl Engine {
     /// Bytes that the next record needs; 0 if there is none.
     #[napi(catch_unwind)]
     pub fn needed(&mut self) -> u32 {
+        trip("needed");
         if self.blocks.is_empty() {
             self.refill();
         }
@@ -225,47 +236,60 @@ impl Engine {
     /// Rings for the next turn of the event loop.
     #[napi(catch_unwind)]
     pub fn ring(&self) {
+        trip("ring");
         self.link.wake_up.call();
     }
 
-    /// The next body that travels beside its record.
+    /// The body that travels beside this call's record. They come in the records' order; one whose record was not
+    /// delivered is passed over, so that nobody is ever given another's.
     #[napi(catch_unwind)]
-    pub fn take_body(&mut self, env: Env) -> napi::Result<Object<'static>> {
-        let body = self.bodies.pop_front().or_else(|| {
-            let block = self.blocks.front_mut()?;
-            block.bodies.pop_front()
-        });
-        ffi::hand_over(env, body.unwrap_or_default())
+    pub fn take_body(&mut self, env: Env, slot: u32, generation: u32) -> napi::Result<Object<'static>> {
+        trip("take-body");
+        let wanted = Id { slot, generation };
+        loop {
+            let next = self.bodies.pop_front().or_else(|| self.blocks.front_mut()?.bodies.pop_front());
+            match next {
+                Some((id, body)) if id == wanted => return ffi::hand_over(env, body),
+                Some(_) => {}
+                None => return Err(napi::Error::from_reason("a body is missing")),
+            }
+        }
     }
 
-    /// Whether the I/O thread has fallen. If so a new one is started, with the same pools, and every call in flight is lost.
+    /// Starts a new I/O thread, with the same pools, where the last one has fallen; the calls that were in flight are lost.
+    /// Until this has succeeded nothing is submitted.
     #[napi(catch_unwind)]
-    pub fn revive(&mut self, env: Env) -> napi::Result<bool> {
-        if !self.link.fallen.swap(false, Ordering::AcqRel) {
-            return Ok(false);
-        }
-        self.blocks.clear();
-        self.bodies.clear();
-        self.at = 0;
-        self.in_flight = 0;
-        self.link.wake_up.release_hold(env);
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn revive(&mut self) -> napi::Result<()> {
+        trip("revive");
+        let running = Arc::clone(&self.thread);
+        let mut thread = running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fallen) = thread.take() {
             drop(fallen.join());
         }
-        *thread = Some(engine::start(Arc::clone(&self.link))?);
-        drop(thread);
+        // The new thread must not meet work, nor JavaScript completions, from before the fall.
+        self.link.inbox.clear();
+        self.refill();
+        self.blocks.clear();
         for (handle, entry) in self.pools.iter().enumerate() {
             if let Some(entry) = entry {
                 self.link.inbox.send(Work::Open(handle as u32, Box::new(entry.blueprint.clone())));
             }
         }
-        Ok(true)
+        self.link.fallen.store(false, Ordering::Release);
+        match engine::start(Arc::clone(&self.link)) {
+            Ok(started) => *thread = Some(started),
+            Err(error) => {
+                self.link.fallen.store(true, Ordering::Release);
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Idle, leased (being dialled included), waiting, sockets ever opened, attempts ever made.
     #[napi(catch_unwind)]
     pub fn figures(&self, handle: u32) -> Vec<f64> {
+        trip("figures");
         self.entry(handle).map_or_else(Vec::new, |PoolEntry { stats, .. }| {
             let leased = stats.leased.get() + stats.dialling.get();
             [stats.idle.get(), leased, stats.waiting.get(), stats.opened.get(), stats.requests.get()]
@@ -277,6 +301,7 @@ impl Engine {
     /// Everything that a pool counts, as JSON.
     #[napi(catch_unwind)]
     pub fn stats(&self, handle: u32) -> String {
+        trip("stats");
         let Some(PoolEntry { stats, .. }) = self.entry(handle) else { return "null".to_owned() };
         let [pool, headers, total] = stats.latency().map(|Summary { count, p50, p95, p99, max }| {
             serde_json::json!({ "count": count, "p50": p50, "p95": p95, "p99": p99, "max": max })
@@ -309,12 +334,14 @@ impl Engine {
     /// Whether a URL names the pool's own host.
     #[napi(catch_unwind)]
     pub fn is_same_host(&self, handle: u32, url: String) -> bool {
+        trip("is-same-host");
         self.entry(handle).is_some_and(|entry| entry.origin.is_same_host(&url))
     }
 
     /// The absolute URL of a target that the pool sent: what `response.url` says.
     #[napi(catch_unwind)]
     pub fn absolute_url(&self, handle: u32, url: String) -> String {
+        trip("absolute-url");
         let Some(PoolEntry { origin, .. }) = self.entry(handle) else { return url };
         match url::target(origin, &url, false) {
             Ok(target) => url::absolute(origin, &target),

@@ -67,8 +67,8 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
         submission::WARM => Submission::Warm { id, pool, count: word(record, request::URL)? },
         submission::CLOSE => {
             let timeout = double(record, request::POOL_TIMEOUT)?;
-            // A span of 0 is a deadline that has passed; only "none" waits.
-            let timeout = if timeout.is_nan() { None } else { Some(span(timeout).unwrap_or_default()) };
+            // A span of 0 is a deadline that has passed; only "none", and a span beyond any clock, waits.
+            let timeout = if timeout == 0.0 { Some(Duration::ZERO) } else { span(timeout) };
             Submission::Close { id, pool, timeout }
         }
         submission::FORGET => Submission::Forget { pool },
@@ -176,13 +176,14 @@ fn double(record: &[u8], at: usize) -> Option<f64> {
 pub(crate) struct Block {
     /// The records.
     pub(crate) records: Vec<u8>,
-    /// Bodies too large to be copied.
-    pub(crate) bodies: VecDeque<Vec<u8>>,
+    /// Bodies too large to be copied, and the calls that they belong to.
+    pub(crate) bodies: VecDeque<(Id, Vec<u8>)>,
 }
 
 impl Block {
     /// Adds a response.
-    pub(crate) fn response(&mut self, id: Id, made: Response, epoch: Instant) {
+    pub(crate) fn response(&mut self, id: Id, made: Box<Response>, epoch: Instant) {
+        let made = *made;
         let mut record = Record::begin(&mut self.records, completion::RESPONSE, id, response::FIXED);
         let body = made.data.as_slice();
         let external = body.len() > INLINE_MOST;
@@ -235,10 +236,11 @@ impl Block {
         record.set(response::DELIVER, timings.done.map_or(0, |done| micros(done, epoch)));
         record.end();
         if external {
-            self.bodies.push_back(match made.data {
+            let body = match made.data {
                 Data::Owned(bytes) => bytes,
                 Data::Shared(bytes) => bytes.to_vec(),
-            });
+            };
+            self.bodies.push_back((id, body));
         }
     }
 
@@ -261,7 +263,7 @@ impl Block {
         record.set(notice::HAS_PARTIAL, u32::from(partial.is_some()));
         record.end();
         if external {
-            self.bodies.extend(partial);
+            self.bodies.extend(partial.map(|partial| (id, partial)));
         }
     }
 
@@ -274,27 +276,27 @@ impl Block {
     }
 }
 
-/// How many bytes of whole records fit, and how many of them end a call; fills in when they were delivered.
+/// How many bytes of whole records fit, and how many of them end a call; fills in when they were delivered. It stops at a
+/// record that does not add up.
 pub(crate) fn take_records(from: &[u8], into: &mut [u8], now: u32) -> Taken {
     let mut taken = Taken::default();
-    while let Some(length) = word(&from[taken.bytes..], layout::LENGTH) {
-        let end = taken.bytes + length as usize;
-        if end > into.len() || end > from.len() || length == 0 {
-            break;
-        }
-        let kind = word(&from[taken.bytes..], layout::KIND).unwrap_or(0);
-        into[taken.bytes..end].copy_from_slice(&from[taken.bytes..end]);
+    while let Some(record) = from.get(taken.bytes..).and_then(next_record) {
+        let end = taken.bytes + record.len();
+        let Some(copy) = into.get_mut(taken.bytes..end) else { break };
+        copy.copy_from_slice(record);
+        let kind = word(record, layout::KIND).unwrap_or(0);
         if matches!(kind, completion::RESPONSE | completion::ERROR | completion::REPLY) {
             taken.ended += 1;
         }
         if kind == completion::RESPONSE {
-            let at = taken.bytes + response::DELIVER * 4;
-            let ready = word(&from[taken.bytes..], response::DELIVER).unwrap_or(now);
+            let ready = word(record, response::DELIVER).unwrap_or(now);
             let waited = now.wrapping_sub(ready) as f32 / 1_000.0;
-            into[at..at + 4].copy_from_slice(&waited.to_ne_bytes());
-            let flags = word(&from[taken.bytes..], response::FLAGS).unwrap_or(0);
+            if let Some(deliver) = copy.get_mut(response::DELIVER * 4..response::DELIVER * 4 + 4) {
+                deliver.copy_from_slice(&waited.to_ne_bytes());
+            }
+            let flags = word(record, response::FLAGS).unwrap_or(0);
             if flags & response::EXTERNAL != 0 {
-                taken.external += u64::from(word(&from[taken.bytes..], response::BODY).unwrap_or(0));
+                taken.external += u64::from(word(record, response::BODY).unwrap_or(0));
             }
         }
         taken.bytes = end;
@@ -303,6 +305,15 @@ pub(crate) fn take_records(from: &[u8], into: &mut [u8], now: u32) -> Taken {
         }
     }
     taken
+}
+
+/// The record at the beginning, whole.
+fn next_record(from: &[u8]) -> Option<&[u8]> {
+    let length = next_length(from);
+    if length < notice::FIXED || !length.is_multiple_of(8) {
+        return None;
+    }
+    from.get(..length)
 }
 
 /// What [`take_records`] did.

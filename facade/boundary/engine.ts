@@ -6,8 +6,8 @@
  * views, made when they are first touched. A slab lives as long as any response in it.
  */
 import * as layout from './generated.ts';
-import { addon } from './load.ts';
-import { Batch, requestBound, type Call } from './marshal.ts';
+import { addon, guarded, panicked } from './load.ts';
+import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
 
 /** Facts about a connection, as its `opened` notice has them. */
 export interface ConnectionFacts {
@@ -77,7 +77,7 @@ interface Pending {
 export class Engine {
   static #only: Engine | null = null;
 
-  readonly #native = new addon.Engine(() => this.#drain());
+  readonly #native = guarded(() => new addon.Engine(() => this.#onWake()));
   readonly #batch = new Batch();
   #scheduled = false;
   readonly #slots: (Pending | null)[] = [];
@@ -87,7 +87,13 @@ export class Engine {
   readonly #signals: WeakMap<AbortSignal, Watch> = new WeakMap();
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   #slab = newSlab(SLAB);
+  /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
+  #delivered = 0;
+  /** The I/O thread has fallen; the next hand-over starts another. */
+  #fallen = false;
+  /** Drains that failed one after the other. */
+  #failures = 0;
 
   /** This environment's. */
   static get(): Engine {
@@ -100,7 +106,7 @@ export class Engine {
    * @throws what the settings deserve.
    */
   open(owner: Owner, settings: object): { handle: number; host: string } {
-    const answer = JSON.parse(this.#native.open(JSON.stringify(settings))) as
+    const answer = JSON.parse(guarded(() => this.#native.open(JSON.stringify(settings, wellFormed)))) as
       | { value: { handle: number; origin: { host: string } } }
       | { error: ErrorRecord };
     if ('error' in answer) throw owner.refuse(answer.error, '');
@@ -120,7 +126,7 @@ export class Engine {
       batch.request(slot, generation, call);
     } catch (error) {
       this.#free.push(slot);
-      throw error;
+      throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url) : error;
     }
     batch.calls += 1;
     this.#schedule();
@@ -143,22 +149,22 @@ export class Engine {
 
   /** Idle, leased, waiting, sockets ever opened, attempts ever made. */
   figures(handle: number): number[] {
-    return this.#native.figures(handle);
+    return guarded(() => this.#native.figures(handle));
   }
 
   /** Everything that a pool counts, as JSON. */
   stats(handle: number): string {
-    return this.#native.stats(handle);
+    return guarded(() => this.#native.stats(handle));
   }
 
   /** Whether a URL names the pool's own host. */
   isSameHost(handle: number, url: string): boolean {
-    return this.#native.isSameHost(handle, url);
+    return guarded(() => this.#native.isSameHost(handle, url));
   }
 
   /** The absolute URL of what was asked of a pool. */
   absoluteUrl(handle: number, url: string): string {
-    return this.#native.absoluteUrl(handle, url);
+    return guarded(() => this.#native.absoluteUrl(handle, url));
   }
 
   #control<T>(kind: number, owner: Owner, handle: number, count = 0, span: number = Number.NaN): Promise<T> {
@@ -202,11 +208,18 @@ export class Engine {
     this.#flush();
   };
 
+  /** Whatever becomes of the hand-over, each call in it ends: by its completion, or here. */
   #flush(): void {
     const batch = this.#batch;
     if (batch.used === 0) return;
     const { bytes, used, calls } = batch;
-    this.#native.submit(used === bytes.length ? bytes : bytes.subarray(0, used), calls);
+    const records = used === bytes.length ? bytes : bytes.subarray(0, used);
+    try {
+      if (this.#fallen) this.#revive();
+      this.#native.submit(records, calls);
+    } catch (error) {
+      this.#lose([...batch.ids()], { ...LOST, message: panicked(error), sent: false });
+    }
     batch.reset();
   }
 
@@ -215,36 +228,56 @@ export class Engine {
     if (!this.#batch.fits(most)) this.#batch.grow(most);
   }
 
+  /** What is not delivered now is not lost: a drain that failed is tried again in another turn. */
+  #onWake(): void {
+    try {
+      this.#drain();
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures += 1;
+      if (this.#failures < DRAIN_TRIES) {
+        setImmediate(() => this.#onWake());
+        return;
+      }
+      this.#failures = 0;
+      this.#delivered = this.#filled;
+      this.#lose(this.#inFlight(), { ...LOST, message: panicked(error) });
+    }
+  }
+
   #drain(): void {
-    let external = 0;
+    // Some may be left of a drain that failed.
+    let external = this.#deliver();
     for (;;) {
       const from = this.#filled;
       const drained = this.#native.drain(this.#slab.bytes, from);
-      if (drained === FALLEN) return this.#revive();
+      if (drained === FALLEN) return this.#fall();
       const more = drained < 0;
       const end = from + (more ? ~drained : drained);
       this.#filled = end;
-      external += this.#deliver(from, end);
+      external += this.#deliver();
       if (!more) return;
       // V8 frees what was handed over only between turns: the rest waits for the next one.
       if (external > EXTERNAL_MOST) return this.#native.ring();
       const needed = this.#native.needed();
       if (needed > this.#slab.bytes.length - this.#filled) this.#renewSlab(needed);
+      else if (end === from) throw new Error('a completion does not add up');
     }
   }
 
   #renewSlab(least: number): void {
     this.#slab = newSlab(Math.max(SLAB, (least + 7) & ~7));
     this.#filled = 0;
+    this.#delivered = 0;
   }
 
-  /** Delivers the records between two places of the slab; how many bytes came beside them. */
-  #deliver(from: number, end: number): number {
+  /** Delivers the records that have not been; how many bytes came beside them. */
+  #deliver(): number {
     const { words } = this.#slab;
+    const end = this.#filled;
     let external = 0;
-    let at = from;
-    while (at < end) {
-      const base = at >> 2;
+    while (this.#delivered < end) {
+      const base = this.#delivered >> 2;
       const length = words[base + layout.RECORD_LENGTH] as number;
       switch (words[base + layout.RECORD_KIND]) {
         case layout.COMPLETION_RESPONSE:
@@ -256,17 +289,20 @@ export class Engine {
         default:
           this.#notice(base);
       }
-      at += length;
+      this.#delivered += length;
     }
     return external;
   }
 
   #respond(base: number): number {
     const { words } = this.#slab;
-    let external: Buffer | null = null;
-    if (((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) external = this.#native.takeBody();
     const slot = words[base + layout.RECORD_SLOT] as number;
-    const pending = this.#take(slot, words[base + layout.RECORD_GENERATION] as number);
+    const generation = words[base + layout.RECORD_GENERATION] as number;
+    let external: Buffer | null = null;
+    if (((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) {
+      external = this.#native.takeBody(slot, generation);
+    }
+    const pending = this.#take(slot, generation);
     if (pending !== null) {
       const connection = words[base + layout.RESPONSE_CONNECTION] as number;
       const raw: Raw = {
@@ -284,20 +320,22 @@ export class Engine {
 
   #fail(base: number): number {
     const { words, bytes } = this.#slab;
+    const slot = words[base + layout.RECORD_SLOT] as number;
+    const generation = words[base + layout.RECORD_GENERATION] as number;
     const text = (base << 2) + layout.NOTICE_FIXED;
     const length = words[base + layout.NOTICE_TEXT] as number;
     const record = JSON.parse(bytes.toString('utf8', text, text + length)) as ErrorRecord;
     let external = 0;
     if (words[base + layout.NOTICE_HAS_PARTIAL] === 1) {
       if (((words[base + layout.NOTICE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) {
-        record.partial = this.#native.takeBody();
+        record.partial = this.#native.takeBody(slot, generation);
         external = record.partial.length;
       } else {
         const partial = text + length;
         record.partial = Buffer.from(bytes.subarray(partial, partial + (words[base + layout.NOTICE_PARTIAL] as number)));
       }
     }
-    const pending = this.#take(words[base + layout.RECORD_SLOT] as number, words[base + layout.RECORD_GENERATION] as number);
+    const pending = this.#take(slot, generation);
     if (pending !== null) {
       const { owner, url, signal } = pending;
       // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
@@ -335,13 +373,31 @@ export class Engine {
   }
 
   /** The I/O thread died of a bug of ours: what was in flight is lost and says so, what comes next is served again. */
+  #fall(): void {
+    if (this.#fallen) return;
+    this.#fallen = true;
+    this.#connections.clear();
+    const waiting = new Set([...this.#batch.ids()].map(([slot]) => slot));
+    // What has not been handed over yet goes to the next thread.
+    this.#lose(
+      this.#inFlight().filter(([slot]) => !waiting.has(slot)),
+      LOST,
+    );
+  }
+
   #revive(): void {
     this.#native.revive();
-    this.#connections.clear();
-    for (const pending of this.#slots.filter((one) => one !== null)) {
-      const { slot, generation, owner, url } = pending;
-      this.#take(slot, generation);
-      pending.reject(owner.refuse(LOST, url));
+    this.#fallen = false;
+  }
+
+  #inFlight(): [slot: number, generation: number][] {
+    return this.#slots.filter((one) => one !== null).map(({ slot, generation }) => [slot, generation]);
+  }
+
+  #lose(calls: [slot: number, generation: number][], record: ErrorRecord): void {
+    for (const [slot, generation] of calls) {
+      const pending = this.#take(slot, generation);
+      if (pending !== null) pending.reject(pending.owner.refuse(record, pending.url));
     }
   }
 
@@ -350,7 +406,7 @@ export class Engine {
     this.#batch.control(layout.SUBMISSION_FORGET, 0, 0, handle);
     // At once: the handle may be given to another pool as soon as it is free.
     this.#flush();
-    this.#native.forget(handle);
+    guarded(() => this.#native.forget(handle));
   }
 
   /** One listener a signal, however many calls it has. */
@@ -400,6 +456,15 @@ interface Watch {
   listener: () => void;
 }
 
+function unsendable(message: string): ErrorRecord {
+  return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
+}
+
+/** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */
+function wellFormed(_: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value;
+}
+
 function newSlab(size: number): Slab {
   const bytes = Buffer.allocUnsafeSlow(size);
   const { buffer } = bytes;
@@ -410,6 +475,8 @@ function newSlab(size: number): Slab {
 const SLAB = 64 * 1024;
 /** Bytes handed over in one turn. */
 const EXTERNAL_MOST = 64 * 1024 * 1024;
+/** A drain that fails so often at a stretch will not succeed. */
+const DRAIN_TRIES = 8;
 /** What `drain` says when there is no I/O thread any more. */
 const FALLEN = -(2 ** 31);
 

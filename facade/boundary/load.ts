@@ -22,8 +22,8 @@ export interface NativeEngine {
   drain(slab: Uint8Array, offset: number): number;
   needed(): number;
   ring(): void;
-  takeBody(): Buffer;
-  revive(): boolean;
+  takeBody(slot: number, generation: number): Buffer;
+  revive(): void;
   figures(handle: number): number[];
   stats(handle: number): string;
   isSameHost(handle: number, url: string): boolean;
@@ -47,7 +47,7 @@ function load(): Addon {
       { code: 'ERR_INTERNAL' },
     );
   }
-  const { version } = JSON.parse(loaded.describe()) as { version: string };
+  const { version } = JSON.parse(guarded(() => loaded.describe())) as { version: string };
   if (version !== VERSION) {
     throw Object.assign(
       new Error(`ferropool ${VERSION} found a binary of version ${version} for ${platform()}; install or build both again`),
@@ -55,6 +55,24 @@ function load(): Addon {
     );
   }
   return loaded;
+}
+
+/**
+ * A call of the binary. It throws for nothing but a panic of ours, which it has caught at its edge (THR-1109).
+ *
+ * @throws Error ERR_INTERNAL
+ */
+export function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (cause) {
+    throw Object.assign(new Error(panicked(cause), { cause }), { code: 'ERR_INTERNAL' });
+  }
+}
+
+/** Says what was caught. */
+export function panicked(cause: unknown): string {
+  return `ferropool panicked (${cause instanceof Error ? cause.message : String(cause)}); please report it`;
 }
 
 /** Platform, processor and, on Linux, the C library: what decides which binary fits. */

@@ -51,6 +51,17 @@ export class Batch {
     if (this.bytes.length !== CAPACITY) this.#take(Buffer.allocUnsafeSlow(CAPACITY));
   }
 
+  /** The ids of the calls written: requests, `warm` and `close`. */
+  *ids(): Generator<[slot: number, generation: number]> {
+    const words = this.#words;
+    for (let at = 0; at < this.used; at += words[(at >> 2) + layout.RECORD_LENGTH] as number) {
+      const base = at >> 2;
+      const kind = words[base + layout.RECORD_KIND];
+      if (kind === layout.SUBMISSION_ABORT || kind === layout.SUBMISSION_FORGET) continue;
+      yield [words[base + layout.RECORD_SLOT] as number, words[base + layout.RECORD_GENERATION] as number];
+    }
+  }
+
   /** Writes a request. Throws before anything counts as written. */
   request(slot: number, generation: number, call: Call): void {
     const { bytes } = this;
@@ -134,6 +145,9 @@ export class Batch {
   }
 }
 
+/** A header that has no bytes to write down: the only thing that is judged before the core sees a request. */
+export class Unsendable extends Error {}
+
 /** The most bytes that a request's record can take. */
 export function requestBound(call: Call): number {
   let most = layout.REQUEST_FIXED + 8 + (call.url.length + call.method.length) * 3;
@@ -173,8 +187,7 @@ function writeLatin1(bytes: Buffer, at: number, text: string, name: string): num
   for (let i = 0; i < length; i += 1) {
     const unit = text.charCodeAt(i);
     if (unit > 0xff) {
-      const message = `the header '${name}' holds a character beyond ISO-8859-1; pass its bytes as a Buffer`;
-      throw Object.assign(new TypeError(message), { code: 'ERR_INVALID_HEADER' });
+      throw new Unsendable(`the header '${name}' holds a character beyond ISO-8859-1; pass its bytes as a Buffer`);
     }
     bytes[at + i] = unit;
   }

@@ -59,6 +59,15 @@ impl<T> Inbox<T> {
         mem::swap(&mut state.items, into);
         Poll::Ready(())
     }
+
+    /// Drops everything that there is, and the receiver's registration: the next receiver starts afresh.
+    pub fn clear(&self) {
+        let mut state = lock(&self.state);
+        let old = (mem::take(&mut state.items), state.sleeper.take());
+        // What is dropped may run code of its own, which may send.
+        drop(state);
+        drop(old);
+    }
 }
 
 /// Results for JavaScript: one I/O thread puts, one other thread takes.
@@ -138,6 +147,24 @@ mod tests {
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(inbox.poll_receive(&mut cx, &mut got).is_ready());
         assert_eq!(got, [1, 2]);
+    }
+
+    #[test]
+    fn what_is_cleared_is_never_received() {
+        let inbox = Inbox::default();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        let mut got = Vec::new();
+        assert!(inbox.poll_receive(&mut cx, &mut got).is_pending());
+        inbox.clear();
+        inbox.send(1);
+        assert_eq!(count.0.load(Ordering::SeqCst), 0, "the receiver from before is not woken");
+        inbox.clear();
+        assert!(inbox.poll_receive(&mut cx, &mut got).is_pending());
+        inbox.send(2);
+        assert!(inbox.poll_receive(&mut cx, &mut got).is_ready());
+        assert_eq!(got, [2]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio::time::timeout_at;
 
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
-use crate::clock::now;
+use crate::clock::{milliseconds, now};
 use crate::conn::http1::{Connection, ConnectionInfo, Ids, Style};
 use crate::conn::tap::Peek;
 use crate::dial::{DialPlan, Resolver, dial};
@@ -203,7 +203,7 @@ impl Pool {
         let granted = match found {
             Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
             Checkout::Dial(lease) => Granted::Dial(lease),
-            Checkout::Wait(ticket) => self.wait(ticket, until).await?,
+            Checkout::Wait(ticket) => Box::pin(self.wait(ticket, until)).await?,
             Checkout::Full => {
                 return Err(Error::new(
                     Kind::PoolEmpty,
@@ -227,7 +227,8 @@ impl Pool {
         loop {
             let (lease, connection, life) = match granted {
                 Granted::Use(lease, connection, life) => (lease, connection, life),
-                Granted::Dial(lease) => return self.dial_for(lease, connect, progress).await,
+                // Boxed: dialling is rare, and its state would make every call's task larger.
+                Granted::Dial(lease) => return Box::pin(self.dial_for(lease, connect, progress)).await,
             };
             let mut held = Held {
                 pool: Rc::clone(self),
@@ -678,10 +679,6 @@ impl Held {
         if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
             return Some(if connection.tap.eof() { Discard::PeerClosed } else { Discard::Poisoned });
         }
-        if !self.reused {
-            // A fresh connection that speaks first is caught by hyper before the request is written (THR-304).
-            return None;
-        }
         match connection.tap.peek() {
             Peek::Quiet => None,
             Peek::Readable => Some(Discard::Poisoned),
@@ -783,7 +780,7 @@ fn internal(message: impl Into<String>) -> Error {
 fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
     Error::new(
         Kind::ConnectTimeout,
-        format!("Connection to {host} timed out. (connect timeout={} ms)", most.as_secs_f64() * 1_000.0),
+        format!("Connection to {host} timed out. (connect timeout={} ms)", milliseconds(most)),
     )
     .in_phase(phase)
 }

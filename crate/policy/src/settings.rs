@@ -155,8 +155,31 @@ impl Default for PoolSettings {
     }
 }
 
-/// Milliseconds as a span; negative and NaN are nothing, what a `Duration` cannot hold is "never".
+/// Milliseconds as a span; negative and NaN are nothing, what no clock could be moved forward by is "never".
 #[must_use]
 pub fn span(milliseconds: f64) -> Option<Duration> {
-    if milliseconds > 0.0 { Duration::try_from_secs_f64(milliseconds / 1_000.0).ok() } else { None }
+    if milliseconds > 0.0 && milliseconds < NEVER {
+        Duration::try_from_secs_f64(milliseconds / 1_000.0).ok()
+    } else {
+        None
+    }
+}
+
+/// Some thirty thousand years: any system's `Instant` can be that far away, and nobody waits for it.
+const NEVER: f64 = 1e15;
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_span_is_one_that_the_clock_can_go_forward_by() {
+        assert_eq!(span(1.5), Some(Duration::from_micros(1_500)));
+        assert_eq!(span(2_147_483_649.0), Some(Duration::from_millis(2_147_483_649)));
+        for nothing in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY, f64::INFINITY, 1e15, 1e22, 1e300] {
+            assert_eq!(span(nothing), None, "{nothing}");
+        }
+        assert!(Instant::now().checked_add(span(9.9e14).unwrap_or_default()).is_some());
+    }
 }

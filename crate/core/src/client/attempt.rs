@@ -3,12 +3,12 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::ledger::Discard;
 use ferropool_policy::settings::Limits;
-use http::Method;
+use http::{Method, StatusCode};
 use hyper::body::Incoming;
-use hyper::ext::ReasonPhrase;
 
 use super::clocks::{Clocks, read_timeout};
 use super::execute::Progress;
@@ -41,7 +41,7 @@ pub(super) struct Failed {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&self, mut held: Held, message: Message) -> Result<Response, Failed> {
+    pub(super) async fn run(&self, mut held: Held, message: Message) -> Result<Box<Response>, Failed> {
         let began = now();
         let dial = held.dial;
         held.begin_exchange();
@@ -52,10 +52,11 @@ impl Attempt<'_> {
         let tap = Rc::clone(&connection.tap);
         let info = Rc::clone(&connection.info);
         tap.begin(self.limits);
+        self.progress.tap.replace(Some(Rc::clone(&tap)));
         self.progress.phase.set(Phase::Send);
-        let Message { method, close, .. } = &message;
-        let (method, close) = (method.clone(), *close);
-        let answer = connection.sender.try_send_request(message.into_http());
+        let Message { http, close } = message;
+        let method = http.method().clone();
+        let answer = connection.sender.try_send_request(http);
         let answer = self.head(&tap, answer, began).await;
         self.progress.sent.set(self.progress.sent.get() || tap.written() > 0);
         let response = match answer {
@@ -89,7 +90,7 @@ impl Attempt<'_> {
             total: None,
             done: None,
         };
-        let reason = reason(&parts, &tap);
+        let reason = reason(parts.status, &tap);
         let reused = held.reused;
         let Judgement { keep, hint, chunked, defects, .. } = judgement;
         held.count_response(gathered.data.as_slice().len() as u64, !defects.is_empty());
@@ -101,7 +102,7 @@ impl Attempt<'_> {
             held.discard(Discard::NotReusable);
         }
         let http::response::Parts { status, version, headers, .. } = parts;
-        Ok(Response {
+        Ok(Box::new(Response {
             status: status.as_u16(),
             version: if version == http::Version::HTTP_10 { 10 } else { 11 },
             reason,
@@ -115,7 +116,7 @@ impl Attempt<'_> {
             reused,
             connection: info,
             timings,
-        })
+        }))
     }
 
     /// Waits for the head. Sending is under `read` from step to step; the head as a whole is under `read` from the
@@ -180,17 +181,15 @@ fn spent(dial: Option<(Option<Duration>, Duration)>) -> Duration {
     dial.map_or(Duration::ZERO, |(dns, connect)| dns.unwrap_or_default() + connect)
 }
 
-/// The reason phrase as received: hyper keeps it only where it is not the usual one, an absent one looks like that.
-fn reason(parts: &http::response::Parts, tap: &Tap) -> Option<bytes::Bytes> {
-    if let Some(phrase) = parts.extensions.get::<ReasonPhrase>() {
-        return Some(bytes::Bytes::copy_from_slice(phrase.as_bytes()));
-    }
-    match parts.status.canonical_reason() {
-        Some(usual) => Some(bytes::Bytes::from_static(usual.as_bytes())),
-        None => {
-            let scan = tap.scan();
-            let line = scan.status_line();
-            Some(bytes::Bytes::copy_from_slice(line.get(13..).unwrap_or(&[])))
-        }
+/// The reason phrase as received, blanks around it off: hyper loses one that has bytes beyond ASCII.
+fn reason(status: StatusCode, tap: &Tap) -> Option<Bytes> {
+    let scan = tap.scan();
+    let phrase = scan.status_line().get(REASON_AT..).unwrap_or(&[]).trim_ascii();
+    match status.canonical_reason() {
+        Some(usual) if usual.as_bytes() == phrase => Some(Bytes::from_static(usual.as_bytes())),
+        _ => Some(Bytes::copy_from_slice(phrase)),
     }
 }
+
+/// After `HTTP/1.1 200 `.
+const REASON_AT: usize = 13;

@@ -8,6 +8,8 @@ use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::{Timeouts, span};
 use tokio::time::timeout_at;
 
+use crate::clock::milliseconds;
+
 /// What bounds a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clocks {
@@ -46,7 +48,7 @@ pub(super) async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Res
 
 /// TIME-07: nothing came for `read`, or the peer would not take the request.
 pub(super) fn read_timeout(phase: Phase, read: Duration) -> Error {
-    let milliseconds = read.as_secs_f64() * 1_000.0;
+    let milliseconds = milliseconds(read);
     match phase {
         Phase::Send => {
             Error::new(Kind::SendTimeout, format!("Send timed out. (read timeout={milliseconds} ms)")).in_phase(phase)
@@ -61,7 +63,7 @@ pub(super) fn total_timeout(during: Phase, total: Duration) -> Error {
         Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls => Kind::TotalTimeoutDialling,
         Phase::Pool | Phase::Send | Phase::Headers | Phase::Body | Phase::Total => Kind::TotalTimeout,
     };
-    let milliseconds = total.as_secs_f64() * 1_000.0;
+    let milliseconds = milliseconds(total);
     let mut error = Error::new(kind, format!("The call took longer than total={milliseconds} ms (cut in {})", during.name()))
         .in_phase(Phase::Total);
     error.fields_mut().extra.during = Some(during);

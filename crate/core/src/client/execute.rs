@@ -6,7 +6,8 @@
 //!                       └── replay ──┘   only when the peer accepted no byte, once
 //! ```
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ use super::request::Request;
 use super::response::Response;
 use super::{clocks, replay};
 use crate::clock::now;
+use crate::conn::tap::Tap;
 use crate::pool::Pool;
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
@@ -28,19 +30,47 @@ pub(super) struct Progress {
     pub(super) phase: Cell<Phase>,
     pub(super) attempts: Cell<u32>,
     pub(super) sent: Cell<bool>,
+    /// Of the exchange under way or just ended.
+    pub(super) tap: RefCell<Option<Rc<Tap>>>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self {
+            phase: Cell::new(Phase::Pool),
+            attempts: Cell::new(0),
+            sent: Cell::new(false),
+            tap: RefCell::new(None),
+        }
+    }
+
+    /// Where a call was cut: between sending and the head only the tap knows how far it had come.
+    fn cut(&self) -> Phase {
+        if let Some(tap) = &*self.tap.borrow()
+            && tap.written() > 0
+        {
+            self.sent.set(true);
+            if self.phase.get() == Phase::Send && !tap.write_blocked() {
+                self.phase.set(Phase::Headers);
+            }
+        }
+        self.phase.get()
+    }
 }
 
 /// Makes a call on a pool and waits for its outcome. Dropping the future ends the call: its connection is closed, its
 /// slot given back.
-pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Response, Error> {
+pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Box<Response>, Error> {
     let call = pool.begin_call(request.started);
-    let progress = Progress { phase: Cell::new(Phase::Pool), attempts: Cell::new(0), sent: Cell::new(false) };
+    let progress = Progress::new();
     let clocks = Clocks::new(request.timeout.as_ref().unwrap_or(&pool.settings.timeout), request.started);
+    // Pinned here and lent: a future that is passed on by value is stored once more at each step.
+    let mut work = pin!(attempts(pool, request, &clocks, &progress));
     let outcome = match clocks.total {
-        None => attempts(pool, request, &clocks, &progress).await,
-        Some((at, total)) => match within(Some(at), attempts(pool, request, &clocks, &progress)).await {
+        None => work.await,
+        Some((at, total)) => match within(Some(at), work.as_mut()).await {
             Ok(outcome) => outcome,
-            Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.phase.get(), total)),
+            Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.cut(), total)),
         },
     };
     let ended = now();
@@ -66,8 +96,8 @@ pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Response, Err
     }
 }
 
-async fn attempts(pool: &Rc<Pool>, request: &Request, clocks: &Clocks, progress: &Progress) -> Result<Response, Error> {
-    let limits: &Limits = request.limits.as_ref().unwrap_or(&pool.settings.limits);
+async fn attempts(pool: &Rc<Pool>, request: &Request, clocks: &Clocks, progress: &Progress) -> Result<Box<Response>, Error> {
+    let limits = &limits_of(pool, request);
     let mut replays = 0;
     loop {
         let message = message(&pool.origin, &pool.defaults, &pool.shared.book, request)?;
@@ -88,6 +118,15 @@ async fn attempts(pool: &Rc<Pool>, request: &Request, clocks: &Clocks, progress:
             }
         }
     }
+}
+
+/// The call's limits. Those of the head cannot be wider than the pool's, with which the connection's parser was made.
+fn limits_of(pool: &Pool, request: &Request) -> Limits {
+    let own = &pool.settings.limits;
+    let mut limits = *request.limits.as_ref().unwrap_or(own);
+    limits.header_bytes = limits.header_bytes.min(own.header_bytes);
+    limits.header_count = limits.header_count.min(own.header_count);
+    limits
 }
 
 /// The first wait counts from the call itself: time in the queue before the I/O thread is waiting too.

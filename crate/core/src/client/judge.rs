@@ -34,10 +34,10 @@ pub(super) fn judge(
     scan: &HeadScan,
 ) -> Result<Judgement, Error> {
     let parsed = headers.len();
-    let mut keep = keepalive::may_persist(
-        version == Version::HTTP_11,
-        headers.get_all(CONNECTION).iter().map(http::HeaderValue::as_bytes),
-    );
+    let options = |name| headers.get_all(name).iter().map(http::HeaderValue::as_bytes);
+    // An old proxy's `close` counts; its `keep-alive` does not, since hyper keeps nothing open for it.
+    let mut keep = keepalive::may_persist(version == Version::HTTP_11, options(CONNECTION))
+        && keepalive::may_persist(true, options(HeaderName::from_static("proxy-connection")));
     let bodiless = *method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
     let mut chunked = false;
     let mut length = None;
@@ -73,6 +73,9 @@ pub(super) fn judge(
         }
     } else if let Some(value) = headers.get(CONTENT_LENGTH) {
         length = content_length(value.as_bytes());
+        if !bodiless && length.is_some_and(|length| length > MOST_LENGTH) {
+            return Err(protocol("the response has a Content-Length that no body can have", "ERR_CONTENT_LENGTH"));
+        }
     } else if !bodiless {
         // Framed by the end of the stream.
         keep = false;
@@ -85,8 +88,9 @@ pub(super) fn judge(
         keep = false;
     }
     let hint = headers
-        .get(HeaderName::from_static("keep-alive"))
-        .map_or_else(Hint::default, |value| keepalive::parse(value.as_bytes()));
+        .get_all(HeaderName::from_static("keep-alive"))
+        .iter()
+        .fold(Hint::default(), |hint, value| hint.tighten(keepalive::parse(value.as_bytes())));
     Ok(Judgement { keep, hint, chunked, length, transfer_codings, defects })
 }
 
@@ -136,8 +140,11 @@ fn content_length(value: &[u8]) -> Option<u64> {
 fn binds_connection(headers: &HeaderMap) -> bool {
     let of = |name: HeaderName| headers.get_all(name).into_iter();
     of(WWW_AUTHENTICATE).chain(of(http::header::PROXY_AUTHENTICATE)).any(|value| {
-        let scheme = value.as_bytes().split(|&b| b == b' ' || b == b',').next().unwrap_or(&[]);
-        scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+        // Several challenges may share a line; a parameter that looks like one costs a connection, no more.
+        value.as_bytes().split(|&b| b == b',').any(|challenge| {
+            let scheme = challenge.trim_ascii().split(|&b| b == b' ').next().unwrap_or(&[]);
+            scheme.eq_ignore_ascii_case(b"ntlm") || scheme.eq_ignore_ascii_case(b"negotiate")
+        })
     })
 }
 
@@ -148,27 +155,35 @@ fn defects(parsed: usize, scan: &HeadScan) -> Vec<String> {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let mut before_any = true;
-    for line in scan.field_lines() {
-        if matches!(line.first(), Some(b' ' | b'\t')) {
-            let what = if before_any { "fold before the first field dropped" } else { "folded line joined" };
-            found.push(format!("{what}: '{}'", quote(line)));
-            continue;
-        }
-        before_any = false;
-        let Some(colon) = memchr::memchr(b':', line) else {
-            found.push(format!("line without a colon dropped: '{}'", quote(line)));
-            continue;
+    let mut lines = scan.field_lines().peekable();
+    while let Some(fold) = lines.next_if(|line| is_fold(line)) {
+        found.push(said("fold before the first field dropped", fold));
+    }
+    while let Some(line) = lines.next() {
+        let folds: Vec<&[u8]> = std::iter::from_fn(|| lines.next_if(|line| is_fold(line))).collect();
+        let (name, value) = match memchr::memchr(b':', line) {
+            None => (line, None),
+            Some(colon) => (&line[..colon], Some(&line[colon + 1..])),
         };
-        let (name, value) = (&line[..colon], &line[colon + 1..]);
         let trimmed = name.trim_ascii_end();
-        if HeaderName::from_bytes(trimmed).is_err() {
-            found.push(format!("line with an unusable name dropped: '{}'", quote(line)));
-        } else if value.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f) {
-            found.push(format!("line with a control character dropped: '{}'", quote(name)));
-        } else if trimmed.len() < name.len() {
-            found.push(format!("blank before the colon ignored: '{}'", quote(name)));
+        let control = |value: &[u8]| value.iter().any(|&b| (b < 0x20 && b != b'\t') || b == 0x7f);
+        // A value that is dropped is not shown: what holds control characters is often a cookie.
+        let dropped = match value {
+            None => Some(said("line without a colon dropped", line)),
+            Some(_) if HeaderName::from_bytes(trimmed).is_err() => Some(said("line with an unusable name dropped", line)),
+            Some(value) if control(value) || folds.iter().any(|fold| control(fold)) => {
+                Some(said("line with a control character dropped", name))
+            }
+            Some(_) => None,
+        };
+        if let Some(dropped) = dropped {
+            found.push(dropped);
+            continue;
         }
+        if trimmed.len() < name.len() {
+            found.push(said("blank before the colon ignored", name));
+        }
+        found.extend(folds.iter().map(|fold| said("folded line joined", fold)));
     }
     if found.is_empty() && dropped > 0 {
         found.push(format!("{dropped} unusable lines dropped"));
@@ -176,6 +191,17 @@ fn defects(parsed: usize, scan: &HeadScan) -> Vec<String> {
     found
 }
 
+fn is_fold(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b' ' | b'\t'))
+}
+
+fn said(what: &str, line: &[u8]) -> String {
+    format!("{what}: '{}'", quote(line))
+}
+
 fn protocol(message: &str, reason: &'static str) -> Error {
     Error::new(Kind::Protocol, format!("Connection aborted: {message}")).with_reason(reason).in_phase(Phase::Headers)
 }
+
+/// Beyond this a length is an attack or a mistake; other parsers read it as negative.
+const MOST_LENGTH: u64 = i64::MAX as u64;

@@ -17,42 +17,25 @@ use super::case::CaseBook;
 use super::request::{Line, Request};
 use super::upload::Upload;
 
-/// A message ready to be sent, as often as needed.
-#[derive(Clone, Debug)]
+/// A message ready to be sent.
+#[derive(Debug)]
 pub struct Message {
-    /// The method.
-    pub method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    spelling: Option<Extensions>,
-    upload: Upload,
+    /// As hyper takes it.
+    pub http: http::Request<Upload>,
     /// The caller asked for `Connection: close`.
     pub close: bool,
 }
 
 impl Message {
-    /// Another copy for hyper.
-    pub fn to_http(&self) -> http::Request<Upload> {
-        let mut request = http::Request::new(self.upload.clone());
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        if let Some(spelling) = &self.spelling {
-            *request.extensions_mut() = spelling.clone();
+    fn new(method: Method, uri: Uri, headers: HeaderMap, spelling: Option<Extensions>, upload: Upload) -> Self {
+        let mut http = http::Request::new(upload);
+        *http.method_mut() = method;
+        *http.uri_mut() = uri;
+        *http.headers_mut() = headers;
+        if let Some(spelling) = spelling {
+            *http.extensions_mut() = spelling;
         }
-        request
-    }
-
-    /// The last copy for hyper: nothing is cloned.
-    pub fn into_http(self) -> http::Request<Upload> {
-        let mut request = http::Request::new(self.upload);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        if let Some(spelling) = self.spelling {
-            *request.extensions_mut() = spelling;
-        }
-        request
+        Self { http, close: false }
     }
 }
 
@@ -172,14 +155,8 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
     {
         let (headers, spelling, close) = &defaults.plain;
         if !headers.is_empty() || defaults.lines.is_empty() {
-            return Ok(Message {
-                method,
-                uri,
-                headers: headers.clone(),
-                spelling: spelling.clone(),
-                upload: Upload::Empty,
-                close: *close,
-            });
+            let message = Message::new(method, uri, headers.clone(), spelling.clone(), Upload::Empty);
+            return Ok(Message { close: *close, ..message });
         }
     }
     let lines = request.headers.as_deref().unwrap_or(&defaults.lines);
@@ -208,7 +185,8 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
         Some(body) if !body.is_empty() => Upload::Sized(body.clone()),
         _ => Upload::Empty,
     };
-    Ok(Message { method, uri, headers: head.headers, spelling: head.spelling, upload, close: head.close })
+    let message = Message::new(method, uri, head.headers, head.spelling, upload);
+    Ok(Message { close: head.close, ..message })
 }
 
 /// What the caller's lines decide about the automatic fields and the framing.

@@ -76,6 +76,11 @@ pub(super) async fn gather(
         }
     }
     if let Some(trailers) = &mut trailers {
+        // hyper's own bound is that of the head, which may be larger.
+        if trailers.len() > MOST_TRAILERS {
+            let message = format!("Connection broken: more than {MOST_TRAILERS} trailer lines");
+            return Err(partial(Error::new(Kind::Chunk, message).in_phase(Phase::Body), &mut sink, None));
+        }
         filter_trailers(trailers);
     }
     let wire = sink.wire;
@@ -107,8 +112,10 @@ fn partial(mut error: Error, sink: &mut Sink, expected: Option<u64>) -> Error {
 
 /// Where pieces go.
 struct Sink {
-    /// Content codings; transfer codings before them.
-    decoders: Vec<Decoder>,
+    /// Transfer codings, then content codings.
+    decoder: Option<Decoder>,
+    /// Decoded parts of [`PART`] bytes, full; what follows them is in `data`.
+    parts: Vec<Vec<u8>>,
     data: Data,
     wire: u64,
     /// For each further growth.
@@ -117,23 +124,20 @@ struct Sink {
 
 impl Sink {
     fn new(headers: &HeaderMap, judgement: &Judgement, limits: &Limits, decode: bool) -> Result<Self, Error> {
-        let mut decoders = Vec::new();
-        if !judgement.transfer_codings.is_empty() {
-            // A transfer coding belongs to the connection, so it is undone whatever `decodeContent` says.
-            match Decoder::new(judgement.transfer_codings.iter().map(Vec::as_slice), limits)? {
-                Some(decoder) => decoders.push(decoder),
-                None => {
-                    return Err(Error::new(Kind::Decode, "the response has a transfer coding that is unknown")
-                        .with_reason("ERR_TRANSFER_CODING")
-                        .in_phase(Phase::Body));
-                }
-            }
-        }
-        if decode && headers.contains_key(CONTENT_ENCODING) {
+        // A transfer coding belongs to the connection, so it is undone whatever `decodeContent` says.
+        let transfer = Decoder::of_transfer(judgement.transfer_codings.iter().map(Vec::as_slice), limits)?;
+        let content = if decode && headers.contains_key(CONTENT_ENCODING) {
             let values = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
-            decoders.extend(Decoder::new(values, limits)?);
-        }
-        Ok(Self { decoders, data: Data::Shared(Bytes::new()), wire: 0, announced: judgement.length })
+            Decoder::new(values, limits)?
+        } else {
+            None
+        };
+        let decoder = match (transfer, content) {
+            (Some(outer), Some(inner)) => Some(outer.then(inner)),
+            (outer, inner) => outer.or(inner),
+        };
+        let data = Data::Shared(Bytes::new());
+        Ok(Self { decoder, parts: Vec::new(), data, wire: 0, announced: judgement.length })
     }
 
     fn take(&mut self, piece: Bytes, limits: &Limits) -> Result<(), Error> {
@@ -143,7 +147,7 @@ impl Sink {
         {
             return Err(too_large("wire", allowed));
         }
-        if !self.decoders.is_empty() {
+        if self.decoder.is_some() {
             return self.decode(&piece);
         }
         if let Some(allowed) = limits.decoded
@@ -165,30 +169,42 @@ impl Sink {
         Ok(())
     }
 
+    /// By parts that never move: a body that grew in one block would leave as much again behind, with an allocator that
+    /// keeps for a while what was freed, and a bomb would cost twice its limit (THR-213).
     fn decode(&mut self, piece: &[u8]) -> Result<(), Error> {
         let mut out = self.owned();
-        let done = match self.decoders.as_mut_slice() {
-            [only] => only.push(piece, &mut out),
-            [first, second, ..] => {
-                let mut between = Vec::new();
-                first.push(piece, &mut between).and_then(|()| second.push(&between, &mut out))
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let mut consumed = 0;
+        let done = loop {
+            if out.len() == PART {
+                self.parts.push(std::mem::replace(&mut out, Vec::with_capacity(PART)));
+            } else if out.len() == out.capacity() {
+                out.reserve_exact(room(out.len(), piece.len() - consumed));
             }
-            [] => Ok(()),
+            let most = PART - out.len();
+            match decoder.step(&piece[consumed..], &mut out, most) {
+                Ok(step) => consumed += step.consumed,
+                Err(error) => break Err(in_body(error)),
+            }
+            if consumed == piece.len() && out.len() < PART {
+                break Ok(());
+            }
         };
         self.data = Data::Owned(out);
-        done.map_err(in_body)
+        done
     }
 
     fn finish(mut self, complete: bool) -> Result<Data, Error> {
-        if !self.decoders.is_empty() && complete && self.wire > 0 {
+        if self.decoder.is_some() && complete && self.wire > 0 {
+            self.decode(&[])?;
             let mut out = self.owned();
-            let mut carried = Vec::new();
-            for decoder in &mut self.decoders {
-                let input = std::mem::take(&mut carried);
-                decoder.push(&input, &mut carried).and_then(|()| decoder.finish(&mut carried)).map_err(in_body)?;
+            if let Some(decoder) = &mut self.decoder {
+                decoder.finish(&mut out).map_err(in_body)?;
             }
-            out.append(&mut carried);
             self.data = Data::Owned(out);
+        }
+        if !self.parts.is_empty() {
+            self.data = Data::Owned(self.so_far());
         }
         Ok(self.data)
     }
@@ -200,9 +216,26 @@ impl Sink {
         }
     }
 
+    /// Everything in one block.
     fn so_far(&mut self) -> Vec<u8> {
-        self.owned()
+        let last = self.owned();
+        if self.parts.is_empty() {
+            return last;
+        }
+        let mut all = Vec::with_capacity(self.parts.len() * PART + last.len());
+        for part in self.parts.drain(..) {
+            all.extend_from_slice(&part);
+        }
+        all.extend_from_slice(&last);
+        all
     }
+}
+
+/// How much a full part of this length grows by: at first by what text compresses to, then twofold.
+fn room(there: usize, input: usize) -> usize {
+    const GUESS: usize = 8;
+    let guess = input.saturating_mul(GUESS).clamp(1024, 1024 * 1024);
+    guess.max(there).min(PART - there)
 }
 
 /// Room for what is there and for as much again as was announced, within bounds: a lying server costs a megabyte of
@@ -222,3 +255,9 @@ fn too_large(limit: &'static str, allowed: u64) -> Error {
         .with_limit(limit, allowed)
         .in_phase(Phase::Body)
 }
+
+/// Bytes of a part of a decoded body.
+const PART: usize = 4 * 1024 * 1024;
+
+/// Lines after a chunked body; their bytes are bounded by hyper, at 16 KiB.
+const MOST_TRAILERS: usize = 100;

@@ -223,7 +223,7 @@ impl HeadScan {
 fn interim_status(head: &[u8]) -> Option<u16> {
     let rest = head.strip_prefix(b"HTTP/1.")?;
     match rest {
-        [_, b' ', b'1', tens, ones, ..] if tens.is_ascii_digit() && ones.is_ascii_digit() => {
+        [_, b' ', b'1', tens, ones, b' ' | b'\r' | b'\n', ..] if tens.is_ascii_digit() && ones.is_ascii_digit() => {
             Some(100 + u16::from(tens - b'0') * 10 + u16::from(ones - b'0'))
         }
         _ => None,

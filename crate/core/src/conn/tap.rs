@@ -177,6 +177,25 @@ impl Tap {
     }
 }
 
+#[cfg(feature = "faults")]
+impl Tap {
+    /// A short read: the rest stays in the kernel.
+    fn read_one(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut byte = [0];
+        let mut one = ReadBuf::new(&mut byte);
+        ready!(Pin::new(&mut *self.io.borrow_mut()).poll_read(cx, &mut one))?;
+        buf.put_slice(one.filled());
+        Poll::Ready(self.received(one.filled()))
+    }
+}
+
+/// What a short write offers the kernel.
+#[cfg(feature = "faults")]
+fn first_byte<'b>(bufs: &'b [IoSlice<'_>]) -> [IoSlice<'b>; 1] {
+    let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &buf[..1]);
+    [IoSlice::new(first)]
+}
+
 /// The end that hyper holds.
 #[derive(Debug)]
 pub struct TapIo(pub Rc<Tap>);
@@ -185,8 +204,10 @@ impl AsyncRead for TapIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let tap = &self.0;
         #[cfg(feature = "faults")]
-        if let Some(fault) = ready!(tap.faults.borrow_mut().on_read(cx)) {
-            return Poll::Ready(fault);
+        match ready!(tap.faults.borrow_mut().on_read(cx))? {
+            0 => return Poll::Ready(tap.received(&[])),
+            1 if buf.remaining() > 1 => return tap.read_one(cx, buf),
+            _ => {}
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut *tap.io.borrow_mut()).poll_read(cx, buf))?;
@@ -205,12 +226,22 @@ impl AsyncWrite for TapIo {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let tap = &self.0;
-        #[cfg(feature = "faults")]
-        if let Some(fault) = ready!(tap.faults.borrow_mut().on_write(cx)) {
-            return Poll::Ready(fault);
-        }
         let offered = bufs.iter().map(|buf| buf.len()).sum();
-        let wrote = Pin::new(&mut *tap.io.borrow_mut()).poll_write_vectored(cx, bufs);
+        #[cfg(feature = "faults")]
+        let (most, one) = (ready!(tap.faults.borrow_mut().on_write(cx))?, first_byte(bufs));
+        #[cfg(feature = "faults")]
+        let bufs = match most {
+            0 => return Poll::Ready(Ok(0)),
+            1 => &one[..],
+            _ => bufs,
+        };
+        let mut io = tap.io.borrow_mut();
+        let io = Pin::new(&mut *io);
+        let wrote = match bufs {
+            // A head alone, the usual case: send() costs the kernel less than writev().
+            [only] => io.poll_write(cx, only),
+            several => io.poll_write_vectored(cx, several),
+        };
         match &wrote {
             Poll::Ready(Ok(count)) => tap.sent(*count, offered),
             Poll::Ready(Err(_)) => {}
