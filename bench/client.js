@@ -43,7 +43,7 @@ async function coldStart(scenario, check) {
 
 async function load(scenario, check) {
   const opened = await client.open(task.server, scenario.concurrency);
-  const fetchBody = { bytes: opened.bytes, json: opened.text, gzip: opened.decoded }[scenario.kind];
+  const fetchBody = { bytes: opened.bytes, json: opened.text, text: opened.text, gzip: opened.decoded }[scenario.kind];
   const state = { phase: 'warming', cold: scenario.concurrency, done: 0, counted: 0, latencies: roomForLatencies() };
   const step = async () => check(await fetchBody(scenario.path), state.phase === 'warming');
 

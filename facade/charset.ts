@@ -74,7 +74,9 @@ function parameter(contentType: string): string | null {
 }
 
 function isHtml(contentType: string | undefined): boolean {
-  return contentType === undefined || /^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType.slice(0, PRESCAN));
+  return (
+    contentType === undefined || /^\s*(?:text\/html|application\/xhtml\+xml)\b/i.test(contentType.slice(0, PRESCAN))
+  );
 }
 
 /** HTML's prescan, simplified: comments are skipped, the first meta that names a charset counts. */

@@ -530,7 +530,8 @@ function checkName(name: unknown): string {
 function checkValue(name: string, value: unknown): HeaderValue {
   if (typeof value === 'string' || value === SKIP_HEADER) return value;
   if (typeof value === 'number') return String(value);
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  if (value instanceof Uint8Array)
+    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
   const wanted = 'a string, a number or bytes';
   throw argumentError('type', CODE, `the value of header ${inspect(name)} is ${wanted}, not ${describe(value)}`);
 }

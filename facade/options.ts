@@ -180,7 +180,8 @@ export function fieldPairs(source: unknown): (string | Uint8Array)[] {
  */
 export function bytesOf(value: unknown): Uint8Array | null {
   if (value instanceof Uint8Array && value.byteLength > 0) return value;
-  if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer)) return null;
+  if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer))
+    return null;
   try {
     if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
     // Only a constructor tells an empty array from one whose memory is gone.
@@ -297,7 +298,8 @@ function fieldText(name: string, value: unknown): string | Uint8Array {
     default: {
       if (value === null) return 'null';
       const bytes = bytesOf(value);
-      if (bytes !== null) return bytes;
+      // A copy: the response's url is written from it when somebody asks.
+      if (bytes !== null) return Buffer.from(bytes);
       throw wrong(`the field '${name}'`, 'a string, a number, a boolean or bytes', value);
     }
   }

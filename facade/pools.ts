@@ -318,8 +318,8 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
   }
 
   /** @internal */
-  locate(url: string): string {
-    return this.#engine.absoluteUrl(this.#handle, url);
+  locate(url: string, fields: Call['fields']): string {
+    return this.#engine.absoluteUrl(this.#handle, url, fields);
   }
 
   #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
@@ -366,15 +366,21 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
 export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPConnectionPool {
   const { scheme, host, port } = parseUrl(url);
   if (scheme === 'https') throw notSupported('https');
-  if (scheme !== null && scheme !== 'http') throw new URLSchemeUnknown(`Not supported URL scheme ${scheme}`, { scheme });
-  if (typeof options !== 'object' || options === null) {
+  if (scheme !== null && scheme !== 'http')
+    throw new URLSchemeUnknown(`Not supported URL scheme ${scheme}`, { scheme });
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw argumentError('type', CODE, `a pool takes an object of options, not ${describe(options)}`);
   }
   return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
 }
 
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. */
-function merge(call: Call, options: RequestOptions, fieldsGo: 'query' | 'body', poolLimits: Limits): AbortSignal | null {
+function merge(
+  call: Call,
+  options: RequestOptions,
+  fieldsGo: 'query' | 'body',
+  poolLimits: Limits,
+): AbortSignal | null {
   if (typeof options !== 'object' || options === null) {
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
@@ -436,7 +442,11 @@ function merge(call: Call, options: RequestOptions, fieldsGo: 'query' | 'body', 
   }
   if (json !== undefined && json !== null) {
     if (call.body !== null) {
-      throw argumentError('type', CODE, "request got values for both 'body' and 'json' parameters which are mutually exclusive");
+      throw argumentError(
+        'type',
+        CODE,
+        "request got values for both 'body' and 'json' parameters which are mutually exclusive",
+      );
     }
     call.body = jsonText(json);
     call.flags |= layout.REQUEST_JSON;
@@ -493,7 +503,11 @@ function signalOf(value: unknown): AbortSignal | null {
 function wait(name: string, value: unknown): number | null {
   if (value === null || value === Infinity) return null;
   if (typeof value !== 'number') {
-    throw argumentError('type', 'ERR_INVALID_TIMEOUT', `${name} is a number of milliseconds or null, not ${describe(value)}`);
+    throw argumentError(
+      'type',
+      'ERR_INVALID_TIMEOUT',
+      `${name} is a number of milliseconds or null, not ${describe(value)}`,
+    );
   }
   if (!(value >= 0)) throw argumentError('range', 'ERR_INVALID_TIMEOUT', `${name} is at least 0, not ${value}`);
   if (value > 0 && value < 1) {

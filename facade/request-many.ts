@@ -32,7 +32,11 @@ export function requestMany(
   checkNames(options, ['concurrency'], 'requestMany', CODE);
   const concurrency = own(options, 'concurrency') ?? usual;
   integer(concurrency, 'concurrency', 1, 2 ** 32 - 1);
-  if (typeof requests !== 'object' || requests === null || !(Symbol.iterator in requests || Symbol.asyncIterator in requests)) {
+  if (
+    typeof requests !== 'object' ||
+    requests === null ||
+    !(Symbol.iterator in requests || Symbol.asyncIterator in requests)
+  ) {
     throw argumentError('type', CODE, `requests is an iterable, not ${describe(requests)}`);
   }
   return run(requester, requests, concurrency);
@@ -106,5 +110,8 @@ function issue(requester: Requester, request: Planned, leave: AbortSignal): Prom
   const { tag: _tag, method: _method, url: _url, ...options } = request;
   const signal = own(options, 'signal');
   const both = signal instanceof AbortSignal ? AbortSignal.any([signal, leave]) : (signal ?? leave);
-  return requester.request(own(request, 'method') ?? 'GET', own(request, 'url') as string, { ...options, signal: both });
+  return requester.request(own(request, 'method') ?? 'GET', own(request, 'url') as string, {
+    ...options,
+    signal: both,
+  });
 }

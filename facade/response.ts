@@ -49,7 +49,11 @@ export interface ConnectionInfo {
   readonly protocol: 'http/1.1' | 'http/1.0' | 'h2';
   readonly proxy: string | null;
   /** Each address that was tried, in order, the last one successfully. */
-  readonly triedAddresses: readonly { readonly address: string; readonly error: string | null; readonly elapsed: number }[];
+  readonly triedAddresses: readonly {
+    readonly address: string;
+    readonly error: string | null;
+    readonly elapsed: number;
+  }[];
   readonly tls: null;
 }
 
@@ -168,8 +172,8 @@ export class HTTPResponse {
   /** The absolute URL that this is the response of, without user info. */
   get url(): string {
     if (this.#made === null) {
-      const { owner, url } = this.#raw as Raw;
-      this.#made = { reason: null, url: owner.locate(url) };
+      const { owner, url, fields } = this.#raw as Raw;
+      this.#made = { reason: null, url: owner.locate(url, fields) };
     }
     return this.#made.url;
   }
@@ -299,7 +303,8 @@ export class HTTPResponse {
     const raw = this.#raw;
     if (raw === null) return EMPTY;
     if (raw.external !== null) return raw.external;
-    const before = this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS) + this.#word(layout.RESPONSE_DEFECTS);
+    const before =
+      this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS) + this.#word(layout.RESPONSE_DEFECTS);
     const start = this.#start() + before;
     return raw.slab.bytes.subarray(start, start + this.#word(layout.RESPONSE_BODY));
   }
@@ -323,7 +328,11 @@ function bytesOf(body: unknown): Buffer {
   if (body === null || body === undefined) return EMPTY;
   if (typeof body === 'string') return Buffer.from(body);
   if (body instanceof Uint8Array) return Buffer.from(body);
-  throw argumentError('type', 'ERR_INVALID_BODY', `a response's body is a string, bytes or null, not ${describe(body)}`);
+  throw argumentError(
+    'type',
+    'ERR_INVALID_BODY',
+    `a response's body is a string, bytes or null, not ${describe(body)}`,
+  );
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);

@@ -115,7 +115,9 @@ export function parseUrl(text: string): Url {
   }
   // By code units: a lone surrogate must arrive as it is.
   const units = Uint16Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
-  const answer = JSON.parse(guarded(() => addon.parseUrl(units))) as { value: Parts & Derived } | { error: ErrorRecord };
+  const answer = JSON.parse(guarded(() => addon.parseUrl(units))) as
+    | { value: Parts & Derived }
+    | { error: ErrorRecord };
   if ('error' in answer) throw errorFromRecord(answer.error, { pool: {}, url: text });
   return new Url(answer.value);
 }

@@ -48,6 +48,8 @@ export interface Raw {
   readonly owner: Owner;
   /** As the caller gave it. */
   readonly url: string;
+  /** Names and values that went into its query. */
+  readonly fields: Call['fields'];
   /** Facts about the connection, as JSON. */
   readonly connection: string | null;
 }
@@ -57,7 +59,7 @@ export interface Owner {
   /** @internal */
   respond(raw: Raw): unknown;
   /** The absolute URL of what was asked. @internal */
-  locate(url: string): string;
+  locate(url: string, fields: Call['fields']): string;
   /** @internal */
   refuse(record: ErrorRecord, url: string): Error;
 }
@@ -68,6 +70,7 @@ interface Pending {
   reject: (reason: unknown) => void;
   owner: Owner;
   url: string;
+  fields: Call['fields'];
   signal: AbortSignal | null;
   slot: number;
   generation: number;
@@ -105,11 +108,11 @@ export class Engine {
    *
    * @throws what the settings deserve.
    */
-  open(owner: Owner, settings: object): { handle: number; host: string } {
+  open(owner: Owner, settings: { readonly [name: string]: unknown }): { handle: number; host: string } {
     const answer = JSON.parse(guarded(() => this.#native.open(JSON.stringify(settings, wellFormed)))) as
       | { value: { handle: number; origin: { host: string } } }
       | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, '');
+    if ('error' in answer) throw owner.refuse(answer.error, String(settings['host']));
     const { handle, origin } = answer.value;
     this.#forgotten.register(owner, handle);
     return { handle, host: origin.host };
@@ -131,7 +134,8 @@ export class Engine {
     batch.calls += 1;
     this.#schedule();
     return new Promise((resolve, reject) => {
-      const pending: Pending = { resolve, reject, owner, url: call.url, signal, slot, generation };
+      const { url, fields } = call;
+      const pending: Pending = { resolve, reject, owner, url, fields, signal, slot, generation };
       this.#slots[slot] = pending;
       if (signal !== null) this.#watch(signal, pending);
     });
@@ -163,8 +167,8 @@ export class Engine {
   }
 
   /** The absolute URL of what was asked of a pool. */
-  absoluteUrl(handle: number, url: string): string {
-    return guarded(() => this.#native.absoluteUrl(handle, url));
+  absoluteUrl(handle: number, url: string, fields: Call['fields']): string {
+    return guarded(() => this.#native.absoluteUrl(handle, url, fields ?? []));
   }
 
   #control<T>(kind: number, owner: Owner, handle: number, count = 0, span: number = Number.NaN): Promise<T> {
@@ -175,7 +179,7 @@ export class Engine {
     this.#batch.calls += 1;
     this.#schedule();
     return new Promise<T>((resolve, reject) => {
-      this.#slots[slot] = { resolve, reject, owner, url: '', signal: null, slot, generation };
+      this.#slots[slot] = { resolve, reject, owner, url: '', fields: null, signal: null, slot, generation };
     });
   }
 
@@ -311,6 +315,7 @@ export class Engine {
         external,
         owner: pending.owner,
         url: pending.url,
+        fields: pending.fields,
         connection: this.#connections.get(connection) ?? null,
       };
       pending.resolve(pending.owner.respond(raw) as never);
@@ -332,7 +337,9 @@ export class Engine {
         external = record.partial.length;
       } else {
         const partial = text + length;
-        record.partial = Buffer.from(bytes.subarray(partial, partial + (words[base + layout.NOTICE_PARTIAL] as number)));
+        record.partial = Buffer.from(
+          bytes.subarray(partial, partial + (words[base + layout.NOTICE_PARTIAL] as number)),
+        );
       }
     }
     const pending = this.#take(slot, generation);

@@ -27,7 +27,7 @@ export interface NativeEngine {
   figures(handle: number): number[];
   stats(handle: number): string;
   isSameHost(handle: number, url: string): boolean;
-  absoluteUrl(handle: number, url: string): string;
+  absoluteUrl(handle: number, url: string, fields: readonly (string | Uint8Array)[]): string;
 }
 
 /** The loaded binary. */
@@ -50,7 +50,9 @@ function load(): Addon {
   const { version } = JSON.parse(guarded(() => loaded.describe())) as { version: string };
   if (version !== VERSION) {
     throw Object.assign(
-      new Error(`ferropool ${VERSION} found a binary of version ${version} for ${platform()}; install or build both again`),
+      new Error(
+        `ferropool ${VERSION} found a binary of version ${version} for ${platform()}; install or build both again`,
+      ),
       { code: 'ERR_INTERNAL' },
     );
   }
