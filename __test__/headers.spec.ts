@@ -164,8 +164,9 @@ const refused: [name: string, source: unknown][] = [
   ['a function', () => ({})],
   ['a flat list', ['a', '1']],
   ['a triple', [['a', '1', '2']]],
-  ['a value that is a number', { a: 1 }],
-  ['a list with a number', { a: ['1', 2] }],
+  ['a value that is a boolean', { a: true }],
+  ['a list with an object', { a: ['1', {}] }],
+  ['a list with SKIP_HEADER', { a: ['1', SKIP_HEADER] }],
   ['a symbol that is not ours', { a: Symbol('x') }],
   ['a name that is a number', [[1, '1']]],
   ['a name that is a symbol', new Map([[Symbol('x'), '1']])],
@@ -197,15 +198,26 @@ test('HDICT-13: a name that is no string is an error in every method, and a valu
     () => headers.pop(name),
     () => headers.setDefault(name),
     () => headers.get(Buffer.from('3') as unknown as string),
-    () => headers.set('a', 5 as unknown as string),
+    () => headers.set('a', true as unknown as string),
     () => headers.add('3', null as unknown as string),
   ];
   for (const call of calls) t.throws(call, invalid);
   t.deepEqual([...headers], [['3', 'x']]);
   t.throws(() => headers.set('authorization', ['secret'] as unknown as string), {
     ...invalid,
-    message: "the value of header 'authorization' is a string, not an array",
+    message: "the value of header 'authorization' is a string, a number or bytes, not an array",
   });
+});
+
+test('HDR-04: a number is its text, and bytes are kept whatever they are', (t) => {
+  const every = Uint8Array.from({ length: 256 }, (_, at) => at);
+  const headers = new HTTPHeaderDict({ n: 1.5, b: every, list: [0, Buffer.from('é'), 'x'] });
+  headers.set('m', -1).add('m', every.subarray(233, 234));
+  t.is(headers.get('n'), '1.5');
+  t.deepEqual(Buffer.from(headers.get('b') ?? '', 'latin1'), Buffer.from(every));
+  t.deepEqual(headers.getAll('list'), ['0', 'Ã©', 'x']);
+  t.deepEqual(headers.getAll('m'), ['-1', 'é']);
+  t.deepEqual(wireLines({ n: 2, b: Buffer.from([0xff]) }), ['n', '2', 'b', 'ÿ']);
 });
 
 test('HDICT-03, HDICT-16: each Set-Cookie line is read by itself, and the list is the caller’s own', (t) => {

@@ -433,7 +433,7 @@ function merge(
         if (value !== false) throw notSupported('redirect other than false');
         break;
       case 'preloadContent':
-        if (boolean(value, name) === false) throw notSupported('preloadContent: false');
+        if (!boolean(value, name)) throw notSupported('preloadContent: false');
         break;
       default:
         if (LATER.has(name)) throw notSupported(name);

@@ -10,17 +10,19 @@ export class Peer {
   readonly socket: net.Socket;
   /** 1 for the server's first connection. */
   readonly number: number;
-  received: Buffer = Buffer.alloc(0);
   /** Set once the client's end of stream or reset has arrived. */
   ended = false;
   #waiting: (() => void)[] = [];
   #taken = 0;
+  #pieces: Buffer[] = [];
+  #length = 0;
 
   constructor(socket: net.Socket, number: number) {
     this.socket = socket;
     this.number = number;
     socket.on('data', (piece: Buffer) => {
-      this.received = Buffer.concat([this.received, piece]);
+      this.#pieces.push(piece);
+      this.#length += piece.length;
       this.#wake();
     });
     const gone = (): void => {
@@ -28,6 +30,12 @@ export class Peer {
       this.#wake();
     };
     socket.on('end', gone).on('close', gone).on('error', gone);
+  }
+
+  /** Everything that has arrived. */
+  get received(): Buffer {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0] as Buffer;
   }
 
   /** Waits for the next whole request (Content-Length or none; chunked to its last chunk) and gives its bytes as latin1. */
@@ -51,7 +59,7 @@ export class Peer {
 
   /** Waits until so many bytes have arrived in all. */
   async bytes(count: number): Promise<void> {
-    while (this.received.length < count) {
+    while (this.#length < count) {
       if (this.ended) throw new Error('the client went away');
       await this.#change();
     }
@@ -60,7 +68,10 @@ export class Peer {
   /** Says this; resolves when the kernel has it. A client that is gone is no error. */
   write(bytes: string | Uint8Array): Promise<void> {
     return new Promise((resolve) => {
-      const done = (): void => resolve();
+      const done = (): void => {
+        this.socket.off('close', done);
+        resolve();
+      };
       if (this.socket.destroyed) return done();
       if (typeof bytes === 'string') this.socket.write(bytes, 'latin1', done);
       else this.socket.write(bytes, done);
@@ -151,6 +162,17 @@ export function answers(...replies: (string | Uint8Array)[]): Script {
       const reply = replies[Math.min(served, replies.length - 1)] ?? '';
       served += 1;
       await peer.write(reply);
+    }
+  };
+}
+
+/** The script that answers a request for `/n` with the nth of these bytes, and then says no more where `end` is given. */
+export function choices(replies: readonly (string | Uint8Array)[], end = false): Script {
+  return async (peer) => {
+    for (;;) {
+      const request = await peer.request();
+      await peer.write(replies[Number(request.split(' ', 2)[1]?.slice(1))] ?? '');
+      if (end) return peer.end();
     }
   };
 }

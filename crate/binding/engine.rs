@@ -183,8 +183,9 @@ impl Desk {
     fn request(&self, id: Id, pool: u32, request: Box<Request>, abortable: bool) {
         let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
         let table = abortable.then(|| Rc::clone(&self.abortable));
+        // Made here: a task that is aborted before its first turn has run nothing of its body.
+        let mut ending = Ending::new(id, out);
         let task = tokio::task::spawn_local(async move {
-            let mut ending = Ending::new(id, out);
             #[cfg(feature = "faults")]
             ferropool_core::faults::trip("task");
             let outcome = match pool {
@@ -255,13 +256,16 @@ impl Drop for Ending {
 struct Outgoing {
     link: Arc<Link>,
     block: RefCell<Block>,
+    /// Connections that closed: told behind all else in the block, since a connection that is not kept closes before
+    /// its last response is written down, and that response still names it.
+    closed: RefCell<Vec<u32>>,
     /// The flusher's, while it sleeps.
     flusher: Cell<Option<Waker>>,
 }
 
 impl Outgoing {
     fn new(link: Arc<Link>) -> Rc<Self> {
-        Rc::new(Self { link, block: RefCell::default(), flusher: Cell::new(None) })
+        Rc::new(Self { link, block: RefCell::default(), closed: RefCell::default(), flusher: Cell::new(None) })
     }
 
     fn add(&self, write: impl FnOnce(&mut Block)) {
@@ -272,15 +276,28 @@ impl Outgoing {
         };
         if large {
             self.flush();
-        } else if let Some(flusher) = self.flusher.take() {
+        } else {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(flusher) = self.flusher.take() {
             flusher.wake();
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.block.borrow().records.is_empty() && self.closed.borrow().is_empty()
+    }
+
     fn flush(&self) {
-        let block = self.block.take();
-        if block.records.is_empty() {
+        if self.is_empty() {
             return;
+        }
+        let mut block = self.block.take();
+        for slot in self.closed.borrow_mut().drain(..) {
+            block.notice(completion::CLOSED, Id { slot, generation: 0 }, &serde_json::Value::Null);
         }
         if self.link.outbox.put(block) {
             self.link.wake_up.call();
@@ -292,7 +309,7 @@ impl Outgoing {
 async fn flusher(out: Rc<Outgoing>) {
     loop {
         std::future::poll_fn(|cx| {
-            if !out.block.borrow().records.is_empty() {
+            if !out.is_empty() {
                 return Poll::Ready(());
             }
             out.flusher.set(Some(cx.waker().clone()));
@@ -323,8 +340,8 @@ impl Observer for Watch {
     }
 
     fn closed(&self, id: u32) {
-        let id = Id { slot: id, generation: 0 };
-        self.0.add(|block| block.notice(completion::CLOSED, id, &serde_json::Value::Null));
+        self.0.closed.borrow_mut().push(id);
+        self.0.wake();
     }
 
     fn warn(&self, warning: Warning, pool: &Pool) {

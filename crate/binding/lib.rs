@@ -15,9 +15,9 @@ use ferropool_core::pool::Blueprint;
 use ferropool_policy::error::Error;
 use ferropool_policy::origin::Origin;
 use ferropool_policy::settings::PoolSettings;
-use ferropool_policy::url;
+use ferropool_policy::{query, url};
 use napi::Env;
-use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
+use napi::bindgen_prelude::{Buffer, Either, Object, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 
 use crate::engine::{Link, Work};
@@ -338,11 +338,12 @@ impl Engine {
         self.entry(handle).is_some_and(|entry| entry.origin.is_same_host(&url))
     }
 
-    /// The absolute URL of a target that the pool sent: what `response.url` says.
+    /// The absolute URL of what the pool was asked for, these names and values in its query: what `response.url` says.
     #[napi(catch_unwind)]
-    pub fn absolute_url(&self, handle: u32, url: String) -> String {
+    pub fn absolute_url(&self, handle: u32, url: String, fields: Vec<Either<String, Buffer>>) -> String {
         trip("absolute-url");
         let Some(PoolEntry { origin, .. }) = self.entry(handle) else { return url };
+        let url = if fields.is_empty() { url } else { query::join(&url, &query_of(&fields)) };
         match url::target(origin, &url, false) {
             Ok(target) => url::absolute(origin, &target),
             Err(_) => url,
@@ -357,6 +358,18 @@ impl Engine {
         self.link.outbox.take(&mut self.taken);
         self.blocks.extend(self.taken.drain(..));
     }
+}
+
+/// Names and values in turn, as they were given, as a query.
+fn query_of(fields: &[Either<String, Buffer>]) -> String {
+    let bytes = |field: &'_ Either<String, Buffer>| -> Vec<u8> {
+        match field {
+            Either::A(text) => text.as_bytes().to_vec(),
+            Either::B(bytes) => bytes.to_vec(),
+        }
+    };
+    let all: Vec<_> = fields.iter().map(bytes).collect();
+    query::encode(all.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])))
 }
 
 /// `{ value }` or `{ error }`.

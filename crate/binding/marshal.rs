@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ferropool_core::client::request::{Line, Request};
 use ferropool_core::client::response::{Data, Response};
 use ferropool_policy::error::{Error, Fields};
-use ferropool_policy::settings::{Limits, Timeouts, span};
+use ferropool_policy::settings::{Limits, Timeouts, wait};
 
 use crate::layout::{self, completion, notice, request, response, submission};
 
@@ -68,7 +68,7 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
         submission::CLOSE => {
             let timeout = double(record, request::POOL_TIMEOUT)?;
             // A span of 0 is a deadline that has passed; only "none", and a span beyond any clock, waits.
-            let timeout = if timeout == 0.0 { Some(Duration::ZERO) } else { span(timeout) };
+            let timeout = wait(timeout);
             Submission::Close { id, pool, timeout }
         }
         submission::FORGET => Submission::Forget { pool },
@@ -116,7 +116,7 @@ fn request_of(record: &Bytes, flags: u32, at: Instant) -> Option<Request> {
         });
     }
     if flags & request::HAS_POOL_TIMEOUT != 0 {
-        made.pool_timeout = span(double(record, request::POOL_TIMEOUT)?);
+        made.pool_timeout = wait(double(record, request::POOL_TIMEOUT)?);
     }
     Some(made)
 }

@@ -107,6 +107,8 @@ pub struct Pool {
     reap: Rc<Notify>,
     drained: Notify,
     forced: Cell<bool>,
+    /// Told when `forced` is set: what is dialling has no connection to cut yet.
+    cut: Notify,
     warned: Cell<(bool, bool)>,
     watching: Cell<bool>,
     me: Weak<Self>,
@@ -183,6 +185,7 @@ impl Pool {
             reap: Rc::default(),
             drained: Notify::new(),
             forced: Cell::new(false),
+            cut: Notify::new(),
             warned: Cell::new((false, false)),
             watching: Cell::new(false),
             me: Weak::clone(me),
@@ -272,7 +275,11 @@ impl Pool {
             reused: false,
             dial: None,
         };
-        let (connection, dns, took) = self.connect(connect, progress).await?;
+        let (connection, dns, took) = tokio::select! {
+            biased;
+            () = self.until_forced() => return Err(closed()),
+            made = self.connect(connect, progress) => made?,
+        };
         if let Some(lease) = &mut held.lease {
             self.ledger.borrow_mut().dialled(lease);
         }
@@ -525,13 +532,16 @@ impl Pool {
                 drained.await;
             }
         };
+        tokio::pin!(ended);
         let mut forced = 0;
         match until {
             None => ended.await,
             Some(at) => {
-                if timeout_at(at.into(), ended).await.is_err() {
+                if timeout_at(at.into(), ended.as_mut()).await.is_err() {
                     forced = u64::from(self.figures().leased);
                     self.force();
+                    // They end by themselves now, in a turn or two; the report counts them.
+                    let _ = tokio::time::timeout(ENDING, ended).await;
                 }
             }
         }
@@ -579,9 +589,17 @@ impl Pool {
 
     fn force(&self) {
         self.forced.set(true);
+        self.cut.notify_waiters();
         let live: Vec<_> = self.live.borrow().values().cloned().collect();
         for driver in live {
             driver.abort();
+        }
+    }
+
+    async fn until_forced(&self) {
+        let cut = self.cut.notified();
+        if !self.forced.get() {
+            cut.await;
         }
     }
 
@@ -749,8 +767,7 @@ impl Drop for Waiting<'_> {
 /// Closes what expires, as long as there is something to wait for. Holds the pool only while it works on it.
 async fn reap(pool: Weak<Pool>) {
     loop {
-        let Some((Reaper::Until(at), earlier)) =
-            pool.upgrade().map(|pool| (pool.reaper.get(), Rc::clone(&pool.reap)))
+        let Some((Reaper::Until(at), earlier)) = pool.upgrade().map(|pool| (pool.reaper.get(), Rc::clone(&pool.reap)))
         else {
             return;
         };
@@ -785,5 +802,10 @@ fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
     .in_phase(phase)
 }
 
+/// How long `close` waits for leases that it has cut off.
+const ENDING: Duration = Duration::from_secs(1);
 /// A waiter that has waited so long is worth a word.
 const STARVING: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;

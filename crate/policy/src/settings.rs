@@ -165,13 +165,19 @@ pub fn span(milliseconds: f64) -> Option<Duration> {
     }
 }
 
+/// As [`span`], but that 0 is a span too: whoever waits so long does not wait at all.
+#[must_use]
+pub fn wait(milliseconds: f64) -> Option<Duration> {
+    if milliseconds == 0.0 { Some(Duration::ZERO) } else { span(milliseconds) }
+}
+
 /// Some thirty thousand years: any system's `Instant` can be that far away, and nobody waits for it.
 const NEVER: f64 = 1e15;
 
 #[cfg(test)]
 mod tests {
-    use super::span;
-    use std::time::{Duration, Instant};
+    use super::{span, wait};
+    use std::time::Duration;
 
     #[test]
     fn a_span_is_one_that_the_clock_can_go_forward_by() {
@@ -180,6 +186,8 @@ mod tests {
         for nothing in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY, f64::INFINITY, 1e15, 1e22, 1e300] {
             assert_eq!(span(nothing), None, "{nothing}");
         }
-        assert!(Instant::now().checked_add(span(9.9e14).unwrap_or_default()).is_some());
+        assert_eq!((wait(0.0), wait(2.0)), (Some(Duration::ZERO), Some(Duration::from_millis(2))));
+        assert_eq!((wait(-1.0), wait(f64::NAN), wait(f64::INFINITY)), (None, None, None));
+        assert_eq!(span(9.9e14), Some(Duration::from_secs(990_000_000_000)));
     }
 }

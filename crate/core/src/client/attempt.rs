@@ -124,7 +124,12 @@ impl Attempt<'_> {
     async fn head(
         &self,
         tap: &Tap,
-        answer: impl Future<Output = Result<http::Response<Incoming>, hyper::client::conn::TrySendError<http::Request<super::upload::Upload>>>>,
+        answer: impl Future<
+            Output = Result<
+                http::Response<Incoming>,
+                hyper::client::conn::TrySendError<http::Request<super::upload::Upload>>,
+            >,
+        >,
         began: Instant,
     ) -> Result<http::Response<Incoming>, Error> {
         let classify = |error: hyper::client::conn::TrySendError<_>| failure::of_head(&error.into_error(), tap);
@@ -159,8 +164,17 @@ impl Attempt<'_> {
     ) -> Result<Gathered, Error> {
         let bodiless = *method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 304);
         let decode = self.request.decode_content && !bodiless;
-        gather(body, &parts.headers, judgement, self.limits, decode, self.request.enforce_content_length, self.clocks.read, tap)
-            .await
+        gather(
+            body,
+            &parts.headers,
+            judgement,
+            self.limits,
+            decode,
+            self.request.enforce_content_length,
+            self.clocks.read,
+            tap,
+        )
+        .await
     }
 
     fn fail(held: Held, tap: &Tap, error: Error) -> Failed {

@@ -116,7 +116,6 @@ impl Write for Memory {
 
 const MOST_KNOWN: usize = 512;
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,8 +64,9 @@ pub(super) fn total_timeout(during: Phase, total: Duration) -> Error {
         Phase::Pool | Phase::Send | Phase::Headers | Phase::Body | Phase::Total => Kind::TotalTimeout,
     };
     let milliseconds = milliseconds(total);
-    let mut error = Error::new(kind, format!("The call took longer than total={milliseconds} ms (cut in {})", during.name()))
-        .in_phase(Phase::Total);
+    let mut error =
+        Error::new(kind, format!("The call took longer than total={milliseconds} ms (cut in {})", during.name()))
+            .in_phase(Phase::Total);
     error.fields_mut().extra.during = Some(during);
     error
 }

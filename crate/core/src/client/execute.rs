@@ -36,12 +36,7 @@ pub(super) struct Progress {
 
 impl Progress {
     fn new() -> Self {
-        Self {
-            phase: Cell::new(Phase::Pool),
-            attempts: Cell::new(0),
-            sent: Cell::new(false),
-            tap: RefCell::new(None),
-        }
+        Self { phase: Cell::new(Phase::Pool), attempts: Cell::new(0), sent: Cell::new(false), tap: RefCell::new(None) }
     }
 
     /// Where a call was cut: between sending and the head only the tap knows how far it had come.
@@ -96,7 +91,12 @@ pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Box<Response>
     }
 }
 
-async fn attempts(pool: &Rc<Pool>, request: &Request, clocks: &Clocks, progress: &Progress) -> Result<Box<Response>, Error> {
+async fn attempts(
+    pool: &Rc<Pool>,
+    request: &Request,
+    clocks: &Clocks,
+    progress: &Progress,
+) -> Result<Box<Response>, Error> {
     let limits = &limits_of(pool, request);
     let mut replays = 0;
     loop {

@@ -18,6 +18,11 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap) -> Error {
     if let Some(io) = io_of(error) {
         return aborted("Connection aborted.").caused_by_io(io);
     }
+    if let Some(io) = &*tap.unwritable()
+        && tap.read() == 0
+    {
+        return aborted("Connection aborted.").caused_by_io(io);
+    }
     if error.is_parse() {
         let scan = tap.scan();
         let line = quote(scan.status_line());

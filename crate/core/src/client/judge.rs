@@ -3,7 +3,9 @@
 
 use ferropool_policy::error::{Error, Kind, Phase, quote};
 use ferropool_policy::keepalive::{self, Hint};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
+};
 use http::{Method, StatusCode, Version};
 
 use crate::conn::head::HeadScan;
@@ -170,7 +172,9 @@ fn defects(parsed: usize, scan: &HeadScan) -> Vec<String> {
         // A value that is dropped is not shown: what holds control characters is often a cookie.
         let dropped = match value {
             None => Some(said("line without a colon dropped", line)),
-            Some(_) if HeaderName::from_bytes(trimmed).is_err() => Some(said("line with an unusable name dropped", line)),
+            Some(_) if HeaderName::from_bytes(trimmed).is_err() => {
+                Some(said("line with an unusable name dropped", line))
+            }
             Some(value) if control(value) || folds.iter().any(|fold| control(fold)) => {
                 Some(said("line with a control character dropped", name))
             }

@@ -8,8 +8,8 @@ use ferropool_policy::error::{Error, Kind, quote};
 use ferropool_policy::origin::Origin;
 use ferropool_policy::{query, url};
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue,
-    TRANSFER_ENCODING, USER_AGENT,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    USER_AGENT,
 };
 use http::{Extensions, Method, Uri};
 
@@ -61,12 +61,7 @@ impl Defaults {
     ) -> Result<Self, Error> {
         let lines = headers
             .iter()
-            .map(|(name, value)| {
-                Ok(Line {
-                    name: latin1(name)?,
-                    value: value.as_deref().map(latin1).transpose()?,
-                })
-            })
+            .map(|(name, value)| Ok(Line { name: latin1(name)?, value: value.as_deref().map(latin1).transpose()? }))
             .collect::<Result<Vec<_>, Error>>()?;
         let mut defaults = Self {
             host: value_of(b"Host", origin.authority().as_bytes())?,
@@ -175,9 +170,7 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
         }
         let actual = length.unwrap_or(0);
         if announced != actual {
-            return Err(invalid_header(format!(
-                "Content-Length says {announced}, but the body has {actual} bytes"
-            )));
+            return Err(invalid_header(format!("Content-Length says {announced}, but the body has {actual} bytes")));
         }
     }
     let upload = match &request.body {
@@ -249,7 +242,10 @@ impl Own {
             if token.eq_ignore_ascii_case(b"close") {
                 self.close = true;
             } else if !token.eq_ignore_ascii_case(b"keep-alive") {
-                return Err(invalid_header(format!("Connection may be 'close' or 'keep-alive', not '{}'", quote(value))));
+                return Err(invalid_header(format!(
+                    "Connection may be 'close' or 'keep-alive', not '{}'",
+                    quote(value)
+                )));
             }
         }
         Ok(())
@@ -296,8 +292,8 @@ fn method_of(method: &[u8]) -> Result<Method, Error> {
 }
 
 fn uri_of(origin: &Origin, request: &Request) -> Result<Uri, Error> {
-    let text = std::str::from_utf8(&request.url)
-        .map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
+    let text =
+        std::str::from_utf8(&request.url).map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
     let joined;
     let text = if request.fields.is_empty() {
         text
@@ -335,7 +331,9 @@ fn value_of(name: &[u8], value: &[u8]) -> Result<HeaderValue, Error> {
 }
 
 fn is_secret(name: &[u8]) -> bool {
-    [b"authorization".as_slice(), b"cookie", b"proxy-authorization"].iter().any(|secret| name.eq_ignore_ascii_case(secret))
+    [b"authorization".as_slice(), b"cookie", b"proxy-authorization"]
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
 }
 
 /// HDR-04: text goes out as ISO-8859-1; anything beyond needs a Buffer.

@@ -100,7 +100,11 @@ impl HeadScan {
 
     /// The field lines of the final head, as received, without their line ends.
     pub fn field_lines(&self) -> impl Iterator<Item = &[u8]> {
-        self.bytes.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).skip(1).filter(|line| !line.is_empty())
+        self.bytes
+            .split(|&b| b == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+            .skip(1)
+            .filter(|line| !line.is_empty())
     }
 
     /// The status line as received.
@@ -274,7 +278,8 @@ mod tests {
     // THR-126 (the tap's part)
     #[test]
     fn every_split_of_a_head_gives_the_same_count() {
-        let head = b"\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\n 3\r\n\r\nbody\r\n\r\n";
+        let head =
+            b"\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\n 3\r\n\r\nbody\r\n\r\n";
         for cut in 0..=head.len() {
             let (scan, error) = scan(&[&head[..cut], &head[cut..]]);
             assert!(error.is_none());

@@ -92,10 +92,8 @@ impl Connection {
         if style.header_bytes > HYPER_DEFAULT_BUFFER / 2 {
             builder.max_buf_size(style.header_bytes as usize * 2);
         }
-        let (sender, connection) = builder
-            .handshake::<_, Upload>(TokioIo::new(TapIo(Rc::clone(&tap))))
-            .await
-            .map_err(|error| {
+        let (sender, connection) =
+            builder.handshake::<_, Upload>(TokioIo::new(TapIo(Rc::clone(&tap)))).await.map_err(|error| {
                 Error::new(Kind::Protocol, "Connection aborted.")
                     .in_phase(Phase::Connect)
                     .caused_by(Cause::said(error.to_string()))

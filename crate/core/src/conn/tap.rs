@@ -45,6 +45,8 @@ pub struct Tap {
     write_blocked: Cell<bool>,
     eof: Cell<bool>,
     breach: RefCell<Option<Error>>,
+    /// The peer takes no more; what it said before is read, and its end of stream then ends the exchange.
+    unwritable: RefCell<Option<io::Error>>,
     #[cfg(feature = "faults")]
     faults: RefCell<super::faults::Plan>,
 }
@@ -63,6 +65,7 @@ impl Tap {
             write_blocked: Cell::new(false),
             eof: Cell::new(false),
             breach: RefCell::new(None),
+            unwritable: RefCell::new(None),
             #[cfg(feature = "faults")]
             faults: RefCell::new(super::faults::Plan::for_connection()),
         })
@@ -112,6 +115,11 @@ impl Tap {
         self.breach.borrow().clone()
     }
 
+    /// Why the peer took no more of the request, if that is so.
+    pub fn unwritable(&self) -> std::cell::Ref<'_, Option<io::Error>> {
+        self.unwritable.borrow()
+    }
+
     /// The current response's head as it arrived.
     pub fn scan(&self) -> std::cell::Ref<'_, HeadScan> {
         self.scan.borrow()
@@ -151,12 +159,9 @@ impl Tap {
         }
         if read > self.most.get() {
             let allowed = self.scan.borrow().limits().wire.unwrap_or(0);
-            let error = Error::new(
-                Kind::TooLarge,
-                format!("the response passed the limit 'wire' of {allowed} bytes"),
-            )
-            .with_limit("wire", allowed)
-            .in_phase(Phase::Body);
+            let error = Error::new(Kind::TooLarge, format!("the response passed the limit 'wire' of {allowed} bytes"))
+                .with_limit("wire", allowed)
+                .in_phase(Phase::Body);
             return Err(self.end_with(error));
         }
         Ok(())
@@ -194,6 +199,11 @@ impl Tap {
 fn first_byte<'b>(bufs: &'b [IoSlice<'_>]) -> [IoSlice<'b>; 1] {
     let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &buf[..1]);
     [IoSlice::new(first)]
+}
+
+/// The peer has closed or reset; only reading can say more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
 }
 
 /// The end that hyper holds.
@@ -242,8 +252,14 @@ impl AsyncWrite for TapIo {
             [only] => io.poll_write(cx, only),
             several => io.poll_write_vectored(cx, several),
         };
-        match &wrote {
-            Poll::Ready(Ok(count)) => tap.sent(*count, offered),
+        match wrote {
+            Poll::Ready(Ok(count)) => tap.sent(count, offered),
+            // hyper would end the connection at once; the peer's last words may still be unread (THR-318).
+            Poll::Ready(Err(error)) if is_gone(&error) => {
+                tap.write_blocked.set(true);
+                tap.unwritable.borrow_mut().get_or_insert(error);
+                return Poll::Pending;
+            }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => tap.write_blocked.set(true),
         }

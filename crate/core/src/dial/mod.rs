@@ -100,20 +100,14 @@ impl DialPlan {
                 None => (Route::of(host, port), port),
             },
         };
-        Ok(Self {
-            route,
-            port,
-            sockets,
-            winner: Cell::new(None),
-        })
+        Ok(Self { route, port, sockets, winner: Cell::new(None) })
     }
 
     /// The addresses in the order in which they are tried: the families take turns, the first address's first (RFC 8305
     /// §4), at most 16. Bound to a local address, only its own family can connect; where there is none of it, all stay,
     /// for the system's word on them.
     fn order(&self, found: &[IpAddr], now: Instant) -> Vec<SocketAddr> {
-        let same_family =
-            |other: IpAddr| move |address: &IpAddr| address.is_ipv4() == other.is_ipv4();
+        let same_family = |other: IpAddr| move |address: &IpAddr| address.is_ipv4() == other.is_ipv4();
         let mut found = found.to_vec();
         if let Some(local) = self.sockets.local()
             && found.iter().any(same_family(local))
@@ -123,8 +117,7 @@ impl DialPlan {
         let Some(&first) = found.first() else {
             return Vec::new();
         };
-        let (mut leading, mut other): (Vec<_>, Vec<_>) =
-            found.into_iter().partition(same_family(first));
+        let (mut leading, mut other): (Vec<_>, Vec<_>) = found.into_iter().partition(same_family(first));
         if let Some((winner, since)) = self.winner.get()
             && now.saturating_duration_since(since) < WINNER_LASTS
         {
@@ -166,11 +159,7 @@ impl Endpoint {
 }
 
 impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             #[cfg(unix)]
@@ -180,11 +169,7 @@ impl AsyncRead for Transport {
 }
 
 impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(unix)]
@@ -256,11 +241,7 @@ impl std::os::windows::io::AsSocket for Transport {
 ///
 /// # Cancellation
 /// Dropping the future closes every socket it opened. A look-up that has begun goes on for others who wait for it.
-pub async fn dial(
-    plan: &DialPlan,
-    resolver: &Resolver,
-    progress: &Cell<Phase>,
-) -> Result<Dialled, Error> {
+pub async fn dial(plan: &DialPlan, resolver: &Resolver, progress: &Cell<Phase>) -> Result<Dialled, Error> {
     let began = Instant::now();
     match &plan.route {
         Route::Address(address) => {
@@ -270,8 +251,7 @@ pub async fn dial(
         }
         Route::Scoped(host) => {
             progress.set(Phase::Connect);
-            let address =
-                scoped(host, plan.port).map_err(|error| resolve::unresolved(host, &error))?;
+            let address = scoped(host, plan.port).map_err(|error| resolve::unresolved(host, &error))?;
             let connected = tcp::connect(&plan.sockets, &[address]).await?;
             Ok(connected.dialled(None, began.elapsed()))
         }
@@ -283,8 +263,7 @@ pub async fn dial(
             let addresses = plan.order(&found, Instant::now());
             let connected = tcp::connect(&plan.sockets, &addresses).await?;
             if addresses.len() > 1 && addresses.first() != Some(&connected.remote) {
-                plan.winner
-                    .set(Some((connected.remote.ip(), Instant::now())));
+                plan.winner.set(Some((connected.remote.ip(), Instant::now())));
             }
             Ok(connected.dialled(Some(dns), began.elapsed().saturating_sub(dns)))
         }
@@ -334,16 +313,12 @@ impl Connected {
 #[cfg(unix)]
 mod unix {
     use super::{
-        Dialled, Endpoint, Error, Instant, Kind, PoolSettings, Route, Transport, Tried, UnixStream,
-        quoted, tcp,
+        Dialled, Endpoint, Error, Instant, Kind, PoolSettings, Route, Transport, Tried, UnixStream, quoted, tcp,
     };
 
     pub(super) fn route(path: &str, settings: &PoolSettings) -> Result<Route, Error> {
         if settings.local_address.is_some() {
-            return Err(Error::new(
-                Kind::InvalidOption,
-                "unixSocket and localAddress exclude one another",
-            ));
+            return Err(Error::new(Kind::InvalidOption, "unixSocket and localAddress exclude one another"));
         }
         // The empty path would be a socket without a name. std knows the rest: no NUL, and what fits into `sun_path`.
         let wrong = match std::os::unix::net::SocketAddr::from_pathname(path) {
@@ -351,29 +326,17 @@ mod unix {
             Ok(_) => return Ok(Route::Path(path.to_owned())),
             Err(error) => error.to_string(),
         };
-        Err(Error::new(
-            Kind::InvalidOption,
-            format!(
-                "unixSocket is no path of a socket: {} ({wrong})",
-                quoted(path)
-            ),
-        ))
+        Err(Error::new(Kind::InvalidOption, format!("unixSocket is no path of a socket: {} ({wrong})", quoted(path))))
     }
 
     pub(super) async fn connect(path: &str, began: Instant) -> Result<Dialled, Error> {
-        let stream = UnixStream::connect(path)
-            .await
-            .map_err(|error| tcp::refused(vec![(path.to_owned(), error)]))?;
+        let stream = UnixStream::connect(path).await.map_err(|error| tcp::refused(vec![(path.to_owned(), error)]))?;
         let connect = began.elapsed();
         Ok(Dialled {
             transport: Transport::Unix(stream),
             remote: Endpoint::Path(path.to_owned()),
             local: Endpoint::Path(String::new()),
-            tried: vec![Tried {
-                address: path.to_owned(),
-                error: None,
-                elapsed: connect,
-            }],
+            tried: vec![Tried { address: path.to_owned(), error: None, elapsed: connect }],
             dns: None,
             connect,
         })
@@ -385,10 +348,7 @@ mod unix {
     use super::{Error, Kind, PoolSettings, Route};
 
     pub(super) fn route(_path: &str, _settings: &PoolSettings) -> Result<Route, Error> {
-        Err(Error::new(
-            Kind::NotSupported,
-            "unixSocket needs a system with Unix sockets",
-        ))
+        Err(Error::new(Kind::NotSupported, "unixSocket needs a system with Unix sockets"))
     }
 }
 
@@ -396,45 +356,29 @@ mod unix {
 /// without brackets.
 fn overridden<'s>(settings: &'s PoolSettings, host: &str, port: u16) -> Option<(&'s str, &'s str)> {
     let bare = |key: &str| {
-        key.strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-            .unwrap_or(key)
-            .eq_ignore_ascii_case(host)
+        key.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(key).eq_ignore_ascii_case(host)
     };
     let with_port = |key: &str| {
         key.rsplit_once(':').is_some_and(|(name, digits)| {
             // Without its brackets the last group of an IPv6 address is no port.
-            digits.parse() == Ok(port)
-                && (name.starts_with('[') || !name.contains(':'))
-                && bare(name)
+            digits.parse() == Ok(port) && (name.starts_with('[') || !name.contains(':')) && bare(name)
         })
     };
     let pick = |wanted: &dyn Fn(&str) -> bool| settings.resolve.iter().find(|(key, _)| wanted(key));
-    pick(&with_port)
-        .or_else(|| pick(&bare))
-        .map(|(key, value)| (key.as_str(), value.as_str()))
+    pick(&with_port).or_else(|| pick(&bare)).map(|(key, value)| (key.as_str(), value.as_str()))
 }
 
 /// What an override leads to: `address` or `address:port`, IPv6 in brackets where a port follows.
 fn overriding(key: &str, value: &str, port: u16) -> Result<(Route, u16), Error> {
     let (address, port) = match value.rsplit_once(':') {
-        Some((address, digits)) if address.ends_with(']') || !address.contains(':') => {
-            (address, digits.parse().ok())
-        }
+        Some((address, digits)) if address.ends_with(']') || !address.contains(':') => (address, digits.parse().ok()),
         _ => (value, Some(port)),
     };
-    let address = address
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(address);
+    let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
     match (Route::of(address, port.unwrap_or(0)), port) {
         (Route::Name(_), _) | (_, None) => Err(Error::new(
             Kind::InvalidOption,
-            format!(
-                "resolve['{}'] is neither 'address' nor 'address:port': {}",
-                quote(key.as_bytes()),
-                quoted(value)
-            ),
+            format!("resolve['{}'] is neither 'address' nor 'address:port': {}", quote(key.as_bytes()), quoted(value)),
         )),
         (route, Some(port)) => Ok((route, port)),
     }
@@ -450,16 +394,12 @@ fn literal(host: &str, port: u16) -> Option<SocketAddr> {
 }
 
 fn is_scoped(host: &str) -> bool {
-    host.split_once('%')
-        .is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+    host.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
 }
 
 /// The system turns the zone's name into its number. It reads a literal without asking anybody, so this does not block.
 fn scoped(host: &str, port: u16) -> io::Result<SocketAddr> {
-    (host, port)
-        .to_socket_addrs()?
-        .next()
-        .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+    (host, port).to_socket_addrs()?.next().ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
 }
 
 fn quoted(value: &str) -> String {
@@ -479,43 +419,23 @@ mod tests {
     use super::*;
 
     fn found(addresses: &[&str]) -> Vec<IpAddr> {
-        addresses
-            .iter()
-            .map(|address| address.parse().unwrap())
-            .collect()
+        addresses.iter().map(|address| address.parse().unwrap()).collect()
     }
 
     fn ordered(plan: &DialPlan, addresses: &[&str]) -> Vec<String> {
-        plan.order(&found(addresses), Instant::now())
-            .iter()
-            .map(|address| address.ip().to_string())
-            .collect()
+        plan.order(&found(addresses), Instant::now()).iter().map(|address| address.ip().to_string()).collect()
     }
 
     // THR-1208: both families interleaved.
     #[test]
     fn the_families_take_turns_and_the_first_addresss_begins() {
         let plan = DialPlan::new(&PoolSettings::default(), "any.test", 80).unwrap();
-        assert_eq!(
-            ordered(&plan, &["::1", "::2", "::3", "1.1.1.1"]),
-            ["::1", "1.1.1.1", "::2", "::3"]
-        );
-        assert_eq!(
-            ordered(&plan, &["1.1.1.1", "::1", "1.1.1.2", "::2"]),
-            ["1.1.1.1", "::1", "1.1.1.2", "::2"]
-        );
-        assert_eq!(
-            ordered(&plan, &["1.1.1.1", "1.1.1.2"]),
-            ["1.1.1.1", "1.1.1.2"]
-        );
+        assert_eq!(ordered(&plan, &["::1", "::2", "::3", "1.1.1.1"]), ["::1", "1.1.1.1", "::2", "::3"]);
+        assert_eq!(ordered(&plan, &["1.1.1.1", "::1", "1.1.1.2", "::2"]), ["1.1.1.1", "::1", "1.1.1.2", "::2"]);
+        assert_eq!(ordered(&plan, &["1.1.1.1", "1.1.1.2"]), ["1.1.1.1", "1.1.1.2"]);
         assert_eq!(ordered(&plan, &[]), [""; 0]);
-        let many: Vec<String> = (1..40)
-            .flat_map(|n| [format!("::{n}"), format!("1.1.1.{n}")])
-            .collect();
-        assert_eq!(
-            ordered(&plan, &many.iter().map(String::as_str).collect::<Vec<_>>()),
-            many[..16]
-        );
+        let many: Vec<String> = (1..40).flat_map(|n| [format!("::{n}"), format!("1.1.1.{n}")]).collect();
+        assert_eq!(ordered(&plan, &many.iter().map(String::as_str).collect::<Vec<_>>()), many[..16]);
     }
 
     // THR-1208: the winner is remembered.
@@ -525,30 +445,17 @@ mod tests {
         let addresses = ["::1", "::2", "1.1.1.1", "1.1.1.2"];
         let start = Instant::now();
         plan.winner.set(Some((IpAddr::from([1, 1, 1, 2]), start)));
-        assert_eq!(
-            ordered(&plan, &addresses),
-            ["1.1.1.2", "::1", "1.1.1.1", "::2"]
-        );
+        assert_eq!(ordered(&plan, &addresses), ["1.1.1.2", "::1", "1.1.1.1", "::2"]);
         assert_eq!(ordered(&plan, &["::1", "1.1.1.1"]), ["::1", "1.1.1.1"]);
-        let first = |after| {
-            plan.order(&found(&addresses), start + after)[0]
-                .ip()
-                .to_string()
-        };
+        let first = |after| plan.order(&found(&addresses), start + after)[0].ip().to_string();
         assert_eq!(first(Duration::from_millis(599_999)), "1.1.1.2");
         assert_eq!(first(Duration::from_secs(600)), "::1");
     }
 
     #[test]
     fn a_bound_socket_tries_its_own_family_and_the_other_only_where_there_is_no_choice() {
-        let local_address = Some(LocalAddress {
-            address: "127.0.0.1".to_owned(),
-            port: 0,
-        });
-        let settings = PoolSettings {
-            local_address,
-            ..PoolSettings::default()
-        };
+        let local_address = Some(LocalAddress { address: "127.0.0.1".to_owned(), port: 0 });
+        let settings = PoolSettings { local_address, ..PoolSettings::default() };
         let plan = DialPlan::new(&settings, "any.test", 80).unwrap();
         assert_eq!(ordered(&plan, &["::1", "1.1.1.1", "::2"]), ["1.1.1.1"]);
         assert_eq!(ordered(&plan, &["::1", "::2"]), ["::1", "::2"]);

@@ -52,20 +52,13 @@ pub struct Resolver {
 
 impl Lookup for SystemLookup {
     fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        Ok((host, 0)
-            .to_socket_addrs()?
-            .map(|address| address.ip())
-            .collect())
+        Ok((host, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
     }
 }
 
 impl Default for Remember {
     fn default() -> Self {
-        Self {
-            found: Duration::from_secs(30),
-            failed: Duration::from_secs(1),
-            names: 4_096,
-        }
+        Self { found: Duration::from_secs(30), failed: Duration::from_secs(1), names: 4_096 }
     }
 }
 
@@ -79,13 +72,7 @@ impl Resolver {
     /// A resolver that asks this and remembers so long.
     #[must_use]
     pub fn over(lookup: Arc<dyn Lookup>, remember: Remember) -> Rc<Self> {
-        Rc::new(Self {
-            lookup,
-            cache: RefCell::new(Cache {
-                entries: HashMap::new(),
-                remember,
-            }),
-        })
+        Rc::new(Self { lookup, cache: RefCell::new(Cache { entries: HashMap::new(), remember }) })
     }
 
     /// The addresses of a name in the order in which the system gave them, each once, at most 16 of a family; none where
@@ -127,11 +114,7 @@ impl Resolver {
         let flight = Arc::new(flight);
         cache.keep(host, Arc::clone(&flight), now);
         drop(cache);
-        THREADS.submit(Job {
-            host: host.to_owned(),
-            lookup: Arc::clone(&self.lookup),
-            flight,
-        });
+        THREADS.submit(Job { host: host.to_owned(), lookup: Arc::clone(&self.lookup), flight });
         waiting
     }
 }
@@ -144,10 +127,7 @@ enum State {
     /// A thread is asking.
     Running,
     /// Answered.
-    Done {
-        at: Instant,
-        outcome: Result<Arc<[IpAddr]>, Failure>,
-    },
+    Done { at: Instant, outcome: Result<Arc<[IpAddr]>, Failure> },
     /// Never begun: everybody who waited had gone when its turn came.
     Abandoned,
 }
@@ -169,44 +149,24 @@ struct Failure {
 
 impl Failure {
     fn said(message: impl Into<String>) -> Self {
-        Self {
-            code: None,
-            message: message.into(),
-            ours: false,
-        }
+        Self { code: None, message: message.into(), ours: false }
     }
 
     fn from_io(error: &io::Error) -> Self {
         let said = error.to_string();
         // std puts this before what the resolver said; the message around it says as much.
-        let message = said
-            .strip_prefix("failed to lookup address information: ")
-            .unwrap_or(&said)
-            .to_owned();
-        Self {
-            code: system_code(error),
-            message,
-            ours: error.raw_os_error().is_some(),
-        }
+        let message = said.strip_prefix("failed to lookup address information: ").unwrap_or(&said).to_owned();
+        Self { code: system_code(error), message, ours: error.raw_os_error().is_some() }
     }
 
     fn into_error(self, host: &str) -> Error {
-        let cause = Cause {
-            code: self.code.map(str::to_owned),
-            ..Cause::said(self.message)
-        };
+        let cause = Cause { code: self.code.map(str::to_owned), ..Cause::said(self.message) };
         let error = if matches!(self.code, Some("EMFILE" | "ENFILE")) {
             // The name is not at fault, and there is nothing to connect with either.
-            Error::new(
-                Kind::Connect,
-                format!("Failed to establish a new connection: {}", cause.message),
-            )
+            Error::new(Kind::Connect, format!("Failed to establish a new connection: {}", cause.message))
         } else {
             let host = quote(host.as_bytes());
-            Error::new(
-                Kind::Dns,
-                format!("Failed to resolve '{host}' ({})", cause.message),
-            )
+            Error::new(Kind::Dns, format!("Failed to resolve '{host}' ({})", cause.message))
         };
         error.in_phase(Phase::Dns).caused_by(cause)
     }
@@ -222,9 +182,7 @@ struct Cache {
 
 impl Cache {
     fn find(&self, host: &str, now: Instant) -> Option<&Flight> {
-        self.entries
-            .get(host)
-            .filter(|flight| self.remember.is_good(&flight.borrow(), now))
+        self.entries.get(host).filter(|flight| self.remember.is_good(&flight.borrow(), now))
     }
 
     fn keep(&mut self, host: &str, flight: Flight, now: Instant) {
@@ -238,8 +196,7 @@ impl Cache {
     /// that a crawler's flood of names pays for this once in thousands of look-ups.
     fn make_room(&mut self, now: Instant) {
         let remember = self.remember;
-        self.entries
-            .retain(|_, flight| remember.is_good(&flight.borrow(), now));
+        self.entries.retain(|_, flight| remember.is_good(&flight.borrow(), now));
         if self.entries.len() < remember.names {
             return;
         }
@@ -251,8 +208,7 @@ impl Cache {
         let half = times.len() / 2;
         if half < times.len() {
             let median = *times.select_nth_unstable(half).1;
-            self.entries
-                .retain(|_, flight| answered(flight).is_none_or(|at| at > median));
+            self.entries.retain(|_, flight| answered(flight).is_none_or(|at| at > median));
         }
     }
 }
@@ -304,21 +260,12 @@ impl Job {
             Ok(Err(error)) => Err(Failure::from_io(&error)),
             Err(_) => Err(Failure::said("the resolver panicked")),
         };
-        self.flight.send_replace(State::Done {
-            at: Instant::now(),
-            outcome,
-        });
+        self.flight.send_replace(State::Done { at: Instant::now(), outcome });
     }
 
     fn fail(&self, error: &io::Error) {
-        let failure = Failure {
-            ours: true,
-            ..Failure::from_io(error)
-        };
-        self.flight.send_replace(State::Done {
-            at: Instant::now(),
-            outcome: Err(failure),
-        });
+        let failure = Failure { ours: true, ..Failure::from_io(error) };
+        self.flight.send_replace(State::Done { at: Instant::now(), outcome: Err(failure) });
     }
 }
 
@@ -353,10 +300,7 @@ impl Threads {
     }
 
     fn start(&'static self, state: &mut ThreadState) {
-        match std::thread::Builder::new()
-            .name(THREAD_NAME.to_owned())
-            .spawn(move || self.serve())
-        {
+        match std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || self.serve()) {
             Ok(_detached) => state.running += 1,
             // With others at work the name waits for one of them; without, nobody would ever come.
             Err(error) if state.running == 0 => {
@@ -378,10 +322,7 @@ impl Threads {
                 continue;
             }
             state.idle += 1;
-            let (woken, waited) = self
-                .work
-                .wait_timeout(state, IDLE)
-                .unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.idle -= 1;
             if waited.timed_out() && state.queue.is_empty() {
@@ -416,12 +357,7 @@ fn worth_keeping(addresses: &[IpAddr]) -> Arc<[IpAddr]> {
 }
 
 static THREADS: Threads = Threads {
-    state: Mutex::new(ThreadState {
-        queue: VecDeque::new(),
-        running: 0,
-        idle: 0,
-        sweep_at: SWEEP_FROM,
-    }),
+    state: Mutex::new(ThreadState { queue: VecDeque::new(), running: 0, idle: 0, sweep_at: SWEEP_FROM }),
     work: Condvar::new(),
 };
 
@@ -454,13 +390,7 @@ mod tests {
     }
 
     fn cache(names: usize) -> Cache {
-        Cache {
-            entries: HashMap::new(),
-            remember: Remember {
-                names,
-                ..Remember::default()
-            },
-        }
+        Cache { entries: HashMap::new(), remember: Remember { names, ..Remember::default() } }
     }
 
     // THR-1012, THR-1218: the two spans.
@@ -470,19 +400,8 @@ mod tests {
         let after = |millis| start + Duration::from_millis(millis);
         let mut cache = cache(10);
         cache.keep("up", found(start), start);
-        cache.keep(
-            "down",
-            done(start, Err(Failure::said("no such name"))),
-            start,
-        );
-        cache.keep(
-            "us",
-            done(
-                start,
-                Err(Failure::from_io(&io::Error::from_raw_os_error(24))),
-            ),
-            start,
-        );
+        cache.keep("down", done(start, Err(Failure::said("no such name"))), start);
+        cache.keep("us", done(start, Err(Failure::from_io(&io::Error::from_raw_os_error(24)))), start);
         cache.keep("asked", Arc::new(watch::channel(State::Running).0), start);
         cache.keep("left", Arc::new(watch::channel(State::Abandoned).0), start);
         let good = |at| {
@@ -524,11 +443,8 @@ mod tests {
     fn an_answer_keeps_each_address_once_and_sixteen_of_a_family() {
         let v4 = |n: u32| IpAddr::from(Ipv4Addr::from_bits(n));
         let v6 = |n: u128| IpAddr::from(Ipv6Addr::from_bits(n));
-        let given: Vec<_> = [v4(1), v6(1), v4(1), v6(1)]
-            .into_iter()
-            .chain((2..4_096).map(v4))
-            .chain((2..99).map(v6))
-            .collect();
+        let given: Vec<_> =
+            [v4(1), v6(1), v4(1), v6(1)].into_iter().chain((2..4_096).map(v4)).chain((2..99).map(v6)).collect();
         let kept = worth_keeping(&given);
         assert_eq!(kept[..3], [v4(1), v6(1), v4(2)]);
         assert_eq!(kept.iter().filter(|address| address.is_ipv4()).count(), 16);

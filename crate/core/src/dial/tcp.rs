@@ -39,36 +39,23 @@ pub(super) struct Connected {
 impl Sockets {
     pub(super) fn new(settings: &PoolSettings) -> Result<Self, Error> {
         // POOL-28: what is given replaces the default, an empty record included.
-        let options = settings.socket_options.clone().unwrap_or(SocketOptions {
-            no_delay: Some(true),
-            ..SocketOptions::default()
-        });
+        let options = settings
+            .socket_options
+            .clone()
+            .unwrap_or(SocketOptions { no_delay: Some(true), ..SocketOptions::default() });
         let local = match &settings.local_address {
             Some(local) => Some(super::literal(&local.address, local.port).ok_or_else(|| {
                 Error::new(
                     Kind::InvalidOption,
-                    format!(
-                        "localAddress is no IP address: {}",
-                        super::quoted(&local.address)
-                    ),
+                    format!("localAddress is no IP address: {}", super::quoted(&local.address)),
                 )
             })?),
             None => None,
         };
         Ok(Self {
             no_delay: options.no_delay.unwrap_or(false),
-            receive_buffer: in_range(
-                "socketOptions.receiveBuffer",
-                options.receive_buffer,
-                0,
-                LARGEST_INT,
-            )?,
-            send_buffer: in_range(
-                "socketOptions.sendBuffer",
-                options.send_buffer,
-                0,
-                LARGEST_INT,
-            )?,
+            receive_buffer: in_range("socketOptions.receiveBuffer", options.receive_buffer, 0, LARGEST_INT)?,
+            send_buffer: in_range("socketOptions.sendBuffer", options.send_buffer, 0, LARGEST_INT)?,
             keep_alive: settings.keep_alive.as_ref().map(keep_alive).transpose()?,
             local,
         })
@@ -81,11 +68,7 @@ impl Sockets {
 
     /// A socket with everything set and bound, for this address's family.
     fn open(&self, to: SocketAddr) -> io::Result<TcpSocket> {
-        let socket = if to.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
+        let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if self.no_delay {
             socket.set_nodelay(true)?;
         }
@@ -124,27 +107,15 @@ impl Sockets {
 
 /// Connects to the first of these addresses that answers: the next one starts 250 ms after the one before, or as soon
 /// as one fails (RFC 8305 §5).
-pub(super) async fn connect(
-    sockets: &Sockets,
-    addresses: &[SocketAddr],
-) -> Result<Connected, Error> {
+pub(super) async fn connect(sockets: &Sockets, addresses: &[SocketAddr]) -> Result<Connected, Error> {
     match *addresses {
         [] => Err(failed("the name has no address", Vec::new())),
         [remote] => {
             let began = Instant::now();
             match sockets.connect(remote).await {
                 Ok((stream, local)) => {
-                    let tried = vec![Tried {
-                        address: remote.to_string(),
-                        error: None,
-                        elapsed: began.elapsed(),
-                    }];
-                    Ok(Connected {
-                        stream,
-                        remote,
-                        local,
-                        tried,
-                    })
+                    let tried = vec![Tried { address: remote.to_string(), error: None, elapsed: began.elapsed() }];
+                    Ok(Connected { stream, remote, local, tried })
                 }
                 Err(error) => Err(refused(vec![(remote.to_string(), error)])),
             }
@@ -156,22 +127,9 @@ pub(super) async fn connect(
 /// The error of a dial of which every address failed, in the order in which they failed: the last one is told, as
 /// urllib3 does (CONN-07), and is the first cause.
 pub(super) fn refused(failures: Vec<(String, io::Error)>) -> Error {
-    let told = failures
-        .last()
-        .map_or_else(String::new, |(_, error)| words(error));
-    let told = if failures.len() > 1 {
-        format!("{told} (the last of {} addresses)", failures.len())
-    } else {
-        told
-    };
-    failed(
-        &told,
-        failures
-            .into_iter()
-            .rev()
-            .map(|(address, error)| Cause::from_io(&error).at(address))
-            .collect(),
-    )
+    let told = failures.last().map_or_else(String::new, |(_, error)| words(error));
+    let told = if failures.len() > 1 { format!("{told} (the last of {} addresses)", failures.len()) } else { told };
+    failed(&told, failures.into_iter().rev().map(|(address, error)| Cause::from_io(&error).at(address)).collect())
 }
 
 /// A connected socket and the address that it was given.
@@ -196,13 +154,7 @@ struct Race<'a> {
 
 async fn race(sockets: &Sockets, addresses: &[SocketAddr]) -> Result<Connected, Error> {
     let waiting = addresses.iter();
-    let mut race = Race {
-        sockets,
-        waiting,
-        running: Vec::new(),
-        tried: Vec::new(),
-        failures: Vec::new(),
-    };
+    let mut race = Race { sockets, waiting, running: Vec::new(), tried: Vec::new(), failures: Vec::new() };
     race.start_next();
     let mut pause = pin!(tokio::time::sleep(ATTEMPT_DELAY));
     poll_fn(|context| {
@@ -214,15 +166,13 @@ async fn race(sockets: &Sockets, addresses: &[SocketAddr]) -> Result<Connected, 
             if race.running.is_empty() && race.waiting.len() == 0 {
                 return Poll::Ready(Err(refused(std::mem::take(&mut race.failures))));
             }
-            let due = race.waiting.len() > 0
-                && (race.failures.len() > failures || pause.as_mut().poll(context).is_ready());
+            let due =
+                race.waiting.len() > 0 && (race.failures.len() > failures || pause.as_mut().poll(context).is_ready());
             if !due {
                 return Poll::Pending;
             }
             race.start_next();
-            pause
-                .as_mut()
-                .reset(tokio::time::Instant::now() + ATTEMPT_DELAY);
+            pause.as_mut().reset(tokio::time::Instant::now() + ATTEMPT_DELAY);
         }
     })
     .await
@@ -233,35 +183,21 @@ impl Race<'_> {
         if let Some(&to) = self.waiting.next() {
             let sockets = self.sockets;
             let connecting = Box::pin(async move { sockets.connect(to).await });
-            self.running.push(Attempt {
-                place: self.tried.len(),
-                to,
-                began: Instant::now(),
-                connecting,
-            });
-            self.tried.push(Tried {
-                address: to.to_string(),
-                error: None,
-                elapsed: Duration::ZERO,
-            });
+            self.running.push(Attempt { place: self.tried.len(), to, began: Instant::now(), connecting });
+            self.tried.push(Tried { address: to.to_string(), error: None, elapsed: Duration::ZERO });
         }
     }
 
     /// Polls each attempt once, collects those that failed, and stops at the first that connected. So few attempts are
     /// cheaper to poll in vain than to tell apart by a waker each.
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<(usize, TcpStream, SocketAddr, SocketAddr)> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<(usize, TcpStream, SocketAddr, SocketAddr)> {
         let mut at = 0;
         while let Some(attempt) = self.running.get_mut(at) {
             let Poll::Ready(outcome) = attempt.connecting.as_mut().poll(context) else {
                 at += 1;
                 continue;
             };
-            let Attempt {
-                place, to, began, ..
-            } = self.running.remove(at);
+            let Attempt { place, to, began, .. } = self.running.remove(at);
             self.tried[place].elapsed = began.elapsed();
             match outcome {
                 Ok((stream, local)) => return Poll::Ready((place, stream, to, local)),
@@ -275,36 +211,20 @@ impl Race<'_> {
     }
 
     /// Closes the others.
-    fn won(
-        &mut self,
-        place: usize,
-        stream: TcpStream,
-        remote: SocketAddr,
-        local: SocketAddr,
-    ) -> Connected {
+    fn won(&mut self, place: usize, stream: TcpStream, remote: SocketAddr, local: SocketAddr) -> Connected {
         let winner = self.tried[place].address.clone();
         for loser in self.running.drain(..) {
             let tried = &mut self.tried[loser.place];
             tried.elapsed = loser.began.elapsed();
             tried.error = Some(format!("closed: {winner} connected first"));
         }
-        Connected {
-            stream,
-            remote,
-            local,
-            tried: std::mem::take(&mut self.tried),
-        }
+        Connected { stream, remote, local, tried: std::mem::take(&mut self.tried) }
     }
 }
 
 fn failed(told: &str, causes: Vec<Cause>) -> Error {
-    let error = Error::new(
-        Kind::Connect,
-        format!("Failed to establish a new connection: {told}"),
-    );
-    causes
-        .into_iter()
-        .fold(error.in_phase(Phase::Connect), Error::caused_by)
+    let error = Error::new(Kind::Connect, format!("Failed to establish a new connection: {told}"));
+    causes.into_iter().fold(error.in_phase(Phase::Connect), Error::caused_by)
 }
 
 /// urllib3's words: `[Errno 111] Connection refused`.
@@ -312,37 +232,22 @@ pub(super) fn words(error: &io::Error) -> String {
     let said = error.to_string();
     match error.raw_os_error() {
         Some(number) => {
-            format!(
-                "[Errno {number}] {}",
-                said.strip_suffix(&format!(" (os error {number})"))
-                    .unwrap_or(&said)
-            )
+            format!("[Errno {number}] {}", said.strip_suffix(&format!(" (os error {number})")).unwrap_or(&said))
         }
         None => said,
     }
 }
 
 fn keep_alive(wanted: &KeepAlive) -> Result<TcpKeepalive, Error> {
-    let idle = in_range(
-        "keepAlive.idle",
-        Some(wanted.idle.unwrap_or(60_000)),
-        1,
-        LONGEST_KEEP_ALIVE,
-    )?;
+    let idle = in_range("keepAlive.idle", Some(wanted.idle.unwrap_or(60_000)), 1, LONGEST_KEEP_ALIVE)?;
     let interval = in_range("keepAlive.interval", wanted.interval, 1, LONGEST_KEEP_ALIVE)?;
     let count = in_range("keepAlive.count", wanted.count, 1, MOST_PROBES)?;
     // The system counts whole seconds; half of one must not become none.
     let seconds = |millis: u64| Duration::from_secs(millis.div_ceil(1_000));
     let mut keep_alive = TcpKeepalive::new();
-    keep_alive = idle
-        .into_iter()
-        .fold(keep_alive, |set, idle| set.with_time(seconds(idle)));
-    keep_alive = interval.into_iter().fold(keep_alive, |set, interval| {
-        set.with_interval(seconds(interval))
-    });
-    Ok(count
-        .into_iter()
-        .fold(keep_alive, TcpKeepalive::with_retries))
+    keep_alive = idle.into_iter().fold(keep_alive, |set, idle| set.with_time(seconds(idle)));
+    keep_alive = interval.into_iter().fold(keep_alive, |set, interval| set.with_interval(seconds(interval)));
+    Ok(count.into_iter().fold(keep_alive, TcpKeepalive::with_retries))
 }
 
 fn in_range<N: PartialOrd + std::fmt::Display + Copy>(
@@ -352,10 +257,9 @@ fn in_range<N: PartialOrd + std::fmt::Display + Copy>(
     most: N,
 ) -> Result<Option<N>, Error> {
     match value {
-        Some(value) if value < least || value > most => Err(Error::new(
-            Kind::OptionRange,
-            format!("{name} must be {least} to {most}, not {value}"),
-        )),
+        Some(value) if value < least || value > most => {
+            Err(Error::new(Kind::OptionRange, format!("{name} must be {least} to {most}, not {value}")))
+        }
         _ => Ok(value),
     }
 }

@@ -26,12 +26,7 @@ enum At {
 }
 
 impl Brotli {
-    pub(super) fn step(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Result<Done, Fault> {
+    pub(super) fn step(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<Done, Fault> {
         let state = match &mut self.at {
             At::Trailing(count) => {
                 *count += input.len() as u64;
@@ -46,11 +41,8 @@ impl Brotli {
             At::Data(state) => state,
         };
         // The library takes initialised memory only; little input deserves little of it.
-        let room = if input.is_empty() {
-            room.min(ROOM)
-        } else {
-            room.min(input.len().saturating_mul(16).clamp(LEAST, ROOM))
-        };
+        let room =
+            if input.is_empty() { room.min(ROOM) } else { room.min(input.len().saturating_mul(16).clamp(LEAST, ROOM)) };
         let mut input_left = input.len().min(INPUT);
         let (mut consumed, mut produced) = (0, 0);
         let outcome = within(out, room, |slice| {
@@ -78,11 +70,7 @@ impl Brotli {
             (BrotliResult::NeedsMoreOutput, _) => true,
             (BrotliResult::NeedsMoreInput, full) => full || BrotliDecoderHasMoreOutput(state),
         };
-        Ok(Done {
-            consumed,
-            produced,
-            pending,
-        })
+        Ok(Done { consumed, produced, pending })
     }
 
     pub(super) fn ends(&self) -> bool {
@@ -90,11 +78,7 @@ impl Brotli {
     }
 
     pub(super) fn trailing(&self) -> u64 {
-        if let At::Trailing(count) = self.at {
-            count
-        } else {
-            0
-        }
+        if let At::Trailing(count) = self.at { count } else { 0 }
     }
 }
 

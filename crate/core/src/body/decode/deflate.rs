@@ -27,12 +27,7 @@ enum At {
 }
 
 impl Deflate {
-    pub(super) fn step(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Result<Done, Fault> {
+    pub(super) fn step(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<Done, Fault> {
         match (&mut self.at, input) {
             (At::Start, [first, second, ..]) => {
                 self.inflater.begin(is_zlib(*first, *second));
@@ -72,11 +67,7 @@ impl Deflate {
     }
 
     pub(super) fn trailing(&self) -> u64 {
-        if let At::Trailing(count) = self.at {
-            count
-        } else {
-            0
-        }
+        if let At::Trailing(count) = self.at { count } else { 0 }
     }
 }
 
@@ -93,18 +84,11 @@ pub(super) struct Inflater(Option<Decompress>);
 impl Inflater {
     /// Begins a new stream, with a zlib header or raw.
     pub(super) fn begin(&mut self, zlib: bool) {
-        self.0
-            .get_or_insert_with(|| take_spare().unwrap_or_else(|| Decompress::new(zlib)))
-            .reset(zlib);
+        self.0.get_or_insert_with(|| take_spare().unwrap_or_else(|| Decompress::new(zlib))).reset(zlib);
     }
 
     /// Goes on; true at the end of the stream.
-    pub(super) fn inflate(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Result<(Done, bool), Fault> {
+    pub(super) fn inflate(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<(Done, bool), Fault> {
         let Some(state) = &mut self.0 else {
             return Ok((Done::default(), false));
         };
@@ -127,14 +111,7 @@ impl Inflater {
         let ended = status == Status::StreamEnd;
         let produced = (state.total_out() - out_before) as usize;
         let consumed = (state.total_in() - in_before) as usize;
-        Ok((
-            Done {
-                consumed,
-                produced,
-                pending: produced == room && !ended,
-            },
-            ended,
-        ))
+        Ok((Done { consumed, produced, pending: produced == room && !ended }, ended))
     }
 }
 
@@ -147,10 +124,7 @@ impl Drop for Inflater {
 }
 
 fn take_spare() -> Option<Decompress> {
-    SPARE
-        .try_with(|spare| spare.borrow_mut().pop())
-        .ok()
-        .flatten()
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
 }
 
 /// A thread that ends has no cache any more; the state is dropped then.

@@ -39,12 +39,7 @@ enum At {
 }
 
 impl Gzip {
-    pub(super) fn step(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Result<Done, Fault> {
+    pub(super) fn step(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<Done, Fault> {
         match self.at {
             At::Head => self.head(input),
             At::ExtraLength => Ok(self.extra_length(input)),
@@ -188,10 +183,7 @@ impl Gzip {
 
     /// The number in the held bytes from here.
     fn little_endian(&self, at: usize) -> u32 {
-        self.held[at..at + 4]
-            .iter()
-            .rev()
-            .fold(0, |sum, &byte| sum << 8 | u32::from(byte))
+        self.held[at..at + 4].iter().rev().fold(0, |sum, &byte| sum << 8 | u32::from(byte))
     }
 
     /// The header's own checksum covers this.
@@ -203,15 +195,10 @@ impl Gzip {
 
     /// On to the next part of the header that is there, or to the data.
     fn advance(&mut self) {
-        let parts = [
-            (At::ExtraLength, HAS_EXTRA),
-            (At::Name, HAS_NAME),
-            (At::Comment, HAS_COMMENT),
-            (At::HeadCrc, HAS_CRC),
-        ];
+        let parts =
+            [(At::ExtraLength, HAS_EXTRA), (At::Name, HAS_NAME), (At::Comment, HAS_COMMENT), (At::HeadCrc, HAS_CRC)];
         let next = parts.into_iter().find(|&(part, flag)| {
-            let is_over =
-                part <= self.at || matches!(self.at, At::Extra(_)) && part == At::ExtraLength;
+            let is_over = part <= self.at || matches!(self.at, At::Extra(_)) && part == At::ExtraLength;
             !is_over && self.flags & flag != 0
         });
         self.at = next.map_or(At::Data, |(part, _)| part);

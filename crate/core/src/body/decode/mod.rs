@@ -45,10 +45,7 @@ impl Decoder {
     ///
     /// # Errors
     /// [`Kind::Decode`] with limit `codings`: the chain is longer than the limit (default 5). Nothing was decoded.
-    pub fn new<'a>(
-        values: impl Iterator<Item = &'a [u8]>,
-        limits: &Limits,
-    ) -> Result<Option<Self>, Error> {
+    pub fn new<'a>(values: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Result<Option<Self>, Error> {
         let mut chain = Vec::new();
         let (mut members, mut unknown) = (0_usize, false);
         for name in values.flat_map(members_of).filter(|name| !is_nothing(name)) {
@@ -76,10 +73,7 @@ impl Decoder {
     /// [`Kind::Decode`], reason `ERR_TRANSFER_CODING`: a coding that cannot be undone. Unlike a content coding it is no
     /// property of what the caller asked for, so that the bytes must not be given out as if they were that (RFC 9112
     /// §6.1). With limit `codings`: the chain is longer than the limit.
-    pub fn of_transfer<'a>(
-        values: impl Iterator<Item = &'a [u8]>,
-        limits: &Limits,
-    ) -> Result<Option<Self>, Error> {
+    pub fn of_transfer<'a>(values: impl Iterator<Item = &'a [u8]>, limits: &Limits) -> Result<Option<Self>, Error> {
         let mut chain = Vec::new();
         let (mut members, mut chunked) = (0_usize, false);
         for name in values.flat_map(members_of).filter(|name| !is_nothing(name)) {
@@ -108,16 +102,8 @@ impl Decoder {
     }
 
     fn of_chain(field: Field, chain: &[Coding], limits: &Limits) -> Self {
-        let links = chain
-            .iter()
-            .rev()
-            .map(|&coding| Link::new(field, coding))
-            .collect();
-        Self {
-            links,
-            meter: Meter::new(limits),
-            failed: None,
-        }
+        let links = chain.iter().rev().map(|&coding| Link::new(field, coding)).collect();
+        Self { links, meter: Meter::new(limits), failed: None }
     }
 
     /// One bounded step: consumes from the start of `input` and appends at most `most` bytes to `out`. The rest of a
@@ -140,11 +126,7 @@ impl Decoder {
             }
             Ok(())
         })?;
-        Ok(Step {
-            consumed,
-            produced: out.len() - start,
-            more_output_pending: self.is_pending(),
-        })
+        Ok(Step { consumed, produced: out.len() - start, more_output_pending: self.is_pending() })
     }
 
     /// Decodes everything in `input` onto the end of `out`, whose capacity never grows past the `decoded` limit.
@@ -172,15 +154,10 @@ impl Decoder {
     /// As [`Decoder::step`]; also [`Kind::Decode`]: the body is cut short.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
         self.push(&[], out)?;
-        self.guarded(
-            |this| match this.links.iter_mut().position(|link| !link.stage.ends()) {
-                None => Ok(()),
-                Some(at) => Err(this.undecodable(
-                    at,
-                    Fault::said("the data ends before the end of the coded stream"),
-                )),
-            },
-        )
+        self.guarded(|this| match this.links.iter_mut().position(|link| !link.stage.ends()) {
+            None => Ok(()),
+            Some(at) => Err(this.undecodable(at, Fault::said("the data ends before the end of the coded stream"))),
+        })
     }
 
     /// Bytes after the end of a coded stream, which were ignored; summed over the chain. Whole after `finish`.
@@ -199,9 +176,7 @@ impl Decoder {
     }
 
     fn is_pending(&self) -> bool {
-        self.links
-            .iter()
-            .any(|link| link.pending || link.has_input())
+        self.links.iter().any(|link| link.pending || link.has_input())
     }
 
     fn guarded(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
@@ -214,18 +189,10 @@ impl Decoder {
     /// Lets the innermost stage that can do something do it, once; returns how much of `input` was consumed. Innermost
     /// first, so that no more than one buffer's worth ever lies between two stages.
     fn turn(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<usize, Error> {
-        let at = self
-            .links
-            .iter()
-            .rposition(|link| link.pending || link.has_input())
-            .unwrap_or(0);
+        let at = self.links.iter().rposition(|link| link.pending || link.has_input()).unwrap_or(0);
         let (outer, inner) = self.links.split_at_mut(at + 1);
         let link = &mut outer[at];
-        let feed = if at == 0 {
-            input
-        } else {
-            &link.before[link.used..]
-        };
+        let feed = if at == 0 { input } else { &link.before[link.used..] };
         let starved = feed.is_empty();
         let start = out.len();
         let outcome = match inner.first_mut() {
@@ -272,11 +239,8 @@ impl Decoder {
             names.push_str(link.coding.name());
         }
         let name = field.name();
-        let message =
-            format!("Received response with {name}-encoding: {names}, but failed to decode it.");
-        let error = Error::new(Kind::Decode, message)
-            .in_phase(Phase::Body)
-            .caused_by(Cause::said(fault.said));
+        let message = format!("Received response with {name}-encoding: {names}, but failed to decode it.");
+        let error = Error::new(Kind::Decode, message).in_phase(Phase::Body).caused_by(Cause::said(fault.said));
         match fault.reason {
             Some(reason) => error.with_reason(reason),
             None => error,
@@ -307,15 +271,7 @@ impl Link {
             Coding::Brotli => Stage::Brotli(brotli::Brotli::default()),
             Coding::Zstd => Stage::Zstd(zstd::Zstd::default()),
         };
-        Self {
-            field,
-            coding,
-            stage,
-            pending: false,
-            made: 0,
-            before: Vec::new(),
-            used: 0,
-        }
+        Self { field, coding, stage, pending: false, made: 0, before: Vec::new(), used: 0 }
     }
 
     fn has_input(&self) -> bool {
@@ -357,13 +313,7 @@ enum Coding {
 }
 
 impl Coding {
-    const ALL: [Self; 5] = [
-        Self::Gzip,
-        Self::XGzip,
-        Self::Deflate,
-        Self::Brotli,
-        Self::Zstd,
-    ];
+    const ALL: [Self; 5] = [Self::Gzip, Self::XGzip, Self::Deflate, Self::Brotli, Self::Zstd];
 
     const fn name(self) -> &'static str {
         match self {
@@ -376,9 +326,7 @@ impl Coding {
     }
 
     fn of(name: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|coding| name.eq_ignore_ascii_case(coding.name().as_bytes()))
+        Self::ALL.into_iter().find(|coding| name.eq_ignore_ascii_case(coding.name().as_bytes()))
     }
 
     /// RFC 9112 §7.2 knows these, and `compress`, which nobody has sent for decades.
@@ -439,10 +387,7 @@ struct Done {
 impl Done {
     /// Only took input: a header, a trailer, what follows the end.
     fn took(consumed: usize) -> Self {
-        Self {
-            consumed,
-            ..Self::default()
-        }
+        Self { consumed, ..Self::default() }
     }
 }
 
@@ -455,10 +400,7 @@ struct Fault {
 
 impl Fault {
     fn said(said: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            said: said.into(),
-            reason: None,
-        }
+        Self { said: said.into(), reason: None }
     }
 }
 
@@ -478,16 +420,12 @@ fn check_length(field: &str, members: usize, limits: &Limits) -> Result<(), Erro
         return Ok(());
     }
     let message = format!("Too many {field} encodings in the chain: {members} > {most}");
-    Err(Error::new(Kind::Decode, message)
-        .in_phase(Phase::Body)
-        .with_limit("codings", most))
+    Err(Error::new(Kind::Decode, message).in_phase(Phase::Body).with_limit("codings", most))
 }
 
 fn untransferable(name: &[u8]) -> Error {
     let message = format!("the transfer coding {} cannot be undone", quote(name));
-    Error::new(Kind::Decode, message)
-        .in_phase(Phase::Body)
-        .with_reason("ERR_TRANSFER_CODING")
+    Error::new(Kind::Decode, message).in_phase(Phase::Body).with_reason("ERR_TRANSFER_CODING")
 }
 
 /// Makes room in a full `out`: a first guess by what text compresses to, then twofold. `allowed` more bytes may come at
@@ -498,11 +436,7 @@ fn grow(out: &mut Vec<u8>, input: usize, allowed: usize) {
     let bound = have.saturating_add(allowed);
     let guess = input.saturating_mul(GUESS).clamp(LEAST, MOST_GUESSED);
     let next = have.saturating_mul(2).max(have.saturating_add(guess));
-    let next = if next > bound / 2 {
-        next.max(bound.min(next.saturating_mul(2))).min(bound)
-    } else {
-        next
-    };
+    let next = if next > bound / 2 { next.max(bound.min(next.saturating_mul(2))).min(bound) } else { next };
     out.reserve_exact(next - have);
 }
 

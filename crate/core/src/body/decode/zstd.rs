@@ -32,12 +32,7 @@ enum At {
 }
 
 impl Zstd {
-    pub(super) fn step(
-        &mut self,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        room: usize,
-    ) -> Result<Done, Fault> {
+    pub(super) fn step(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<Done, Fault> {
         match self.at {
             At::Head => self.head(input, out, room),
             At::Frame => self.frame(input, out, room),
@@ -94,8 +89,7 @@ impl Zstd {
                     frame.check()?;
                     self.begin()?;
                     let nowhere: &mut [u8] = &mut [];
-                    self.context
-                        .decompress(&self.held[..self.len], &mut OutBuffer::around(nowhere))?;
+                    self.context.decompress(&self.held[..self.len], &mut OutBuffer::around(nowhere))?;
                     self.len = 0;
                     return Ok(Done::took(at + 1));
                 }
@@ -125,8 +119,7 @@ impl Zstd {
         let start = out.len();
         let room = room.min(out.capacity() - start);
         let (consumed, ended) = if room == out.capacity() - start {
-            self.context
-                .decompress(input, &mut OutBuffer::around_pos(out, start))?
+            self.context.decompress(input, &mut OutBuffer::around_pos(out, start))?
         } else {
             within(out, room, |slice| {
                 let mut buffer = OutBuffer::around(slice);
@@ -139,11 +132,7 @@ impl Zstd {
             self.at = At::Head;
         }
         let produced = out.len() - start;
-        Ok(Done {
-            consumed,
-            produced,
-            pending: produced == room && !ended,
-        })
+        Ok(Done { consumed, produced, pending: produced == room && !ended })
     }
 }
 
@@ -168,17 +157,13 @@ struct Frame {
 impl Head {
     fn read(bytes: &[u8]) -> Self {
         let (magic, rest) = bytes.split_at(bytes.len().min(MAGIC.len()));
-        let is_skippable = magic
-            .first()
-            .is_some_and(|first| first & 0xf0 == SKIPPABLE[0])
-            && SKIPPABLE[1..].starts_with(&magic[1..]);
+        let is_skippable =
+            magic.first().is_some_and(|first| first & 0xf0 == SKIPPABLE[0]) && SKIPPABLE[1..].starts_with(&magic[1..]);
         if !is_skippable && !MAGIC.starts_with(magic) {
             return Self::None;
         }
         if is_skippable {
-            return rest.first_chunk().map_or(Self::Unfinished, |&length| {
-                Self::Skippable(u32::from_le_bytes(length))
-            });
+            return rest.first_chunk().map_or(Self::Unfinished, |&length| Self::Skippable(u32::from_le_bytes(length)));
         }
         let Some((&descriptor, rest)) = rest.split_first() else {
             return Self::Unfinished;
@@ -195,8 +180,7 @@ impl Head {
         }
         let (window, rest) = rest.split_at(window_length);
         let (dictionary, rest) = rest.split_at(dictionary_length);
-        let content =
-            little_endian(&rest[..content_length]) + if content_length == 2 { 256 } else { 0 };
+        let content = little_endian(&rest[..content_length]) + if content_length == 2 { 256 } else { 0 };
         let window = match window {
             [byte] => {
                 let base = 1_u64 << (10 + (byte >> 3));
@@ -204,42 +188,25 @@ impl Head {
             }
             _ => content,
         };
-        Self::Frame(Frame {
-            single_segment,
-            window,
-            dictionary: little_endian(dictionary) as u32,
-        })
+        Self::Frame(Frame { single_segment, window, dictionary: little_endian(dictionary) as u32 })
     }
 }
 
 impl Frame {
     fn check(self) -> Result<(), Fault> {
         if self.dictionary != 0 {
-            return Err(Fault::said(format!(
-                "requires a dictionary, id {}",
-                self.dictionary
-            )));
+            return Err(Fault::said(format!("requires a dictionary, id {}", self.dictionary)));
         }
         if self.window > 1 << WINDOW_LOG {
-            let said = format!(
-                "requires a window of {} bytes, more than {}",
-                self.window,
-                1 << WINDOW_LOG
-            );
-            return Err(Fault {
-                said: said.into(),
-                reason: Some("ERR_DECODE_WINDOW"),
-            });
+            let said = format!("requires a window of {} bytes, more than {}", self.window, 1 << WINDOW_LOG);
+            return Err(Fault { said: said.into(), reason: Some("ERR_DECODE_WINDOW") });
         }
         Ok(())
     }
 }
 
 fn little_endian(bytes: &[u8]) -> u64 {
-    bytes
-        .iter()
-        .rev()
-        .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    bytes.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }
 
 /// The library's state: made when first used, and kept for the thread's next body unless it has grown.
@@ -257,9 +224,7 @@ impl Context {
                 Some(state) => state,
                 None => DCtx::try_create().ok_or_else(|| Fault::said("out of memory"))?,
             };
-            state
-                .set_parameter(DParameter::WindowLogMax(WINDOW_LOG))
-                .map_err(library_said)?;
+            state.set_parameter(DParameter::WindowLogMax(WINDOW_LOG)).map_err(library_said)?;
             self.state = Some(state);
         }
         Ok(())
@@ -302,10 +267,7 @@ fn library_said(code: usize) -> Fault {
 }
 
 fn take_spare() -> Option<DCtx<'static>> {
-    SPARE
-        .try_with(|spare| spare.borrow_mut().pop())
-        .ok()
-        .flatten()
+    SPARE.try_with(|spare| spare.borrow_mut().pop()).ok().flatten()
 }
 
 /// A thread that ends has no cache any more; the state is dropped then.

@@ -1,0 +1,319 @@
+/**
+ * What is wrong is said before anything is done: constructors throw, methods reject, and no server ever hears of it.
+ */
+import { inspect } from 'node:util';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { connectionFromUrl, HTTPConnectionPool, Timeout } from '../index.ts';
+import type { PoolOptions, RequestOptions } from '../index.ts';
+import { answers, rawServer, reply } from './servers/raw.ts';
+
+const type = { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' };
+const range = { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' };
+const later = { instanceOf: TypeError, code: 'ERR_NOT_SUPPORTED' };
+
+/** A pool whose server must see nothing. */
+async function unheard(t: ExecutionContext, options: PoolOptions = {}): Promise<HTTPConnectionPool> {
+  const server = await rawServer(answers(reply('')));
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, ...options });
+  t.teardown(async () => {
+    const { opened, requests } = pool.stats();
+    await pool.close();
+    await server.close();
+    if (opened + requests + server.peers.length > 0) throw new Error('something was sent');
+  });
+  return pool;
+}
+
+const shown = (value: unknown): string => inspect(value);
+
+test('the wrong type for a pool’s option is a TypeError that names the option', (t) => {
+  const wrong: [options: unknown, named: RegExp][] = [
+    [{ port: '80' }, /^port is an integer, not a string$/],
+    [{ maxsize: '5' }, /^maxsize is/],
+    [{ maxsize: null }, /^maxsize is an integer, not null$/],
+    [{ block: 1 }, /^block is a boolean, not a number$/],
+    [{ block: 'false' }, /^block is/],
+    [{ maxWaiting: true }, /^maxWaiting is/],
+    [{ acceptEncoding: ['gzip'] }, /^acceptEncoding is/],
+    [{ localAddress: 1 }, /^localAddress is/],
+    [{ localAddress: {} }, /^localAddress\.address is/],
+    [{ localAddress: { address: '127.0.0.1', host: 'x' } }, /localAddress has no option 'host'/],
+    [{ unixSocket: 1 }, /^unixSocket is/],
+    [{ unixSocket: '' }, /^unixSocket is/],
+    [{ socketOptions: [] }, /^socketOptions is/],
+    [{ socketOptions: { noDelay: 1 } }, /^socketOptions\.noDelay is/],
+    [{ socketOptions: { nodelay: true } }, /socketOptions has no option 'nodelay'; did you mean 'noDelay'\?/],
+    [{ keepAlive: 'yes' }, /^keepAlive is/],
+    [{ keepAlive: { idle: '1' } }, /^keepAlive\.idle is/],
+    [{ idleTimeout: '10' }, /^idleTimeout is/],
+    [{ maxAge: null }, /^maxAge is/],
+    [{ maxRequestsPerConnection: '1' }, /^maxRequestsPerConnection is/],
+    [{ lenient: 0 }, /^lenient is/],
+    [{ limits: 5 }, /^limits is/],
+    [{ limits: { decoded: '1' } }, /^limits\.decoded is/],
+    [{ limits: { headers: 1 } }, /limits has no option 'headers'/],
+    [{ resolve: 'x' }, /^resolve is/],
+    [{ resolve: { h: 1 } }, /^resolve\['h'\] is/],
+    [{ timeout: {}, maxsize: {} }, /^maxsize is/],
+  ];
+  for (const [options, message] of wrong) {
+    t.throws(() => new HTTPConnectionPool('h', options as PoolOptions), { ...type, message }, shown(options));
+  }
+  for (const options of [null, 5, 'x', [], true]) {
+    t.throws(() => new HTTPConnectionPool('h', options as unknown as PoolOptions), type, shown(options));
+    t.throws(() => connectionFromUrl('http://h/', options as unknown as PoolOptions), type, shown(options));
+  }
+  for (const host of [1, {}, ['h'], true, Symbol('h')])
+    t.throws(() => new HTTPConnectionPool(host as unknown as string), type);
+  t.throws(() => connectionFromUrl(3 as unknown as string), { instanceOf: TypeError, code: 'ERR_INVALID_URL' });
+});
+
+test('a number out of range is a RangeError, and a second count says what was meant', (t) => {
+  const wrong: [options: PoolOptions, message: RegExp][] = [
+    [{ port: -1 }, /^port is an integer from 0 to 65535, not -1$/],
+    [{ port: 65_536 }, /^port is/],
+    [{ port: 80.5 }, /^port is/],
+    [{ port: NaN }, /^port is/],
+    [{ maxsize: 0 }, /^maxsize is an integer from 1 /],
+    [{ maxsize: -1 }, /^maxsize is/],
+    [{ maxsize: Infinity }, /^maxsize is/],
+    [{ maxWaiting: -1 }, /^maxWaiting is/],
+    [{ maxRequestsPerConnection: 1.5 }, /^maxRequestsPerConnection is/],
+    [{ idleTimeout: -1 }, /^idleTimeout is at least 0/],
+    [{ idleTimeout: NaN }, /^idleTimeout is/],
+    [{ idleTimeout: 0.5 }, /milliseconds; 0\.5 s would be 500$/],
+    [{ maxAge: 0.25 }, /milliseconds; 0\.25 s would be 250$/],
+    [{ keepAlive: { idle: 0.9 } }, /milliseconds; 0\.9 s would be 900$/],
+    [{ keepAlive: { count: 0 } }, /^keepAlive\.count is/],
+    [{ socketOptions: { receiveBuffer: 0 } }, /^socketOptions\.receiveBuffer is/],
+    [{ localAddress: { address: '127.0.0.1', port: 65_536 } }, /^localAddress\.port is/],
+    [{ limits: { headerBytes: 0 } }, /^limits\.headerBytes is/],
+    [{ limits: { decoded: -1 } }, /^limits\.decoded is/],
+    [{ limits: { ratio: 0 } }, /^limits\.ratio is greater than 0/],
+    [{ limits: { codings: 6 } }, /^limits\.codings is/],
+  ];
+  for (const [options, message] of wrong) {
+    t.throws(() => new HTTPConnectionPool('h', options), { ...range, message }, shown(options));
+  }
+  t.throws(() => new HTTPConnectionPool('h', { timeout: 0.5 }), {
+    instanceOf: RangeError,
+    code: 'ERR_INVALID_TIMEOUT',
+    message: /milliseconds; 0\.5 s would be 500$/,
+  });
+});
+
+test('an unknown option of a pool is refused with the nearest name; a later one says so', (t) => {
+  for (const [name, near] of [
+    ['maxSize', 'maxsize'],
+    ['max_size', 'maxsize'],
+    ['timeOut', 'timeout'],
+    ['header', 'headers'],
+    ['acceptEncodng', 'acceptEncoding'],
+    ['idleTimeOut', 'idleTimeout'],
+  ] as const) {
+    const message = `a pool has no option '${name}'; did you mean '${near}'?`;
+    t.throws(() => new HTTPConnectionPool('h', { [name]: 1 }), { ...type, message });
+  }
+  t.throws(() => new HTTPConnectionPool('h', { cookies: true } as PoolOptions), {
+    ...type,
+    message: /^a pool has no option 'cookies'; it has port, maxsize, block, /,
+  });
+});
+
+test('what a later version serves is refused as not supported', async (t) => {
+  t.throws(() => new HTTPConnectionPool('h', { retries: 3 as 0 }), later);
+  t.throws(() => new HTTPConnectionPool('h', { resolve: (() => null) as unknown as {} }), later);
+  t.throws(() => connectionFromUrl('https://h/'), later);
+  const pool = await unheard(t);
+  const options: unknown[] = [
+    { retries: 3 },
+    { retries: true },
+    { redirect: true },
+    { preloadContent: false },
+    { releaseConn: false },
+    { multipartBoundary: 'b' },
+    { encodeMultipart: false },
+    { proxy: 'http://p/' },
+    { onProgress: () => undefined },
+    { accept: () => true },
+    { body: new URLSearchParams('a=1') },
+    { body: new FormData() },
+    { body: new Blob(['x']) },
+    { body: new ReadableStream() },
+    { body: ['x'] },
+    { body: (async function* () {})() },
+    { body: () => 'x' },
+  ];
+  for (const one of options) await t.throwsAsync(pool.request('POST', '/', one as RequestOptions), later, shown(one));
+  await t.throwsAsync(pool.request('POST', '/', { fields: { a: '1' } }), later);
+  await t.throwsAsync(pool.requestEncodeBody('GET', '/', { fields: { a: '1' } }), later);
+});
+
+test('REQ-18: the wrong type for a request’s option rejects with a TypeError, a number out of range with a RangeError', async (t) => {
+  const pool = await unheard(t);
+  const wrong: [options: unknown, code: string, kind: typeof TypeError | typeof RangeError][] = [
+    [{ fields: 'a=1' }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: 3 }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: [['a']] }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: [['a', '1', '2']] }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: [[1, '1']] }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: { a: {} } }, 'ERR_INVALID_OPTION', TypeError],
+    [{ fields: { a: Symbol('x') } }, 'ERR_INVALID_OPTION', TypeError],
+    [{ headers: 'a: 1' }, 'ERR_INVALID_HEADER', TypeError],
+    [{ headers: { a: {} } }, 'ERR_INVALID_HEADER', TypeError],
+    [{ headers: { a: true } }, 'ERR_INVALID_HEADER', TypeError],
+    [{ headers: { a: Symbol('SKIP_HEADER') } }, 'ERR_INVALID_HEADER', TypeError],
+    [{ headers: [['a', '1', '2']] }, 'ERR_INVALID_HEADER', TypeError],
+    [{ body: 5 }, 'ERR_INVALID_BODY', TypeError],
+    [{ timeout: 'soon' }, 'ERR_INVALID_TIMEOUT', TypeError],
+    [{ timeout: { conect: 1 } }, 'ERR_INVALID_TIMEOUT', TypeError],
+    [{ timeout: 0 }, 'ERR_INVALID_TIMEOUT', RangeError],
+    [{ timeout: 0.5 }, 'ERR_INVALID_TIMEOUT', RangeError],
+    [{ poolTimeout: '1' }, 'ERR_INVALID_TIMEOUT', TypeError],
+    [{ poolTimeout: -1 }, 'ERR_INVALID_TIMEOUT', RangeError],
+    [{ poolTimeout: NaN }, 'ERR_INVALID_TIMEOUT', RangeError],
+    [{ poolTimeout: 0.5 }, 'ERR_INVALID_TIMEOUT', RangeError],
+    [{ decodeContent: 1 }, 'ERR_INVALID_OPTION', TypeError],
+    [{ enforceContentLength: null }, 'ERR_INVALID_OPTION', TypeError],
+    [{ assertSameHost: 'no' }, 'ERR_INVALID_OPTION', TypeError],
+    [{ chunked: 1 }, 'ERR_INVALID_OPTION', TypeError],
+    [{ preloadContent: 'yes' }, 'ERR_INVALID_OPTION', TypeError],
+    [{ limits: 1 }, 'ERR_INVALID_OPTION', TypeError],
+    [{ limits: { wire: 'x' } }, 'ERR_INVALID_OPTION', TypeError],
+    [{ limits: { wire: -1 } }, 'ERR_INVALID_OPTION', RangeError],
+    [{ signal: {} }, 'ERR_INVALID_OPTION', TypeError],
+    [{ signal: new EventTarget() }, 'ERR_INVALID_OPTION', TypeError],
+    [{ foo: 1 }, 'ERR_INVALID_OPTION', TypeError],
+    [null, 'ERR_INVALID_OPTION', TypeError],
+    ['x', 'ERR_INVALID_OPTION', TypeError],
+    [3, 'ERR_INVALID_OPTION', TypeError],
+  ];
+  for (const [options, code, instanceOf] of wrong) {
+    for (const method of ['request', 'requestEncodeUrl', 'requestEncodeBody', 'urlopen'] as const) {
+      const call = pool[method]('POST', '/', options as RequestOptions);
+      // urlopen has no fields at all.
+      const fields = method === 'urlopen' && typeof options === 'object' && options !== null && 'fields' in options;
+      await t.throwsAsync(call, fields ? type : { code, instanceOf }, `${method} ${shown(options)}`);
+    }
+  }
+  await t.throwsAsync(pool.request('GET', '/', { timeOut: 1 } as RequestOptions), {
+    ...type,
+    message: "a request has no option 'timeOut'; did you mean 'timeout'?",
+  });
+  await t.throwsAsync(pool.request('GET', '/', { poolTimeout: 0.5 }), {
+    message: /milliseconds; 0\.5 s would be 500$/,
+  });
+  await t.throwsAsync(pool.urlopen('GET', '/', { json: {} } as RequestOptions), {
+    ...type,
+    message: /urlopen has no option 'json'; use request/,
+  });
+});
+
+test('methods and URLs that are no strings reject, and a method never throws', async (t) => {
+  const pool = await unheard(t);
+  for (const wrong of [undefined, null, 3, {}, ['GET'], Symbol('GET'), Buffer.from('GET')] as unknown as string[]) {
+    for (const name of ['request', 'requestEncodeUrl', 'requestEncodeBody', 'urlopen'] as const) {
+      await t.throwsAsync(pool[name](wrong, '/'), { instanceOf: TypeError, code: 'ERR_INVALID_METHOD' });
+      await t.throwsAsync(pool[name]('GET', wrong), { instanceOf: TypeError, code: 'ERR_INVALID_URL' });
+    }
+    t.throws(() => pool.isSameHost(wrong), { instanceOf: TypeError, code: 'ERR_INVALID_URL' });
+  }
+});
+
+test('a throwing getter or iterator of the caller’s rejects the request with what it threw', async (t) => {
+  const pool = await unheard(t);
+  const mine = new Error('mine');
+  const fail = (): never => {
+    throw mine;
+  };
+  const thrower = { get: fail, enumerable: true };
+  for (const options of [
+    Object.defineProperty({}, 'timeout', thrower),
+    { headers: Object.defineProperty({}, 'a', thrower) },
+    { fields: Object.defineProperty({}, 'a', thrower) },
+    { fields: { [Symbol.iterator]: fail } },
+    { headers: { [Symbol.iterator]: fail } },
+    { json: { toJSON: fail } },
+  ] as RequestOptions[]) {
+    t.is(await t.throwsAsync(pool.request('GET', '/', options)), mine);
+  }
+});
+
+test('a signal that is aborted already rejects with its reason, and nothing is sent', async (t) => {
+  const pool = await unheard(t);
+  const reason = new Error('mine');
+  t.is(await t.throwsAsync(pool.request('GET', '/', { signal: AbortSignal.abort(reason) })), reason);
+  await t.throwsAsync(pool.request('GET', '/', { signal: AbortSignal.abort() }), { any: true, name: 'AbortError' });
+  // Aborted in the same turn, before the hand-over.
+  const leave = new AbortController();
+  const call = pool.request('GET', '/', { signal: leave.signal });
+  leave.abort(reason);
+  t.is(await t.throwsAsync(call), reason);
+  for (const odd of [undefined, null, 'text', 0]) {
+    const given = AbortSignal.abort(odd);
+    const thrown: unknown = await pool.request('GET', '/', { signal: given }).catch((error: unknown) => error);
+    t.is(thrown, given.reason);
+  }
+});
+
+test('a closed pool says so, whatever the call', async (t) => {
+  const pool = await unheard(t);
+  await pool.close();
+  const closed = { name: 'ClosedPoolError', code: 'ERR_POOL_CLOSED', message: `${String(pool)}: Pool is closed.` };
+  await t.throwsAsync(pool.request('GET', '/'), closed);
+  await t.throwsAsync(pool.request('GET', '/', { headers: { a: '1' } }), closed);
+  await t.throwsAsync(pool.requestEncodeUrl('GET', '/'), closed);
+  await t.throwsAsync(pool.requestEncodeBody('POST', '/'), closed);
+  await t.throwsAsync(pool.urlopen('GET', '/'), closed);
+  await t.throwsAsync(pool.warm(1), closed);
+  for await (const settled of pool.requestMany(['/a', '/b'])) t.like(settled, { ok: false });
+  t.is(pool.pool, null);
+  t.true(pool.isSameHost('/'));
+});
+
+test('close takes a span of milliseconds', async (t) => {
+  const pool = await unheard(t);
+  const timeout = (value: unknown): Promise<unknown> => pool.close({ timeout: value as number });
+  await t.throwsAsync(timeout('1'), { instanceOf: TypeError, code: 'ERR_INVALID_TIMEOUT' });
+  for (const value of [-1, NaN, 0.5])
+    await t.throwsAsync(timeout(value), { instanceOf: RangeError, code: 'ERR_INVALID_TIMEOUT' });
+  for (const options of [5, null, { timeOut: 5 }, []]) await t.throwsAsync(pool.close(options as object), type);
+  // None of them has closed it.
+  t.not(pool.pool, null);
+  t.like(await pool.close({ timeout: Infinity }), { closed: 0, forced: 0 });
+  await t.notThrowsAsync(pool.close({ timeout: 0 }));
+});
+
+test('undefined is absent, everywhere', async (t) => {
+  const server = await rawServer(answers(reply('x')));
+  const none = undefined as unknown as string;
+  const pool = new HTTPConnectionPool('127.0.0.1', {
+    port: server.port,
+    unixSocket: none,
+    localAddress: none,
+    timeout: undefined,
+    headers: undefined as unknown as {},
+    limits: { decoded: undefined as unknown as number },
+    retries: null,
+  });
+  t.teardown(async () => {
+    await pool.close();
+    await server.close();
+  });
+  const response = await pool.request('GET', '/', {
+    fields: null,
+    headers: { a: undefined },
+    json: undefined,
+    body: null,
+    timeout: new Timeout({ total: undefined as unknown as null }),
+    poolTimeout: null,
+    limits: null,
+    signal: null,
+    retries: false,
+    redirect: false,
+    preloadContent: true,
+  });
+  t.is(response.text(), 'x');
+  t.is(server.peers[0]?.received.toString().split('\r\n').length, 6);
+});

@@ -1,0 +1,10 @@
+import { rawServer, choices } from './servers/raw.ts';
+import { HTTPConnectionPool } from '../index.ts';
+const which = process.argv[2];
+const s = await rawServer(choices(['HTTP/1.1 200 OK\r\nX: 1\r\nContent-Length: 2\r\n\r\nok', 'HTTP/1.1 200 OK\r\nX: ' + 'a'.repeat(4 << 20), 'HTTP/1.1 103 X\r\n\r\n'.repeat(20000)]));
+const pool = new HTTPConnectionPool('127.0.0.1', { port: s.port, timeout: { total: 5000 } });
+console.log(await pool.request('GET', '/' + which).then((r) => r.status, (e) => e.code));
+await pool.close({ timeout: 0 });
+console.log('pool closed');
+await s.close().catch((e)=>console.log(e)); console.log('server closed');
+setTimeout(() => { console.log('STILL HERE', process.getActiveResourcesInfo(), (process as any)._getActiveHandles().map((h: any) => h.constructor.name)); process.exit(); }, 1500).unref();

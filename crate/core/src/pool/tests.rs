@@ -1,0 +1,172 @@
+//! What a pool says after a while: with a clock that the test moves, so that nobody waits for it.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Condvar, Mutex};
+
+use ferropool_policy::settings::Timeouts;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::time::sleep;
+
+use super::*;
+use crate::client::execute::execute;
+use crate::client::request::Request;
+use crate::dial::{Lookup, Remember};
+
+/// Hears what pools warn about.
+#[derive(Clone, Default)]
+struct Heard(Rc<RefCell<Vec<Warning>>>);
+
+impl Heard {
+    fn warnings(&self) -> Vec<Warning> {
+        self.0.borrow().clone()
+    }
+}
+
+impl Observer for Heard {
+    fn opened(&self, _: &ConnectionInfo) {}
+
+    fn closed(&self, _: u32) {}
+
+    fn warn(&self, warning: Warning, _: &Pool) {
+        self.0.borrow_mut().push(warning);
+    }
+}
+
+/// Runs a test on a thread of its own kind, its clock standing still until everybody waits for it.
+fn paused<F: Future>(test: impl FnOnce() -> F) -> F::Output {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build_local(LocalOptions::default())
+        .expect("a runtime");
+    runtime.block_on(test())
+}
+
+/// A name that begins with "stalled" is looked up until the gate opens; any other is this machine.
+#[derive(Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.lock().expect("no panic") = true;
+        self.1.notify_all();
+    }
+}
+
+impl Lookup for Gate {
+    fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+        if host.starts_with("stalled") {
+            drop(self.1.wait_while(self.0.lock().expect("no panic"), |open| !*open).expect("no panic"));
+        }
+        Ok(vec![Ipv4Addr::LOCALHOST.into()])
+    }
+}
+
+fn shared(resolver: Rc<Resolver>, heard: &Heard) -> Rc<Shared> {
+    Rc::new(Shared { resolver, book: CaseBook::default(), ids: Ids::default(), observer: Box::new(heard.clone()) })
+}
+
+/// A blocking pool of one connection.
+fn pool(host: &str, port: u16, shared: &Rc<Shared>) -> Rc<Pool> {
+    let settings = PoolSettings { host: host.to_owned(), port: Some(port), block: true, ..PoolSettings::default() };
+    Pool::open(Blueprint::new(settings).expect("settings"), Rc::clone(shared)).expect("a pool")
+}
+
+async fn listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    (listener, port)
+}
+
+/// One over a listener that says nothing.
+async fn pool_of_one() -> (Rc<Pool>, Heard, TcpListener) {
+    let (listener, port) = listener().await;
+    let heard = Heard::default();
+    (pool("127.0.0.1", port, &shared(Resolver::new(), &heard)), heard, listener)
+}
+
+async fn leased(pool: &Rc<Pool>) -> Held {
+    pool.checkout(None, None, &Cell::new(Phase::Pool)).await.expect("a connection")
+}
+
+#[test]
+fn a_waiter_of_thirty_seconds_is_warned_about_once_a_pool() {
+    paused(async || {
+        let (pool, heard, _listener) = pool_of_one().await;
+        let held = leased(&pool).await;
+        let mut waiters = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let pool = Rc::clone(&pool);
+            waiters.spawn_local(async move { drop(leased(&pool).await) });
+        }
+        sleep(Duration::from_millis(29_999)).await;
+        assert_eq!(heard.warnings(), []);
+        sleep(Duration::from_millis(2)).await;
+        assert_eq!(heard.warnings(), [Warning::Starving]);
+        sleep(STARVING * 10).await;
+        assert_eq!(heard.warnings(), [Warning::Starving]);
+        drop(held);
+        while let Some(ended) = waiters.join_next().await {
+            ended.expect("no panic");
+        }
+        assert_eq!(pool.figures().waiting, 0);
+        assert_eq!(pool.figures().leased, 0);
+    });
+}
+
+#[test]
+fn waiters_that_are_served_in_time_are_not_warned_about_however_many_come() {
+    paused(async || {
+        let (pool, heard, _listener) = pool_of_one().await;
+        for _ in 0..5 {
+            let held = leased(&pool).await;
+            let waiting = tokio::task::spawn_local({
+                let pool = Rc::clone(&pool);
+                async move { drop(leased(&pool).await) }
+            });
+            sleep(Duration::from_millis(29_995)).await;
+            drop(held);
+            waiting.await.expect("no panic");
+        }
+        assert_eq!(heard.warnings(), []);
+    });
+}
+
+#[test]
+fn a_name_that_takes_for_ever_is_under_connect_and_total_and_holds_up_no_other_name() {
+    let gate = Arc::new(Gate::default());
+    let resolver = Resolver::over(Arc::clone(&gate) as Arc<dyn Lookup>, Remember::default());
+    paused(async || {
+        let (_listener, port) = listener().await;
+        let shared = shared(resolver, &Heard::default());
+        for nth in 0..8 {
+            let pool = pool(&format!("stalled-{nth}.test"), port, &shared);
+            let total = nth % 2 == 0;
+            let mut request = Request::new("GET", "/", now());
+            request.timeout = Some(if total {
+                Timeouts { total: Some(3_000.0), ..Timeouts::default() }
+            } else {
+                Timeouts { connect: Some(3_000.0), ..Timeouts::default() }
+            });
+            let began = now();
+            let error = execute(&pool, &request).await.expect_err("no address");
+            let took = now() - began;
+            assert!((3_000..3_003).contains(&took.as_millis()), "{took:?}");
+            let fields = error.fields();
+            if total {
+                assert_eq!(error.kind(), Kind::TotalTimeoutDialling);
+                assert_eq!((fields.phase, fields.extra.during), (Some(Phase::Total), Some(Phase::Dns)));
+            } else {
+                assert_eq!(error.kind(), Kind::ConnectTimeout);
+                assert_eq!((fields.phase, fields.extra.during), (Some(Phase::Dns), None));
+            }
+            assert!(!fields.sent);
+            assert_eq!(pool.figures().leased, 0);
+        }
+        drop(leased(&pool("live.test", port, &shared)).await);
+        gate.open();
+    });
+}
