@@ -246,6 +246,8 @@ export class Engine {
       this.#failures = 0;
       this.#delivered = this.#filled;
       this.#lose(this.#inFlight(), { ...LOST, message: panicked(error) });
+      // Nobody rings again before this has been answered.
+      setTimeout(() => this.#onWake(), DRAIN_AGAIN);
     }
   }
 
@@ -484,6 +486,8 @@ const SLAB = 64 * 1024;
 const EXTERNAL_MOST = 64 * 1024 * 1024;
 /** A drain that fails so often at a stretch will not succeed. */
 const DRAIN_TRIES = 8;
+/** Milliseconds until it is tried all the same. */
+const DRAIN_AGAIN = 500;
 /** What `drain` says when there is no I/O thread any more. */
 const FALLEN = -(2 ** 31);
 

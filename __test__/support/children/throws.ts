@@ -37,7 +37,8 @@ controller.abort();
 
 // Submitting, and closing the very pool, where a completion is delivered.
 const inside = await pool.request('GET', '/outer').then(async (outer) => {
-  const [inner] = await Promise.all([pool.request('GET', '/inner'), pool.close()]);
+  const inner = await pool.request('GET', '/inner');
+  await pool.close();
   return [outer.text(), inner.text()];
 });
 const after = await pool.request('GET', '/').catch((error: unknown) => (error as { code: string }).code);
