@@ -125,6 +125,9 @@ test('what a later version serves is refused as not supported', async (t) => {
   t.throws(() => new HTTPConnectionPool('h', { retries: 3 as 0 }), later);
   t.throws(() => new HTTPConnectionPool('h', { resolve: (() => null) as unknown as {} }), later);
   t.throws(() => connectionFromUrl('https://h/'), later);
+  for (const name of ['denyAddresses', 'http2', 'interface', 'pauseOn', 'proxy', 'rate', 'unreadTimeout']) {
+    t.throws(() => new HTTPConnectionPool('h', { [name]: true }), later, name);
+  }
   const pool = await unheard(t);
   const options: unknown[] = [
     { retries: 3 },

@@ -159,9 +159,9 @@ test('DEC-05 REQ-17 WART-16: a body that does not decode costs the connection, a
 });
 
 test('a decoded body of any length is whole', async (t) => {
-  const lengths = [4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 13 * MIB + 5];
+  const lengths = [4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 9 * MIB + 5];
   // No two blocks of it are alike, so that none can be lost, doubled or moved.
-  const all = Buffer.alloc(14 * MIB);
+  const all = Buffer.alloc(10 * MIB);
   for (let at = 0; at < all.length; at += 4) all.writeUInt32LE(at, at);
   const plain = lengths.map((length) => all.subarray(0, length));
   const wires = plain.flatMap((body) => [

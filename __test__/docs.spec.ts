@@ -88,6 +88,23 @@ test('docs: every link of the pages leads to a file and a heading that are there
   t.deepEqual(broken, []);
 });
 
+test('docs: every file that ARCHITECTURE.md and CONTRIBUTING.md name is there', (t) => {
+  const folders = ['.github', '__test__', 'cli', 'crate', 'docs', 'examples', 'facade', 'fuzz', 'scripts'];
+  const files = [...readdirSync(root), ...folders.flatMap(below), ...readdirSync(path.join(root, 'bench'))];
+  const named = ['ARCHITECTURE.md', 'CONTRIBUTING.md'].flatMap((page) =>
+    spans(read(page))
+      .filter((span) => /^[\w./-]+\.(rs|ts|js|json|md|toml|lock)$/.test(span))
+      .map((span) => `${page}: ${span}`),
+  );
+  const lost = named.filter((one) => {
+    const [, file = ''] = one.split(': ');
+    // `index.d.ts` is made by the build.
+    return file !== 'index.d.ts' && !files.some((there) => there === file || there.endsWith(`/${file}`));
+  });
+  t.true(named.length > 40);
+  t.deepEqual([...new Set(lost)], []);
+});
+
 test('docs: the examples run', async (t) => {
   const origin = await startOrigin();
   t.teardown(() => origin.stop());
@@ -108,8 +125,11 @@ test('docs: the examples run', async (t) => {
 
 /** Whether a text has this word in a code span, by itself or with others. */
 function names(text: string | undefined, word: string): boolean {
-  const spans = (text ?? '').split('\n').flatMap((line) => line.split('`').filter((_, at) => at % 2 === 1));
-  return spans.some((span) => new RegExp(`\\b${word}\\b`).test(span));
+  return spans(text ?? '').some((span) => new RegExp(`\\b${word}\\b`).test(span));
+}
+
+function spans(text: string): string[] {
+  return text.split('\n').flatMap((line) => line.split('`').filter((_, at) => at % 2 === 1));
 }
 
 function leads(page: string, target: string): boolean {

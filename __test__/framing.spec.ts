@@ -347,10 +347,10 @@ for (const [state, reached] of Object.entries(STATES)) {
     const { pool, server } = fixture;
     const controller = new AbortController();
     const big = state === 'connected' || state === 'sent in part' ? UPLOAD : Buffer.from('x');
-    const call = t.throwsAsync(pool.request('POST', '/', { body: big, signal: controller.signal }), { name: 'AbortError' });
+    const call = rejection(pool.request('POST', '/', { body: big, signal: controller.signal }), DOMException);
     await reached(server);
     controller.abort();
-    await call;
+    t.is((await call).name, 'AbortError');
     const peer = await server.peer(1);
     peer.socket.resume();
     await peer.gone();
@@ -420,6 +420,8 @@ test('THR-321: a completion that comes after its call was given up is nobody’s
   t.is((await pool.request('GET', '/')).data.toString(), 'ok');
 });
 
+// Bytes that come when the next request is already on its way cannot be told from its answer (RFC 9112, 9.3.2), so the
+// extra ones here come with the response that they follow.
 test('THR-322: every response carries its request’s token, though one in a hundred connections goes wrong', async (t) => {
   let count = 0;
   const { pool } = await scripted(
@@ -437,9 +439,7 @@ test('THR-322: every response carries its request’s token, though one in a hun
             await peer.write(whole + EVIL);
             break;
           case 400:
-            await peer.write(whole);
-            await peer.write(EVIL);
-            break;
+            return peer.end(whole + EVIL);
           case 499:
             await peer.write(`${OK}X: `);
             return peer.end();
@@ -458,7 +458,7 @@ test('THR-322: every response carries its request’s token, though one in a hun
       if (outcome instanceof Error) {
         failed += 1;
         if (!(outcome instanceof ProtocolError)) throw outcome;
-      } else if (outcome.data.toString() !== url) { wrong += 1; console.log(url, outcome.data.toString(), outcome.connection?.id); }
+      } else if (outcome.data.toString() !== url) wrong += 1;
     }
   };
   await Promise.all(Array.from({ length: 16 }, (_, name) => worker(String(name))));
@@ -500,31 +500,24 @@ test('THR-325: one host by any spelling, and another one by a trailing dot', asy
 });
 
 test('THR-326: one request at a time on a connection, whatever is offered: no pipelining, no Alt-Svc, no upgrade', async (t) => {
-  let most = 0;
+  const offer = `${OK}Alt-Svc: h2=":1", h3=":2"; ma=3600\r\nUpgrade: h2c, websocket\r\nConnection: upgrade\r\n`;
+  const unanswered: number[] = [];
   const { pool, server } = await scripted(
     t,
     async (peer) => {
-      for (;;) {
-        const before = peer.received.length;
-        const request = await peer.request();
-        // A second request would have come with it, or would come before the answer.
+      for (let answered = 0; ; answered += 1) {
+        await peer.request();
+        // A second request would have come with this one, or would come before its answer.
         await new Promise((resolve) => setImmediate(resolve));
-        most = Math.max(most, peer.received.length - Math.max(before, peer.received.length - request.length) - request.length);
-        t.is(peer.received.toString('latin1').split('GET ').length - 1, Number(target(request).slice(1)) >= 0 ? count(peer.number) : 0);
-        await peer.write(reply('ok', `${OK}Alt-Svc: h2=":1", h3=":2"; ma=3600\r\nUpgrade: h2c, websocket\r\nConnection: upgrade\r\n`));
+        unanswered.push(peer.received.toString('latin1').split('GET /').length - 1 - answered);
+        await peer.write(reply('ok', offer));
       }
     },
     { maxsize: 2, block: true, timeout: WAIT },
   );
-  const seen = new Map<number, number>();
-  function count(number: number): number {
-    const next = (seen.get(number) ?? 0) + 1;
-    seen.set(number, next);
-    return next;
-  }
   const responses = await Promise.all(Array.from({ length: 50 }, (_, nth) => pool.request('GET', `/${nth}`)));
   t.true(responses.every(({ status }) => status === 200));
-  t.is(most, 0);
+  t.deepEqual(unanswered, Array.from({ length: 50 }, () => 1));
   t.is(server.peers.length, 2);
   for (const peer of server.peers) t.notRegex(peer.received.toString('latin1'), /^(upgrade|http2-settings|alt-used):/im);
 });

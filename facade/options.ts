@@ -134,10 +134,11 @@ export type FieldSource =
  * @internal
  */
 export function poolSettings(host: string, options: PoolOptions): Record<string, unknown> {
-  checkNames(options, POOL_NAMES, 'a pool', CODE);
+  checkNames(options, KNOWN, 'a pool', CODE);
   const settings = bare([['host', host]]);
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
+    if (LATER.includes(name)) throw notSupported(name);
     const checked = (POOL[name as keyof typeof POOL] as Check)(value, name);
     if (checked !== undefined) settings[name] = checked;
   }
@@ -258,7 +259,19 @@ const POOL = {
   retries: checkRetries,
 } satisfies Record<keyof PoolOptions, Check>;
 
-const POOL_NAMES: readonly string[] = Object.keys(POOL);
+/** Pool options of the contract that later versions serve. */
+const LATER: readonly string[] = [
+  'denyAddresses',
+  'http2',
+  'interface',
+  'pauseOn',
+  'proxy',
+  'proxyConfig',
+  'proxyHeaders',
+  'rate',
+  'unreadTimeout',
+];
+const KNOWN: readonly string[] = [...Object.keys(POOL), ...LATER];
 
 function limitsOf(value: unknown, name: string): Limits {
   const given = record(value, name, ['headerBytes', 'headerCount', 'wire', 'decoded', 'ratio', 'codings']);

@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Id, Submission, next_submission};
+use crate::marshal::{Block, Id, Malformed, Submission, next_submission};
 
 /// What goes to the I/O thread.
 pub(crate) enum Work {
@@ -98,7 +98,7 @@ async fn serve(link: Arc<Link>) {
                         match submission {
                             Ok(submission) => desk.take(submission),
                             // Only a bug of ours writes such a record: nothing in it can be trusted, its id included.
-                            Err(_) => panic!("a submission does not add up"),
+                            Err(Malformed) => panic!("a submission does not add up"),
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! All of the `unsafe`, behind safe functions: the wake-up of the JavaScript thread, the clean-up hook of an environment
 //! and the handing over of memory. Each block says why it holds.
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::{Mutex, PoisonError};
@@ -124,11 +124,18 @@ extern "C" fn call_js(env: sys::napi_env, callback: sys::napi_value, _: *mut c_v
             return;
         }
     }
-    let message = c"ferropool's wake-up panicked; please report it";
-    // SAFETY: `env` as above; the strings are null-terminated constants. The error stays pending: an uncaught exception
-    // that the process may handle, instead of an abort.
+    // SAFETY: `env` as above; the values are made here, of constants. Throwing would not do: for the callback of a
+    // thread-safe function Node makes a warning of it.
     unsafe {
-        sys::napi_throw_error(env, c"ERR_INTERNAL".as_ptr(), message.as_ptr());
+        let (mut code, mut text, mut error) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let made = [
+            sys::napi_create_string_utf8(env, c"ERR_INTERNAL".as_ptr(), AUTO_LENGTH, &raw mut code),
+            sys::napi_create_string_utf8(env, WAKE_UP_PANICKED.as_ptr(), AUTO_LENGTH, &raw mut text),
+            sys::napi_create_error(env, code, text, &raw mut error),
+        ];
+        if made.iter().all(|status| *status == sys::Status::napi_ok) {
+            sys::napi_fatal_exception(env, error);
+        }
     }
 }
 
@@ -195,5 +202,9 @@ fn check(status: sys::napi_status, call: &str) -> Result<()> {
     Err(napi::Error::new(Status::from(status), format!("{call} failed")))
 }
 
+/// What the uncaught exception says.
+const WAKE_UP_PANICKED: &CStr = c"ferropool's wake-up panicked; please report it";
+/// `NAPI_AUTO_LENGTH`: up to the terminating null.
+const AUTO_LENGTH: isize = -1;
 /// How often a wake-up is tried before it becomes an uncaught exception.
 const WAKE_UP_TRIES: u32 = 3;

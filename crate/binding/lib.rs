@@ -1,6 +1,7 @@
 //! The addon: carries requests and responses between Node.js and the core. It knows Node and no HTTP.
 //!
 //! Every export is guarded: a panic of ours becomes a JavaScript error, never an abort.
+#![expect(clippy::needless_pass_by_value, reason = "the binding's macro hands strings over by value")]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,15 +139,12 @@ impl Engine {
                 blueprint: blueprint.clone(),
             };
             let json = serde_json::json!({ "host": entry.origin.host, "port": entry.origin.port });
-            let handle = match self.free.pop() {
-                Some(handle) => {
-                    self.pools[handle as usize] = Some(entry);
-                    handle
-                }
-                None => {
-                    self.pools.push(Some(entry));
-                    (self.pools.len() - 1) as u32
-                }
+            let handle = if let Some(handle) = self.free.pop() {
+                self.pools[handle as usize] = Some(entry);
+                handle
+            } else {
+                self.pools.push(Some(entry));
+                (self.pools.len() - 1) as u32
             };
             self.link.inbox.send(Work::Open(handle, Box::new(blueprint)));
             serde_json::json!({ "handle": handle, "origin": json })

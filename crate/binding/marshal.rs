@@ -46,7 +46,7 @@ pub(crate) fn next_submission(batch: &mut Bytes, at: Instant) -> Option<Result<S
         return None;
     }
     let length = word(batch, layout::LENGTH).unwrap_or(0) as usize;
-    if length < LEAST_LENGTH || length % 8 != 0 || length > batch.len() {
+    if length < LEAST_LENGTH || !length.is_multiple_of(8) || length > batch.len() {
         batch.clear();
         return Some(Err(Malformed));
     }

@@ -3,11 +3,14 @@
 //! It lives whole on one I/O thread, so its state needs no lock; what others may read is in [`PoolStats`]. A lease is a
 //! guard ([`Held`]): whatever happens to a request, its slot comes back.
 
+mod close;
+mod held;
+mod seat;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
@@ -20,11 +23,15 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
+use seat::{Seat, Waiting};
+
+pub use close::CloseReport;
+pub use held::Held;
+
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
 use crate::clock::{milliseconds, now};
 use crate::conn::http1::{Connection, ConnectionInfo, Ids, Style};
-use crate::conn::tap::Peek;
 use crate::dial::{DialPlan, Resolver, dial};
 use crate::observe::calls::{Calls, Place};
 use crate::observe::stats::PoolStats;
@@ -121,43 +128,10 @@ enum Reaper {
     Until(Instant),
 }
 
-/// Where a waiter finds what it was given.
-struct Seat {
-    granted: Cell<Option<Granted<Connection>>>,
-    waker: Cell<Option<Waker>>,
-    turned_away: Cell<bool>,
-    since: Instant,
-}
-
 /// A call's place among those in flight.
 pub struct Call<'p> {
     pool: &'p Pool,
     place: Place,
-}
-
-/// A slot that is held, with its connection. Dropped, it closes the connection and gives the slot back.
-pub struct Held {
-    pool: Rc<Pool>,
-    lease: Option<Lease>,
-    life: Life,
-    connection: Option<Connection>,
-    /// Whether the connection has carried an exchange before.
-    pub reused: bool,
-    /// How long the dial took, if there was one: dns, connect.
-    pub dial: Option<(Option<Duration>, Duration)>,
-}
-
-/// What came of `close`.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct CloseReport {
-    /// Connections closed in all.
-    pub closed: u64,
-    /// Leases that ended by themselves.
-    pub drained: u64,
-    /// Leases that were cut off when the time was up.
-    pub forced: u64,
-    /// How long it took.
-    pub elapsed: Duration,
 }
 
 impl Pool {
@@ -375,12 +349,7 @@ impl Pool {
     }
 
     async fn wait(self: &Rc<Self>, ticket: Ticket, until: Option<Instant>) -> Result<Granted<Connection>, Error> {
-        let seat = Rc::new(Seat {
-            granted: Cell::new(None),
-            waker: Cell::new(None),
-            turned_away: Cell::new(false),
-            since: now(),
-        });
+        let seat = Seat::new(now());
         self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
         self.sync();
         self.watch_waiters();
@@ -518,64 +487,6 @@ impl Pool {
         self.forced.get()
     }
 
-    /// Waits, until `until` at most, for the leases that were there when the pool was closed; `before` is what
-    /// [`Pool::close_now`] gave.
-    pub async fn drain(self: &Rc<Self>, before: Figures, until: Option<Instant>) -> CloseReport {
-        let began = now();
-        let leased = u64::from(before.leased);
-        let ended = async {
-            loop {
-                let drained = self.drained.notified();
-                if self.figures().leased == 0 {
-                    break;
-                }
-                drained.await;
-            }
-        };
-        tokio::pin!(ended);
-        let mut forced = 0;
-        match until {
-            None => ended.await,
-            Some(at) => {
-                if timeout_at(at.into(), ended.as_mut()).await.is_err() {
-                    forced = u64::from(self.figures().leased);
-                    self.force();
-                    // They end by themselves now, in a turn or two; the report counts them.
-                    let _ = tokio::time::timeout(ENDING, ended).await;
-                }
-            }
-        }
-        CloseReport {
-            closed: self.figures().closed.saturating_sub(before.closed),
-            drained: leased.saturating_sub(forced),
-            forced,
-            elapsed: now().saturating_duration_since(began),
-        }
-    }
-
-    /// Stops taking work at once: idle connections close, waiters are turned away. The figures before that.
-    pub fn close_now(&self) -> Figures {
-        let before = self.figures();
-        let closing = self.ledger.borrow_mut().close();
-        drop(closing.idle);
-        for ticket in closing.waiters {
-            let seat = self.seats.borrow_mut().remove(&ticket);
-            if let Some(seat) = seat {
-                seat.turn_away();
-            }
-        }
-        self.sync();
-        before
-    }
-
-    /// Lets the idle connections go; calls in flight keep theirs.
-    pub fn close_idle(&self) {
-        let mut gone = Vec::new();
-        self.ledger.borrow_mut().discard_idle(Discard::Evicted, |_, _| true, &mut gone);
-        drop(gone);
-        self.sync();
-    }
-
     /// The ledger's figures now.
     pub fn figures(&self) -> Figures {
         self.ledger.borrow().figures()
@@ -585,22 +496,6 @@ impl Pool {
     fn count_response(&self, decoded: u64, repaired: bool) {
         self.stats.decoded.add(decoded);
         self.stats.repaired.add(u64::from(repaired));
-    }
-
-    fn force(&self) {
-        self.forced.set(true);
-        self.cut.notify_waiters();
-        let live: Vec<_> = self.live.borrow().values().cloned().collect();
-        for driver in live {
-            driver.abort();
-        }
-    }
-
-    async fn until_forced(&self) {
-        let cut = self.cut.notified();
-        if !self.forced.get() {
-            cut.await;
-        }
     }
 
     /// Enters a call among those in flight.
@@ -635,135 +530,6 @@ impl Drop for Call<'_> {
     }
 }
 
-impl Held {
-    /// The connection. A held slot has one from the moment that it is given to the caller.
-    pub fn connection(&mut self) -> Result<&mut Connection, Error> {
-        self.connection.as_mut().ok_or_else(|| internal("a held slot has no connection"))
-    }
-
-    /// An exchange begins on it.
-    pub fn begin_exchange(&mut self) {
-        self.life.begin();
-        self.pool.stats.requests.add(1);
-    }
-
-    /// Takes note of a response's decoded bytes, and of whether leniency repaired its head.
-    pub fn count_response(&self, decoded: u64, repaired: bool) {
-        self.pool.count_response(decoded, repaired);
-    }
-
-    /// Whether `close` cut this lease off.
-    pub fn was_forced(&self) -> bool {
-        self.pool.was_forced()
-    }
-
-    /// Learns what the server said about keeping the connection.
-    pub fn heard(&mut self, hint: ferropool_policy::keepalive::Hint) {
-        self.life.learn(hint);
-    }
-
-    /// The exchange ended by its own framing and nothing is in doubt.
-    pub fn keep(mut self) {
-        self.count_wire();
-        if let (Some(lease), Some(connection)) = (self.lease.take(), self.connection.take()) {
-            self.pool.give_back(lease, Returned::Reusable(connection, self.life));
-        }
-    }
-
-    /// The connection must not be used again.
-    pub fn discard(mut self, why: Discard) {
-        self.end(why);
-    }
-
-    fn end(&mut self, why: Discard) {
-        self.count_wire();
-        drop(self.connection.take());
-        if let Some(lease) = self.lease.take() {
-            self.pool.give_back(lease, Returned::Gone(why));
-        }
-    }
-
-    fn count_wire(&self) {
-        if let Some(connection) = &self.connection {
-            let (inward, outward) = connection.tap.take_wire();
-            self.pool.stats.wire_in.add(inward);
-            self.pool.stats.wire_out.add(outward);
-        }
-    }
-
-    /// Why the connection cannot be used, if it cannot: hyper's word first, then a look at the socket itself (THR-303).
-    async fn stale(&mut self) -> Option<Discard> {
-        let connection = self.connection.as_mut()?;
-        if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
-            return Some(if connection.tap.eof() { Discard::PeerClosed } else { Discard::Poisoned });
-        }
-        match connection.tap.peek() {
-            Peek::Quiet => None,
-            Peek::Readable => Some(Discard::Poisoned),
-            Peek::Closed => Some(Discard::PeerClosed),
-        }
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let why = if self.connection.is_some() { Discard::Aborted } else { Discard::Failed };
-        self.end(why);
-    }
-}
-
-impl Seat {
-    fn give(&self, granted: Granted<Connection>) {
-        self.granted.set(Some(granted));
-        self.wake();
-    }
-
-    fn turn_away(&self) {
-        self.turned_away.set(true);
-        self.wake();
-    }
-
-    fn wake(&self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-/// Waiting for one's turn; dropped early, the turn goes to the next.
-struct Waiting<'p> {
-    pool: &'p Pool,
-    ticket: Ticket,
-    seat: Rc<Seat>,
-}
-
-impl Waiting<'_> {
-    async fn granted(&self) -> Option<Granted<Connection>> {
-        std::future::poll_fn(|cx| {
-            if let Some(granted) = self.seat.granted.take() {
-                return Poll::Ready(Some(granted));
-            }
-            if self.seat.turned_away.get() {
-                return Poll::Ready(None);
-            }
-            self.seat.waker.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.pool.seats.borrow_mut().remove(&self.ticket);
-        self.pool.ledger.borrow_mut().cancel(self.ticket);
-        if let Some(granted) = self.seat.granted.take() {
-            self.pool.take_back(granted);
-        }
-        self.pool.sync();
-    }
-}
-
 /// Closes what expires, as long as there is something to wait for. Holds the pool only while it works on it.
 async fn reap(pool: Weak<Pool>) {
     loop {
@@ -786,6 +552,11 @@ async fn reap(pool: Weak<Pool>) {
     }
 }
 
+/// Why hyper gave up a connection between exchanges.
+fn why_ended(connection: &Connection) -> Discard {
+    if connection.tap.eof() { Discard::PeerClosed } else { Discard::Poisoned }
+}
+
 fn closed() -> Error {
     Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(Phase::Pool)
 }
@@ -802,8 +573,6 @@ fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
     .in_phase(phase)
 }
 
-/// How long `close` waits for leases that it has cut off.
-const ENDING: Duration = Duration::from_secs(1);
 /// A waiter that has waited so long is worth a word.
 const STARVING: Duration = Duration::from_secs(30);
 

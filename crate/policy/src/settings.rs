@@ -111,7 +111,7 @@ pub struct PoolSettings {
     pub local_address: Option<LocalAddress>,
     /// Path of a Unix socket that takes the place of host and port for dialling.
     pub unix_socket: Option<String>,
-    /// Absent: TCP_NODELAY on. Given: exactly what it says.
+    /// Absent: `TCP_NODELAY` on. Given: exactly what it says.
     pub socket_options: Option<SocketOptions>,
     /// TCP keep-alive; absent: off.
     pub keep_alive: Option<KeepAlive>,

@@ -90,7 +90,7 @@ impl Attempt<'_> {
             total: None,
             done: None,
         };
-        let reason = reason(parts.status, &tap);
+        let reason = Some(reason(parts.status, &tap));
         let reused = held.reused;
         let Judgement { keep, hint, chunked, defects, .. } = judgement;
         held.count_response(gathered.data.as_slice().len() as u64, !defects.is_empty());
@@ -139,17 +139,15 @@ impl Attempt<'_> {
         let mut answer = std::pin::pin!(answer);
         let mut until = began + read;
         loop {
-            match tokio::time::timeout_at(until.into(), answer.as_mut()).await {
-                Ok(answer) => return answer.map_err(classify),
-                Err(_) => {
-                    until = tap.last_write().unwrap_or(began) + read;
-                    if until <= now() {
-                        let sending = tap.write_blocked() || tap.written() == 0;
-                        let phase = if sending { Phase::Send } else { Phase::Headers };
-                        self.progress.sent.set(tap.written() > 0);
-                        return Err(read_timeout(phase, read));
-                    }
-                }
+            if let Ok(answer) = tokio::time::timeout_at(until.into(), answer.as_mut()).await {
+                return answer.map_err(classify);
+            }
+            until = tap.last_write().unwrap_or(began) + read;
+            if until <= now() {
+                let sending = tap.write_blocked() || tap.written() == 0;
+                let phase = if sending { Phase::Send } else { Phase::Headers };
+                self.progress.sent.set(tap.written() > 0);
+                return Err(read_timeout(phase, read));
             }
         }
     }
@@ -196,12 +194,12 @@ fn spent(dial: Option<(Option<Duration>, Duration)>) -> Duration {
 }
 
 /// The reason phrase as received, blanks around it off: hyper loses one that has bytes beyond ASCII.
-fn reason(status: StatusCode, tap: &Tap) -> Option<Bytes> {
+fn reason(status: StatusCode, tap: &Tap) -> Bytes {
     let scan = tap.scan();
     let phrase = scan.status_line().get(REASON_AT..).unwrap_or(&[]).trim_ascii();
     match status.canonical_reason() {
-        Some(usual) if usual.as_bytes() == phrase => Some(Bytes::from_static(usual.as_bytes())),
-        _ => Some(Bytes::copy_from_slice(phrase)),
+        Some(usual) if usual.as_bytes() == phrase => Bytes::from_static(usual.as_bytes()),
+        _ => Bytes::copy_from_slice(phrase),
     }
 }
 

@@ -184,6 +184,7 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
 
 /// What the caller's lines decide about the automatic fields and the framing.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each says whether one field was given: they are facts, not a state")]
 struct Own {
     host: bool,
     accept_encoding: bool,

@@ -16,6 +16,7 @@ pub struct Line {
 
 /// One call.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, as the caller set it")]
 pub struct Request {
     /// As it goes on the wire; `request()` upper-cases it before.
     pub method: Bytes,

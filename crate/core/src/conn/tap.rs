@@ -203,7 +203,10 @@ fn first_byte<'b>(bufs: &'b [IoSlice<'_>]) -> [IoSlice<'b>; 1] {
 
 /// The peer has closed or reset; only reading can say more.
 fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted
+    )
 }
 
 /// The end that hyper holds.

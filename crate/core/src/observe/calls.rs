@@ -33,15 +33,12 @@ impl Calls {
     pub fn begin(&mut self, began: Instant) -> Place {
         let youngest = self.nodes[0].before;
         let node = Node { before: youngest, after: 0, began: Some(began) };
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.nodes[at as usize] = node;
-                at
-            }
-            None => {
-                self.nodes.push(node);
-                (self.nodes.len() - 1) as u32
-            }
+        let at = if let Some(at) = self.free.pop() {
+            self.nodes[at as usize] = node;
+            at
+        } else {
+            self.nodes.push(node);
+            (self.nodes.len() - 1) as u32
         };
         self.nodes[youngest as usize].after = at;
         self.nodes[0].before = at;
