@@ -367,7 +367,8 @@ test('RESP-08: content-length.json, as far as a preloaded body shows it', async 
     const bodiless = method === 'HEAD' || status === 204 || status === 304;
     const bytes = 'value' in lengthRemaining ? (lengthRemaining.value ?? 3) : 3;
     const body = bodiless ? '' : chunked ? '3\r\nabc\r\n0\r\n\r\n' : 'abcdefgh'.slice(0, bytes);
-    return Buffer.from(`HTTP/1.1 ${status} X\r\n${length}${coding}\r\n${body}`, 'latin1');
+    // The server's FIN must not cross the next request on a connection that it leaves open.
+    return Buffer.from(`HTTP/1.1 ${status} X\r\nConnection: close\r\n${length}${coding}\r\n${body}`, 'latin1');
   });
   const { pool } = await scripted(t, choices(wires, true), { timeout: WAIT });
   for (const [nth, { contentLength, status, method, chunked, lengthRemaining }] of cases.entries()) {

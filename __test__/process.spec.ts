@@ -25,28 +25,28 @@ async function patientServer(t: { teardown(run: () => Promise<void>): void }): P
   return { port: server.port, asked };
 }
 
-test('THR-1103: an idle pool does not hold the process, and the exit code stays', async (t) => {
+test.serial('THR-1103: an idle pool does not hold the process, and the exit code stays', async (t) => {
   const { port } = await patientServer(t);
   const { code, lines, stderr, lingered } = await start('leaves.ts', [port, 'idle']).ended;
   t.deepEqual([code, lines, stderr], [7, ['ready'], '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test('THR-1103: a request in flight holds the process until it is answered', async (t) => {
+test.serial('THR-1103: a request in flight holds the process until it is answered', async (t) => {
   const { port } = await patientServer(t);
   const { code, lines, stderr, lingered } = await start('leaves.ts', [port, 'pending']).ended;
   t.deepEqual([code, lines, stderr], [0, ['ready', 'answered 200'], '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test('THR-1103: process.exit with requests in flight keeps its code', async (t) => {
+test.serial('THR-1103: process.exit with requests in flight keeps its code', async (t) => {
   const { port } = await patientServer(t);
   const { code, signal, stderr, lingered } = await start('leaves.ts', [port, 'exit']).ended;
   t.deepEqual([code, signal, stderr], [5, null, '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test('THR-1103: SIGTERM with requests in flight ends the process at once', async (t) => {
+test.serial('THR-1103: SIGTERM with requests in flight ends the process at once', async (t) => {
   const { port, asked } = await patientServer(t);
   const child = start('leaves.ts', [port, 'busy']);
   await child.says('busy');
@@ -58,24 +58,24 @@ test('THR-1103: SIGTERM with requests in flight ends the process at once', async
   t.true(performance.now() - before < 1_000);
 });
 
-test('THR-1101: workers ended with requests in flight crash nothing and leave nothing', async (t) => {
+test.serial('THR-1101: workers ended with requests in flight crash nothing and leave nothing', async (t) => {
   const { ended, resident } = await outcome<{ ended: number; resident: number[] }>('terminate.ts', [25], { patience: 55_000 });
   t.is(ended, 100);
   const [third = 0, last = 0] = [resident[8], resident.at(-1)];
   t.true(last < third * 1.25, `resident: ${resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' ')} MiB`);
 });
 
-test('THR-1106: the main thread and eight workers each have an engine, twice over', async (t) => {
+test.serial('THR-1106: the main thread and eight workers each have an engine, twice over', async (t) => {
   t.deepEqual(await outcome('environments.ts'), { done: 16 });
 });
 
-test('THR-1106: the addon in workers alone', async (t) => {
+test.serial('THR-1106: the addon in workers alone', async (t) => {
   t.deepEqual(await outcome('environments.ts', ['workers-only']), { done: 16 });
 });
 
 /** What only /proc can show. */
 function onLinux(title: string, run: (t: ExecutionContext) => Promise<void>): void {
-  if (process.platform === 'linux') test(title, run);
+  if (process.platform === 'linux') test.serial(title, run);
 }
 
 onLinux('THR-1107: a forked process and cluster workers have engines of their own and share no socket', async (t) => {
@@ -88,7 +88,7 @@ onLinux('THR-1107: a forked process and cluster workers have engines of their ow
 
 const faults = ['--conditions=ferropool-faults'];
 
-test('THR-1109, THR-1110: a panic of ours becomes ERR_INTERNAL, and the process and its engine live', async (t) => {
+test.serial('THR-1109, THR-1110: a panic of ours becomes ERR_INTERNAL, and the process and its engine live', async (t) => {
   t.true(existsSync(`${root}/native/ferropool.faults.node`), 'npm run build:faults makes the addon for this test');
   const report = await outcome<Record<string, string>>('faults.ts', [], { node: faults });
   const lives = '/ok 100000 /ok';
@@ -121,7 +121,7 @@ test('THR-1109, THR-1110: a panic of ours becomes ERR_INTERNAL, and the process 
   });
 });
 
-test('THR-1112: code of the user that throws, submits or closes in a completion harms no other request', async (t) => {
+test.serial('THR-1112: code of the user that throws, submits or closes in a completion harms no other request', async (t) => {
   t.deepEqual(await outcome('throws.ts'), {
     served: 50,
     unhandled: 50,
@@ -132,16 +132,16 @@ test('THR-1112: code of the user that throws, submits or closes in a completion 
   });
 });
 
-test('THR-1114: collecting pools, responses and bodies under way damages nothing that is held', async (t) => {
+test.serial('THR-1114: collecting pools, responses and bodies under way damages nothing that is held', async (t) => {
   const seen = await outcome('collects.ts', ['stress'], { node: ['--expose-gc', '--no-warnings'] });
   t.deepEqual(seen, { checked: 480, wrong: 0, closed: true });
 });
 
-test('POOL-20: a pool nobody holds closes its connections when it is collected, one that is held stays open', async (t) => {
+test.serial('POOL-20: a pool nobody holds closes its connections when it is collected, one that is held stays open', async (t) => {
   t.deepEqual(await outcome('collects.ts', ['pools'], { node: ['--expose-gc'] }), { before: 4, only: true, reused: true });
 });
 
-test('THR-1116: no promise of ours is left to reject unhandled', async (t) => {
+test.serial('THR-1116: no promise of ours is left to reject unhandled', async (t) => {
   const seen = await outcome<{ codes: string[]; served: number }>('strict.ts', [], { node: ['--unhandled-rejections=strict'] });
   t.deepEqual(seen.codes, [
     'AbortError',
@@ -183,7 +183,7 @@ onLinux('THR-1014: one I/O thread and at most eight for names, whatever the load
   t.deepEqual(seen.names.filter((name) => !['ferropool-dns', 'ferropool-io'].includes(name)), []);
 });
 
-test('require() gives the classes that import gives', async (t) => {
+test.serial('require() gives the classes that import gives', async (t) => {
   const code = `
     const required = require('ferropool');
     import('ferropool').then((imported) => {

@@ -31,7 +31,7 @@ async function stress(): Promise<number> {
   };
   for (let round = 0; round < 60; round += 1) {
     // A pool that nobody holds once its requests are made.
-    const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 3 });
+    const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 3, block: true });
     const flying = Array.from({ length: 12 }, async (_, k) => {
       const [n, size] = [round * 12 + k, [10, 5_000, 40_000, 200_000][k % 4] ?? 0];
       const response = await pool.request('GET', `/${n}/${size}`);

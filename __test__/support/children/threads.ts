@@ -10,7 +10,7 @@ const names = (): string[] =>
     .filter((name) => name.startsWith('ferropool'))
     .toSorted();
 const all = readdirSync('/proc/self/task').length;
-const pools = Array.from({ length: 40 }, () => new HTTPConnectionPool('localhost', { port, maxsize: 4 }));
+const pools = Array.from({ length: 40 }, () => new HTTPConnectionPool('localhost', { port, maxsize: 4, block: true }));
 const flying = pools.flatMap((pool) => Array.from({ length: 10 }, () => pool.request('GET', '/')));
 let most = names().length;
 for (const one of flying) {

@@ -55,6 +55,15 @@ pub enum Warning {
     Starving,
 }
 
+/// Which connections will do for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An idle one, if it is fit.
+    Any,
+    /// A fresh one: an idle one failed the request already, without a byte sent.
+    Fresh,
+}
+
 /// What the pools of an engine share.
 pub struct Shared {
     /// Names.
@@ -173,6 +182,7 @@ impl Pool {
         until: Option<Instant>,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
+        wanted: Wanted,
     ) -> Result<Held, Error> {
         progress.set(Phase::Pool);
         let found = self.ledger.borrow_mut().checkout(now(), &mut self.expired.borrow_mut());
@@ -189,6 +199,16 @@ impl Pool {
                 .in_phase(Phase::Pool));
             }
             Checkout::Closed => return Err(closed()),
+        };
+        let granted = match (granted, wanted) {
+            (Granted::Use(lease, connection, _), Wanted::Fresh) => {
+                drop(connection);
+                match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
+                    Checkout::Dial(lease) => Granted::Dial(lease),
+                    _ => return Err(internal("a held slot was not to be dialled in")),
+                }
+            }
+            (granted, _) => granted,
         };
         self.sync();
         self.make_fit(granted, connect, progress).await

@@ -22,7 +22,7 @@ use super::response::Response;
 use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
-use crate::pool::Pool;
+use crate::pool::{Pool, Wanted};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
 #[derive(Debug)]
@@ -103,7 +103,8 @@ async fn attempts(
         let message = message(&pool.origin, &pool.defaults, &pool.shared.book, request)?;
         let asked = now();
         let until = request.pool_timeout.and_then(|span| deadline_of(request, replays, asked, span));
-        let held = pool.checkout(until, clocks.connect, &progress.phase).await?;
+        let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
+        let held = pool.checkout(until, clocks.connect, &progress.phase, wanted).await?;
         progress.attempts.set(progress.attempts.get() + 1);
         let attempt = Attempt { request, limits, clocks, progress, asked, attempts: progress.attempts.get() };
         match attempt.run(held, message).await {

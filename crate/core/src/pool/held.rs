@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferropool_policy::error::Error;
 use ferropool_policy::ledger::{Discard, Lease, Life, Returned};
 
-use super::{Pool, ended, internal};
+use super::{Pool, internal, why_ended};
 use crate::conn::http1::Connection;
 use crate::conn::tap::Peek;
 

@@ -89,7 +89,7 @@ async fn pool_of_one() -> (Rc<Pool>, Heard, TcpListener) {
 }
 
 async fn leased(pool: &Rc<Pool>) -> Held {
-    pool.checkout(None, None, &Cell::new(Phase::Pool)).await.expect("a connection")
+    pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any).await.expect("a connection")
 }
 
 #[test]

@@ -120,18 +120,32 @@ impl<C> Ledger<C> {
     /// with another idle connection, or to dial. Never `Wait` or `Full`: the slot is held. Not `Closed` either, after
     /// [`Ledger::close`] too: whoever holds a slot then may finish. (`Closed` answers a lease of another pool.)
     pub fn retake(&mut self, lease: Lease, why: Discard, now: Instant, expired: &mut Vec<(C, Discard)>) -> Checkout<C> {
+        if !self.forgo(lease, why) {
+            return Checkout::Closed;
+        }
+        match self.take_idle(now, expired) {
+            Some((conn, life)) => Checkout::Use(self.lend(&life), conn, life),
+            None => Checkout::Dial(self.lend_room()),
+        }
+    }
+
+    /// As [`Ledger::retake`], but no idle connection will do: a request that one of them failed without a byte sent goes
+    /// out on a fresh one. `Dial`, or `Closed` for a lease of another pool.
+    pub fn redial(&mut self, lease: Lease, why: Discard) -> Checkout<C> {
+        if self.forgo(lease, why) { Checkout::Dial(self.lend_room()) } else { Checkout::Closed }
+    }
+
+    /// Takes a lease back whose connection was never used, so that its slot is free for the moment.
+    fn forgo(&mut self, lease: Lease, why: Discard) -> bool {
         let holds = lease.give_up();
         if !self.give_back(holds) {
-            return Checkout::Closed;
+            return false;
         }
         if holds == Holds::Reused {
             self.reused -= 1;
         }
         self.count_gone(holds, why);
-        match self.take_idle(now, expired) {
-            Some((conn, life)) => Checkout::Use(self.lend(&life), conn, life),
-            None => Checkout::Dial(self.lend_room()),
-        }
+        true
     }
 
     /// A slot comes back. A connection that can be used on goes straight to the first waiter; otherwise the first

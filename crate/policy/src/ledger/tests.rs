@@ -422,3 +422,19 @@ fn giving_up_costs_the_same_in_a_queue_of_any_length() {
 
 /// Work that is linear takes a tenth of a second, unoptimised too; a walk through the queue for each waiter, a minute.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[test]
+fn redialling_leaves_the_other_idle_connections_alone() {
+    let mut pool = Pool::new(bounds(2, true));
+    let (first, second) = (pool.lease(), pool.lease());
+    assert_eq!(pool.give(first), KEPT);
+    assert_eq!(pool.give(second), KEPT);
+    let Checkout::Use(lease, conn, _) = pool.checkout() else { panic!("two are idle") };
+    let Checkout::Dial(lease) = pool.ledger.redial(lease, Discard::Stale) else { panic!("a held slot is dialled in") };
+    pool.reads("1 leased, 1 idle, 0 waiting of 2");
+    let fresh = pool.dial(lease);
+    assert!(fresh.1 != conn);
+    let figures = pool.ledger.figures();
+    assert_eq!((figures.opened, figures.closed, figures.reused), (3, 1, 0));
+    assert_eq!(pool.give(fresh), KEPT);
+}
