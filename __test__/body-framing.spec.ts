@@ -25,7 +25,14 @@ async function each(
   judge: (outcome: HTTPResponse | Error, nth: number, idle: number) => void,
 ): Promise<void> {
   const { end = false, ...rest } = options;
-  const { pool } = await scripted(t, choices(wires.map((wire) => Buffer.from(wire, 'latin1')), end), { timeout: WAIT, ...rest });
+  const { pool } = await scripted(
+    t,
+    choices(
+      wires.map((wire) => Buffer.from(wire, 'latin1')),
+      end,
+    ),
+    { timeout: WAIT, ...rest },
+  );
   for (const nth of wires.keys()) {
     const outcome = await pool.request('GET', `/${nth}`).catch((error: Error) => error);
     judge(outcome, nth, pool.stats().idle);
@@ -56,21 +63,33 @@ function badChunk(t: ExecutionContext, outcome: HTTPResponse | Error, partial: s
 
 test('THR-201 RESP-09 ERR-06: a body shorter than announced is never a success', async (t) => {
   const bodies = ['', 'h', 'hell'];
-  await each(t, bodies.map((body) => `${OK}Content-Length: 5\r\n\r\n${body}`), { end: true }, (outcome, nth, idle) => {
-    const body = bodies[nth] ?? '';
-    short(t, outcome, body, 5 - body.length);
-    const { message } = (outcome as ProtocolError).cause as Error;
-    t.is(message, `IncompleteRead(${body.length} bytes read, ${5 - body.length} more expected)`);
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    bodies.map((body) => `${OK}Content-Length: 5\r\n\r\n${body}`),
+    { end: true },
+    (outcome, nth, idle) => {
+      const body = bodies[nth] ?? '';
+      short(t, outcome, body, 5 - body.length);
+      const { message } = (outcome as ProtocolError).cause as Error;
+      t.is(message, `IncompleteRead(${body.length} bytes read, ${5 - body.length} more expected)`);
+      t.is(idle, 0);
+    },
+  );
 });
 
 test('RESP-09: enforceContentLength: false takes a short body; it does not take a broken chunked one', async (t) => {
-  const { pool } = await scripted(t, choices([`${OK}Content-Length: 5\r\n\r\nhell`, `${CHUNKED}5\r\nhell`], true), { timeout: WAIT });
+  const { pool } = await scripted(t, choices([`${OK}Content-Length: 5\r\n\r\nhell`, `${CHUNKED}5\r\nhell`], true), {
+    timeout: WAIT,
+  });
   const response = await pool.request('GET', '/0', { enforceContentLength: false });
   t.is(response.data.toString(), 'hell');
   t.is(pool.stats().idle, 0);
-  short(t, await pool.request('GET', '/1', { enforceContentLength: false }).catch((error: Error) => error), 'hell', null);
+  short(
+    t,
+    await pool.request('GET', '/1', { enforceContentLength: false }).catch((error: Error) => error),
+    'hell',
+    null,
+  );
 });
 
 test('ERR-06: a reset inside the body is a ProtocolError with the system’s error as its cause', async (t) => {
@@ -110,20 +129,30 @@ test('ERR-05: hung up on before a head: ProtocolError "Connection aborted."', as
 test('THR-202 RESP-12: a chunked body that ends anywhere short of its last CRLF is an IncompleteRead', async (t) => {
   const body = '5\r\nhello\r\n2;x=y\r\n!!\r\n0\r\nX-T: 1\r\n\r\n';
   const cuts = Array.from({ length: body.length }, (_, cut) => body.slice(0, cut));
-  await each(t, cuts.map((cut) => CHUNKED + cut), { end: true }, (outcome, nth, idle) => {
-    const cut = cuts[nth] ?? '';
-    const whole = cut.slice(3, 8) + (cut.length > 17 ? cut.slice(17, 19) : '');
-    short(t, outcome, whole, null);
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    cuts.map((cut) => CHUNKED + cut),
+    { end: true },
+    (outcome, nth, idle) => {
+      const cut = cuts[nth] ?? '';
+      const whole = cut.slice(3, 8) + (cut.length > 17 ? cut.slice(17, 19) : '');
+      short(t, outcome, whole, null);
+      t.is(idle, 0);
+    },
+  );
 });
 
 test('THR-203: a chunk size is hex digits alone, below 2^64', async (t) => {
   const sizes = ['', '+5', '-5', '0x5', ' 5', 'zz', '5g', '5 5', '_5', '5_', '10000000000000000', 'f'.repeat(70_000)];
-  await each(t, sizes.map((size) => `${CHUNKED}${size}\r\nhello\r\n0\r\n\r\n`), {}, (outcome, nth, idle) => {
-    badChunk(t, outcome, '', sizes[nth] ?? '');
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    sizes.map((size) => `${CHUNKED}${size}\r\nhello\r\n0\r\n\r\n`),
+    {},
+    (outcome, nth, idle) => {
+      badChunk(t, outcome, '', sizes[nth] ?? '');
+      t.is(idle, 0);
+    },
+  );
 });
 
 test.serial('THR-203: nothing is allocated for a size that is only announced', async (t) => {
@@ -144,16 +173,21 @@ test('THR-206: usual extensions are passed over, sixteen KiB of them in all are 
     `${chunk(`;${'e'.repeat(3_000)}`).repeat(6)}0\r\n\r\n`,
     `${chunk(';a\nb')}0\r\n\r\n`,
   ];
-  await each(t, wires.map((wire) => CHUNKED + wire), {}, (outcome, nth, idle) => {
-    if (nth < 2) {
-      if (outcome instanceof Error) throw outcome;
-      t.is(outcome.data.toString(), 'x'.repeat(nth === 0 ? 3 : 5));
-      t.is(idle, 1);
-    } else {
-      badChunk(t, outcome, 'x'.repeat(nth === 2 ? 5 : 0), String(nth));
-      t.is(idle, 0);
-    }
-  });
+  await each(
+    t,
+    wires.map((wire) => CHUNKED + wire),
+    {},
+    (outcome, nth, idle) => {
+      if (nth < 2) {
+        if (outcome instanceof Error) throw outcome;
+        t.is(outcome.data.toString(), 'x'.repeat(nth === 0 ? 3 : 5));
+        t.is(idle, 1);
+      } else {
+        badChunk(t, outcome, 'x'.repeat(nth === 2 ? 5 : 0), String(nth));
+        t.is(idle, 0);
+      }
+    },
+  );
 });
 
 test('THR-207: a bare LF, or other bytes where the CRLF belongs, are refused', async (t) => {
@@ -167,11 +201,16 @@ test('THR-207: a bare LF, or other bytes where the CRLF belongs, are refused', a
     ['2\r\nok\r\n0\n\n', 'ok'],
     ['2\r\nok\r\n0\r\n\rx', 'ok'],
   ];
-  await each(t, wires.map(([wire]) => CHUNKED + wire), {}, (outcome, nth, idle) => {
-    const [wire, partial] = wires[nth] ?? ['', ''];
-    badChunk(t, outcome, partial, JSON.stringify(wire));
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    wires.map(([wire]) => CHUNKED + wire),
+    {},
+    (outcome, nth, idle) => {
+      const [wire, partial] = wires[nth] ?? ['', ''];
+      badChunk(t, outcome, partial, JSON.stringify(wire));
+      t.is(idle, 0);
+    },
+  );
 });
 
 test.serial('THR-208: a million chunks of a byte each are a body like any other, in bounded time', async (t) => {
@@ -192,13 +231,26 @@ const LAST = `${CHUNKED}2\r\nok\r\n0\r\n`;
 
 test('THR-209: trailers are read, a hundred of them too; more, larger or broken ones are refused', async (t) => {
   const good = ['', 'X-T: 1\r\nY: 2\r\nx-t: 3\r\n', 'X-T: 1\r\n'.repeat(100), `X: ${'a'.repeat(15_000)}\r\n`];
-  await each(t, good.map((trailers) => `${LAST}${trailers}\r\n`), {}, (outcome, nth, idle) => {
-    if (outcome instanceof Error) throw outcome;
-    t.is(outcome.data.toString(), 'ok');
-    t.is([...outcome.trailers].length, [0, 3, 100, 1][nth]);
-    if (nth === 1) t.deepEqual([...outcome.trailers], [['x-t', '1'], ['x-t', '3'], ['y', '2']]);
-    t.is(idle, 1);
-  });
+  await each(
+    t,
+    good.map((trailers) => `${LAST}${trailers}\r\n`),
+    {},
+    (outcome, nth, idle) => {
+      if (outcome instanceof Error) throw outcome;
+      t.is(outcome.data.toString(), 'ok');
+      t.is([...outcome.trailers].length, [0, 3, 100, 1][nth] ?? -1);
+      if (nth === 1)
+        t.deepEqual(
+          [...outcome.trailers],
+          [
+            ['x-t', '1'],
+            ['x-t', '3'],
+            ['y', '2'],
+          ],
+        );
+      t.is(idle, 1);
+    },
+  );
   const bad = [
     'X-T: 1\r\n'.repeat(101),
     'X-T: 1\r\n'.repeat(1_000),
@@ -209,10 +261,15 @@ test('THR-209: trailers are read, a hundred of them too; more, larger or broken 
     'X: 1\r\n 2\r\n',
     'X : 1\r\n',
   ];
-  await each(t, bad.map((trailers) => `${LAST}${trailers}\r\n`), {}, (outcome, nth, idle) => {
-    badChunk(t, outcome, 'ok', (bad[nth] ?? '').slice(0, 20));
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    bad.map((trailers) => `${LAST}${trailers}\r\n`),
+    {},
+    (outcome, nth, idle) => {
+      badChunk(t, outcome, 'ok', (bad[nth] ?? '').slice(0, 20));
+      t.is(idle, 0);
+    },
+  );
 });
 
 test('THR-209: trailers that end in bare LFs hang no longer than the read time-out', async (t) => {
@@ -223,7 +280,19 @@ test('THR-209: trailers that end in bare LFs hang no longer than the read time-o
 });
 
 test('THR-210: what frames, routes or authenticates is no trailer, and headers are never added to', async (t) => {
-  const names = ['Content-Length', 'Transfer-Encoding', 'Set-Cookie', 'Location', 'Content-Encoding', 'Host', 'Authorization', 'Trailer', 'Retry-After', 'Cache-Control', 'Content-Type'];
+  const names = [
+    'Content-Length',
+    'Transfer-Encoding',
+    'Set-Cookie',
+    'Location',
+    'Content-Encoding',
+    'Host',
+    'Authorization',
+    'Trailer',
+    'Retry-After',
+    'Cache-Control',
+    'Content-Type',
+  ];
   const { pool } = await scripted(t, answers(`${LAST}X-T: 1\r\n${names.map((name) => `${name}: 1\r\n`).join('')}\r\n`));
   const response = await pool.request('GET', '/');
   t.deepEqual([...response.trailers], [['x-t', '1']]);
@@ -283,12 +352,16 @@ test('THR-215: a bomb in an answer that has no body is not decoded, nor read', a
 });
 
 test('RESP-11: chunked in any case is de-chunked, and de-chunked only where it comes last', async (t) => {
-  const { pool } = await scripted(t, choices([
-    `${OK}Transfer-Encoding: ChunkeD\r\nContent-Length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
-    `${OK}Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
-    `${OK}Transfer-Encoding: chunked, gzip\r\nContent-Length: 2\r\n\r\nok`,
-    reply('ok'),
-  ]), { timeout: WAIT });
+  const { pool } = await scripted(
+    t,
+    choices([
+      `${OK}Transfer-Encoding: ChunkeD\r\nContent-Length: 99\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
+      `${OK}Transfer-Encoding: chunked, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n`,
+      `${OK}Transfer-Encoding: chunked, gzip\r\nContent-Length: 2\r\n\r\nok`,
+      reply('ok'),
+    ]),
+    { timeout: WAIT },
+  );
   const response = await pool.request('GET', '/0');
   t.true(response.chunked);
   t.is(response.data.toString(), 'ok');
@@ -336,17 +409,26 @@ test('RESP-12: chunked-response.json, preloaded', async (t) => {
   const wires = cases.map(({ name, wire }) =>
     typeof wire === 'string' ? Buffer.from(wire, 'base64').toString('latin1') : (LONG[name] ?? ''),
   );
-  await each(t, wires.map((wire) => CHUNKED + wire), { end: true }, (outcome, nth) => {
-    const { name, preload } = cases[nth] as Chunked;
-    if ('value' in preload && STRICT[name] === undefined) {
-      if (outcome instanceof Error) throw new Error(name, { cause: outcome });
-      t.is(outcome.data.toString('base64'), preload.value, name);
-      return;
-    }
-    // urllib3 raises ValueError for a negative size; every other failure is a ProtocolError there too.
-    if (!(outcome instanceof ProtocolError)) throw new Error(name, { cause: outcome });
-    t.is(outcome.code, STRICT[name] ?? (/^(truncated|ends|nothing)/.test(name) ? 'ERR_INCOMPLETE_READ' : 'ERR_CHUNK'), name);
-  });
+  await each(
+    t,
+    wires.map((wire) => CHUNKED + wire),
+    { end: true },
+    (outcome, nth) => {
+      const { name, preload } = cases[nth] as Chunked;
+      if ('value' in preload && STRICT[name] === undefined) {
+        if (outcome instanceof Error) throw new Error(name, { cause: outcome });
+        t.is(outcome.data.toString('base64'), preload.value, name);
+        return;
+      }
+      // urllib3 raises ValueError for a negative size; every other failure is a ProtocolError there too.
+      if (!(outcome instanceof ProtocolError)) throw new Error(name, { cause: outcome });
+      t.is(
+        outcome.code,
+        STRICT[name] ?? (/^(truncated|ends|nothing)/.test(name) ? 'ERR_INCOMPLETE_READ' : 'ERR_CHUNK'),
+        name,
+      );
+    },
+  );
 });
 
 interface Length {
@@ -357,7 +439,18 @@ interface Length {
   lengthRemaining: { value: number | null } | { error: Raised };
 }
 /** urllib3 takes these, or takes them for unknown; a length that is no plain number is refused by us (THR-307). */
-const NO_LENGTH: ReadonlySet<string | null> = new Set(['', '+5', '-10', '1_0', '5.0', '5;', 'foo', '٥', '99999999999999999999', '5, 42']);
+const NO_LENGTH: ReadonlySet<string | null> = new Set([
+  '',
+  '+5',
+  '-10',
+  '1_0',
+  '5.0',
+  '5;',
+  'foo',
+  '٥',
+  '99999999999999999999',
+  '5, 42',
+]);
 
 test('RESP-08: content-length.json, as far as a preloaded body shows it', async (t) => {
   const cases = vectors<Length>('content-length.json').filter(({ status }) => status >= 200);

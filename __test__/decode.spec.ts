@@ -255,14 +255,14 @@ test('THR-222 DEC-03: members are joined, a thousand too, and what follows the l
   }
 });
 
-test.serial('THR-223: twice as many empty members take about twice as long', async (t) => {
+test.serial('THR-223: eight times as many empty members take about eight times as long', async (t) => {
   const empty: Record<string, Buffer> = {
     gzip: zlib.gzipSync(''),
     zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00]),
   };
   for (const [coding, member] of Object.entries(empty)) {
     const sized = (count: number): Coded => ({ coding, wire: Buffer.alloc(member.length * count, member) });
-    const { pool } = await coded(t, [sized(100_000), sized(200_000)]);
+    const { pool } = await coded(t, [sized(25_000), sized(200_000)]);
     const spans: [number, number] = [Infinity, Infinity];
     for (let round = 0; round < 5; round += 1) {
       for (const nth of [0, 1] as const) {
@@ -271,8 +271,8 @@ test.serial('THR-223: twice as many empty members take about twice as long', asy
         spans[nth] = Math.min(spans[nth], response.timings?.body ?? 0);
       }
     }
-    // The least of five: a machine that others use only ever adds.
-    t.true(spans[1] / spans[0] < 3.5, `${coding}: ${spans.join(' and ')} ms`);
+    // Quadratic time would be sixty-four times as much. The least of five: what others do on the machine only adds.
+    t.true(spans[1] / spans[0] < 30, `${coding}: ${spans.join(' and ')} ms`);
   }
 });
 

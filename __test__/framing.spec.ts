@@ -227,24 +227,31 @@ test('THR-315: Keep-Alive’s count is kept to', async (t) => {
   }
 });
 
-test.serial('THR-315: nothing is sent in the last half second of Keep-Alive’s time: the connection is gone by then', async (t) => {
-  const { pool, server } = await scripted(
-    t,
-    answers(reply('ok', `${OK}Keep-Alive: timeout=1\r\n`), reply('ok', `${OK}Keep-Alive: timeout=0\r\n`), reply('ok')),
-    { timeout: WAIT },
-  );
-  await pool.request('GET', '/');
-  const began = performance.now();
-  t.is(pool.stats().idle, 1);
-  await (await server.peer(1)).gone();
-  const took = performance.now() - began;
-  t.true(took > 400 && took < 900, `${took} ms`);
-  t.is(pool.stats().live, 0);
-  await pool.request('GET', '/');
-  t.is(pool.stats().idle, 0);
-  await pool.request('GET', '/');
-  t.is(server.peers.length, 3);
-});
+test.serial(
+  'THR-315: nothing is sent in the last half second of Keep-Alive’s time: the connection is gone by then',
+  async (t) => {
+    const { pool, server } = await scripted(
+      t,
+      answers(
+        reply('ok', `${OK}Keep-Alive: timeout=1\r\n`),
+        reply('ok', `${OK}Keep-Alive: timeout=0\r\n`),
+        reply('ok'),
+      ),
+      { timeout: WAIT },
+    );
+    await pool.request('GET', '/');
+    const began = performance.now();
+    t.is(pool.stats().idle, 1);
+    await (await server.peer(1)).gone();
+    const took = performance.now() - began;
+    t.true(took > 400 && took < 900, `${took} ms`);
+    t.is(pool.stats().live, 0);
+    await pool.request('GET', '/');
+    t.is(pool.stats().idle, 0);
+    await pool.request('GET', '/');
+    t.is(server.peers.length, 3);
+  },
+);
 
 const UPLOAD = Buffer.alloc(100 << 20);
 
@@ -484,7 +491,11 @@ test('THR-324: a challenge that binds the connection is the last that it carries
 test('THR-325: one host by any spelling, and another one by a trailing dot', async (t) => {
   const { server } = await scripted(t, answers(reply('ok')));
   const { port } = server;
-  const pool = new HTTPConnectionPool('B\xdcCHER.example', { port, resolve: { 'xn--bcher-kva.example': '127.0.0.1' }, timeout: WAIT });
+  const pool = new HTTPConnectionPool('B\xdcCHER.example', {
+    port,
+    resolve: { 'xn--bcher-kva.example': '127.0.0.1' },
+    timeout: WAIT,
+  });
   t.teardown(() => pool.close({ timeout: 0 }));
   t.is(pool.host, 'xn--bcher-kva.example');
   for (const host of ['bücher.example', 'BÜCHER.EXAMPLE', 'xn--bcher-kva.example', 'XN--BCHER-KVA.example']) {
@@ -517,7 +528,11 @@ test('THR-326: one request at a time on a connection, whatever is offered: no pi
   );
   const responses = await Promise.all(Array.from({ length: 50 }, (_, nth) => pool.request('GET', `/${nth}`)));
   t.true(responses.every(({ status }) => status === 200));
-  t.deepEqual(unanswered, Array.from({ length: 50 }, () => 1));
+  t.deepEqual(
+    unanswered,
+    Array.from({ length: 50 }, () => 1),
+  );
   t.is(server.peers.length, 2);
-  for (const peer of server.peers) t.notRegex(peer.received.toString('latin1'), /^(upgrade|http2-settings|alt-used):/im);
+  for (const peer of server.peers)
+    t.notRegex(peer.received.toString('latin1'), /^(upgrade|http2-settings|alt-used):/im);
 });

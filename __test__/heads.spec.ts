@@ -1,7 +1,14 @@
 /** The head of a response off a raw socket: what is taken, what is repaired and says so, what ends the connection. */
 import test, { type ExecutionContext } from 'ava';
 
-import { HTTPConnectionPool, ProtocolError, ReadTimeoutError, ResponseTooLarge, type HTTPResponse, type PoolOptions } from '../index.ts';
+import {
+  HTTPConnectionPool,
+  ProtocolError,
+  ReadTimeoutError,
+  ResponseTooLarge,
+  type HTTPResponse,
+  type PoolOptions,
+} from '../index.ts';
 import { answers, choices, reply, type Peer } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
 import { vectors, type Raised } from './support/vectors.ts';
@@ -22,7 +29,14 @@ async function each(
   judge: (outcome: HTTPResponse | Error, nth: number, idle: number) => void,
 ): Promise<void> {
   const { end = false, ...rest } = options;
-  const { pool } = await scripted(t, choices(wires.map((wire) => Buffer.from(wire, 'latin1')), end), { timeout: WAIT, ...rest });
+  const { pool } = await scripted(
+    t,
+    choices(
+      wires.map((wire) => Buffer.from(wire, 'latin1')),
+      end,
+    ),
+    { timeout: WAIT, ...rest },
+  );
   for (const nth of wires.keys()) {
     const outcome = await pool.request('GET', `/${nth}`).catch((error: Error) => error);
     judge(outcome, nth, pool.stats().idle);
@@ -80,18 +94,25 @@ test('THR-101: a request may ask for fewer lines than its pool, not for more; wh
   const wide = await scripted(t, answers(head), { timeout: WAIT, limits: { headerCount: 1000 } });
   t.is((await wide.pool.request('GET', '/')).headers.getlist('x').length, 299);
   const distinct = Array.from({ length: 23_999 }, (_, nth) => `X${nth}: 1\r\n`).join('');
-  const most = await scripted(t, answers(OK + distinct + BODY), { limits: { headerCount: 24_000, headerBytes: 1 << 20 } });
+  const most = await scripted(t, answers(OK + distinct + BODY), {
+    limits: { headerCount: 24_000, headerBytes: 1 << 20 },
+  });
   t.is((await most.pool.request('GET', '/')).headers.get('x23998'), '1');
   const beyond = { limits: { headerCount: 24_001 } };
   t.throws(() => new HTTPConnectionPool('127.0.0.1', beyond), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
 });
 
 test('THR-102: a head of 255 KiB passes, one of 257 KiB and an endless line do not, and little of them is read', async (t) => {
-  const one = (size: number): string => `${OK}X: ${'a'.repeat(size - OK.length - 5 - 21)}\r\nContent-Length: 2\r\n\r\nok`;
+  const one = (size: number): string =>
+    `${OK}X: ${'a'.repeat(size - OK.length - 5 - 21)}\r\nContent-Length: 2\r\n\r\nok`;
   const many = `${OK}${`X: ${'a'.repeat(4_000)}\r\n`.repeat(66)}${BODY}`;
-  const { pool } = await scripted(t, choices([one(255 * 1024), one(257 * 1024), many, `${OK}X: ${'a'.repeat(4 << 20)}`]), {
-    timeout: WAIT,
-  });
+  const { pool } = await scripted(
+    t,
+    choices([one(255 * 1024), one(257 * 1024), many, `${OK}X: ${'a'.repeat(4 << 20)}`]),
+    {
+      timeout: WAIT,
+    },
+  );
   t.is((await pool.request('GET', '/0')).data.toString(), 'ok');
   for (const nth of [1, 2, 3]) {
     const before = pool.stats().wireBytesIn;
@@ -121,18 +142,26 @@ for (const [name, timeout, code] of [
 }
 
 test('THR-104 RESP-04: a folded value is joined by one blank each, says so, and costs the connection', async (t) => {
-  await each(t, [`${OK}X: a\r\n b\r\n\tc\r\nY: d  \t e\r\n${BODY}`, `${OK} stray\r\nX: a\r\n${BODY}`], {}, (outcome, nth, idle) => {
-    const response = good(t, outcome, String(nth));
-    const first: Lines = [['x', 'a b c'], ['y', 'd  \t e']];
-    t.deepEqual(lines(response).slice(0, -1), nth === 0 ? first : [['x', 'a']]);
-    t.deepEqual(
-      response.defects,
-      nth === 0
-        ? ["folded line joined: ' b'", "folded line joined: '\\tc'"]
-        : ["fold before the first field dropped: ' stray'"],
-    );
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    [`${OK}X: a\r\n b\r\n\tc\r\nY: d  \t e\r\n${BODY}`, `${OK} stray\r\nX: a\r\n${BODY}`],
+    {},
+    (outcome, nth, idle) => {
+      const response = good(t, outcome, String(nth));
+      const first: Lines = [
+        ['x', 'a b c'],
+        ['y', 'd  \t e'],
+      ];
+      t.deepEqual(lines(response).slice(0, -1), nth === 0 ? first : [['x', 'a']]);
+      t.deepEqual(
+        response.defects,
+        nth === 0
+          ? ["folded line joined: ' b'", "folded line joined: '\\tc'"]
+          : ["fold before the first field dropped: ' stray'"],
+      );
+      t.is(idle, 0);
+    },
+  );
 });
 
 test('RESP-04: header-unfold.json', async (t) => {
@@ -142,13 +171,21 @@ test('RESP-04: header-unfold.json', async (t) => {
   const refuse = new Set(['a\rb']);
   const split: Record<string, string> = { 'a\nb': 'a', 'a\r\nb': 'a' };
   const cases = vectors<{ value: string; result: string }>('header-unfold.json');
-  await each(t, cases.map(({ value }) => `${OK}X: ${value}\r\n${BODY}`), {}, (outcome, nth) => {
-    const { value, result } = cases[nth] as (typeof cases)[number];
-    if (refuse.has(value)) return void refused(t, outcome, value);
-    const read = good(t, outcome, value).headers.get('x');
-    t.is(read, trimmed[value] ?? split[value] ?? result, JSON.stringify(value));
-    t.notRegex(read ?? '', /[\r\n]/);
-  });
+  await each(
+    t,
+    cases.map(({ value }) => `${OK}X: ${value}\r\n${BODY}`),
+    {},
+    (outcome, nth) => {
+      const { value, result } = cases[nth] as (typeof cases)[number];
+      if (refuse.has(value)) {
+        refused(t, outcome, value);
+        return;
+      }
+      const read = good(t, outcome, value).headers.get('x');
+      t.is(read, trimmed[value] ?? split[value] ?? result, JSON.stringify(value));
+      t.notRegex(read ?? '', /[\r\n]/);
+    },
+  );
 });
 
 test('THR-106: a blank before the colon is passed over, also in a framing field, and costs the connection', async (t) => {
@@ -188,7 +225,15 @@ test('THR-107 RESP-05 WART-17: an unusable line is dropped and named, the lines 
   );
   for (const [nth, [line, defect]] of UNUSABLE.entries()) {
     const response = await pool.request('GET', `/${nth}`);
-    t.deepEqual(lines(response), [['a', '1'], ['b', '2'], ['content-length', '2']], line);
+    t.deepEqual(
+      lines(response),
+      [
+        ['a', '1'],
+        ['b', '2'],
+        ['content-length', '2'],
+      ],
+      line,
+    );
     t.deepEqual(response.defects, [defect]);
     t.is(response.data.toString(), 'ok');
     t.like(pool.stats(), { repaired: nth + 1, idle: 0, closed: nth + 1 });
@@ -197,14 +242,21 @@ test('THR-107 RESP-05 WART-17: an unusable line is dropped and named, the lines 
 
 test('RESP-05: a multipart or message type and a usual head have no defects', async (t) => {
   const types = ['multipart/mixed; boundary=x', 'message/rfc822', 'text/plain'];
-  await each(t, types.map((type) => `${OK}Content-Type: ${type}\r\n${BODY}`), {}, (outcome, nth, idle) => {
-    t.deepEqual(good(t, outcome, types[nth] ?? '').defects, []);
-    t.is(idle, 1);
-  });
+  await each(
+    t,
+    types.map((type) => `${OK}Content-Type: ${type}\r\n${BODY}`),
+    {},
+    (outcome, nth, idle) => {
+      t.deepEqual(good(t, outcome, types[nth] ?? '').defects, []);
+      t.is(idle, 1);
+    },
+  );
 });
 
 test('THR-107: lenient: false refuses what leniency would repair', async (t) => {
-  const wires = [...UNUSABLE.map(([line]) => line), 'X: a\r\n b', 'X : a'].map((line) => `${OK}A: 1\r\n${line}\r\nB: 2\r\n${BODY}`);
+  const wires = [...UNUSABLE.map(([line]) => line), 'X: a\r\n b', 'X : a'].map(
+    (line) => `${OK}A: 1\r\n${line}\r\nB: 2\r\n${BODY}`,
+  );
   await each(t, wires, { lenient: false }, (outcome, nth, idle) => {
     refused(t, outcome, wires[nth] ?? '');
     t.is(idle, 0);
@@ -235,7 +287,10 @@ for (const lenient of [true, false]) {
 test('THR-111: lines may end in LF alone; heads that mix both ends cost the connection', async (t) => {
   const wires = [`HTTP/1.1 200 OK\nX: 1\nContent-Length: 2\n\nok`, `${OK}X: 1\nContent-Length: 2\r\n\r\nok`];
   await each(t, wires, {}, (outcome, nth, idle) => {
-    t.deepEqual(lines(good(t, outcome, String(nth))), [['x', '1'], ['content-length', '2']]);
+    t.deepEqual(lines(good(t, outcome, String(nth))), [
+      ['x', '1'],
+      ['content-length', '2'],
+    ]);
     t.is(idle, nth === 0 ? 1 : 0);
   });
 });
@@ -259,10 +314,15 @@ test('THR-113 RESP-01: odd but usable status lines', async (t) => {
     ['HTTP/1.1 999 Request denied', 999, 'Request denied', 11],
     ['HTTP/1.0 200 OK', 200, 'OK', 10],
   ];
-  await each(t, odd.map(([line]) => `${line}\r\n${BODY}`), {}, (outcome, nth) => {
-    const [line, status, reason, version] = odd[nth] as (typeof odd)[number];
-    t.like(good(t, outcome, line), { status, reason, version, attempts: 1 });
-  });
+  await each(
+    t,
+    odd.map(([line]) => `${line}\r\n${BODY}`),
+    {},
+    (outcome, nth) => {
+      const [line, status, reason, version] = odd[nth] as (typeof odd)[number];
+      t.like(good(t, outcome, line), { status, reason, version, attempts: 1 });
+    },
+  );
 });
 
 test('THR-114 THR-115 THR-117 RESP-02: other status lines are refused, with the line escaped in the cause', async (t) => {
@@ -284,18 +344,28 @@ test('THR-114 THR-115 THR-117 RESP-02: other status lines are refused, with the 
     '<html><body>hello',
     ' HTTP/1.1 200 OK',
   ];
-  await each(t, bad.map((line) => `${line}\r\n${BODY}`), {}, (outcome, nth, idle) => {
-    const line = bad[nth] as string;
-    const error = refused(t, outcome, line);
-    t.is(error.message, 'Connection aborted.');
-    t.true((error.cause as Error).message.includes(`'${line.replace('\x01', '\\x01')}'`), (error.cause as Error).message);
-    t.is(idle, 0);
-  });
+  await each(
+    t,
+    bad.map((line) => `${line}\r\n${BODY}`),
+    {},
+    (outcome, nth, idle) => {
+      const line = bad[nth] as string;
+      const error = refused(t, outcome, line);
+      t.is(error.message, 'Connection aborted.');
+      t.true(
+        (error.cause as Error).message.includes(`'${line.replace('\x01', '\\x01')}'`),
+        (error.cause as Error).message,
+      );
+      t.is(idle, 0);
+    },
+  );
 });
 
 test('THR-118: four empty lines may precede the status line, at the cost of the connection; more, or junk, are refused', async (t) => {
   const blank = '\r\n';
-  const wires = [blank, blank.repeat(4), blank.repeat(5), 'junk\r\n', blank.repeat(100_000)].map((junk) => junk + OK + BODY);
+  const wires = [blank, blank.repeat(4), blank.repeat(5), 'junk\r\n', blank.repeat(100_000)].map(
+    (junk) => junk + OK + BODY,
+  );
   const { pool } = await scripted(t, choices(wires), { timeout: WAIT });
   for (const nth of wires.keys()) {
     const before = pool.stats().wireBytesIn;
@@ -351,7 +421,10 @@ test('THR-120: an interim response with a body, and a 101 that nobody asked for,
     reply('ok'),
   ];
   await each(t, wires, {}, (outcome, nth, idle) => {
-    if (nth === 3) return void good(t, outcome, 'the request after them');
+    if (nth === 3) {
+      good(t, outcome, 'the request after them');
+      return;
+    }
     const error = refused(t, outcome, String(nth));
     t.is(error.reason, nth === 2 ? 'ERR_UNEXPECTED_UPGRADE' : 'ERR_INFORMATIONAL_BODY');
     t.is(idle, 0);
@@ -414,7 +487,10 @@ test('THR-124: hostile names are data; names in two cases are one; ten thousand 
 });
 
 test('THR-126: a head in pieces is the same head, however it is cut', async (t) => {
-  const wire = Buffer.from(`\r\n${EARLY}${OK}A: 1\r\nB: 2\r\n 3\r\nbad line\r\nSet-Cookie: \xe9\r\nset-cookie: b\r\n${BODY}`, 'latin1');
+  const wire = Buffer.from(
+    `\r\n${EARLY}${OK}A: 1\r\nB: 2\r\n 3\r\nbad line\r\nSet-Cookie: \xe9\r\nset-cookie: b\r\n${BODY}`,
+    'latin1',
+  );
   // A small generator of its own, so that a failure can be repeated.
   let seed = 12_345;
   const random = (below: number): number => {
@@ -423,7 +499,7 @@ test('THR-126: a head in pieces is the same head, however it is cut', async (t) 
   };
   const twice = Array.from({ length: wire.length + 1 }, (_, cut) => [cut]);
   const often = Array.from({ length: 40 }, () =>
-    Array.from({ length: 2 + random(12) }, () => random(wire.length)).sort((one, other) => one - other),
+    Array.from({ length: 2 + random(12) }, () => random(wire.length)).toSorted((one, other) => one - other),
   );
   const splits = [...twice, ...often, Array.from(wire.keys())];
   const { pool } = await scripted(
@@ -442,7 +518,17 @@ test('THR-126: a head in pieces is the same head, however it is cut', async (t) 
   const responses = await Promise.all(splits.map((_, nth) => pool.request('GET', `/${nth}`)));
   for (const [nth, response] of responses.entries()) {
     const where = JSON.stringify(splits[nth]);
-    t.deepEqual(lines(response), [['a', '1'], ['b', '2 3'], ['set-cookie', '\xe9'], ['set-cookie', 'b'], ['content-length', '2']], where);
+    t.deepEqual(
+      lines(response),
+      [
+        ['a', '1'],
+        ['b', '2 3'],
+        ['set-cookie', '\xe9'],
+        ['set-cookie', 'b'],
+        ['content-length', '2'],
+      ],
+      where,
+    );
     t.deepEqual(response.defects, ["folded line joined: ' 3'", "line without a colon dropped: 'bad line'"], where);
     t.is(response.data.toString(), 'ok', where);
   }
@@ -450,7 +536,8 @@ test('THR-126: a head in pieces is the same head, however it is cut', async (t) 
 
 test('WART-16 RESP-01: the version is the peer’s', async (t) => {
   await each(t, [`HTTP/1.0 200 OK\r\n${BODY}`, `${OK}${BODY}`], {}, (outcome, nth) => {
-    const expected = nth === 0 ? { version: 10, versionString: 'HTTP/1.0' } : { version: 11, versionString: 'HTTP/1.1' };
+    const expected =
+      nth === 0 ? { version: 10, versionString: 'HTTP/1.0' } : { version: 11, versionString: 'HTTP/1.1' };
     t.like(good(t, outcome, String(nth)), expected);
   });
 });
@@ -475,7 +562,12 @@ const OURS: Record<string, Partial<NonNullable<Exchange['value']>> | { code: str
   // WART-18: an interim response is not the answer.
   'response: 103 then 200': { status: 200, reason: 'OK', headers: [['content-length', '2']], data: 'ok' },
   // WART-17: the lines after a broken one are kept.
-  'response: header without colon': { headers: [['content-length', '0'], ['another', 'Header']] },
+  'response: header without colon': {
+    headers: [
+      ['content-length', '0'],
+      ['another', 'Header'],
+    ],
+  },
   // RFC 9112, 5.1: the blank is passed over, and the field honoured.
   'response: space before colon': { headers: [['content-length', '2']] },
   // RFC 9112, 6.3: chunks overrule a length, which is not shown then.
@@ -491,29 +583,41 @@ const WIDER: Record<string, number> = { 'response: 101 headers': 101, 'response:
 test('RESP-01 RESP-02 RESP-06 RESP-07: exchanges.json, single responses', async (t) => {
   const cases = vectors<Exchange>('exchanges.json').filter(({ name }) => name.startsWith('response: '));
   t.true(cases.length > 20);
-  await each(t, cases.map((one) => one.answers[0] ?? ''), { end: true }, (outcome, nth) => {
-    const { name, value, error } = cases[nth] as Exchange;
-    const ours = OURS[name];
-    const many = WIDER[name];
-    if (many !== undefined) {
-      if (outcome instanceof Error) throw outcome;
-      t.is(lines(outcome).length, many, name);
-      return;
-    }
-    if (error !== undefined || (ours !== undefined && 'code' in ours)) {
-      if (!(outcome instanceof Error)) throw new Error(`${name} resolved`);
-      const code = ours !== undefined && 'code' in ours ? ours.code : null;
-      if (code === null) t.is(outcome.name, error?.type, name);
-      else t.is((outcome as Error & { code?: string }).code, code, name);
-      return;
-    }
-    if (outcome instanceof Error) throw new Error(name, { cause: outcome });
-    const { status, reason, version, versionString, data } = outcome;
-    const lowered = value?.headers.map(([field, one]) => [field.toLowerCase(), one]);
-    t.deepEqual(
-      { status, reason, version: version as number, versionString, headers: lines(outcome), data: data.toString('latin1') },
-      { ...value, headers: lowered, ...ours } as never,
-      name,
-    );
-  });
+  await each(
+    t,
+    cases.map((one) => one.answers[0] ?? ''),
+    { end: true },
+    (outcome, nth) => {
+      const { name, value, error } = cases[nth] as Exchange;
+      const ours = OURS[name];
+      const many = WIDER[name];
+      if (many !== undefined) {
+        if (outcome instanceof Error) throw outcome;
+        t.is(lines(outcome).length, many, name);
+        return;
+      }
+      if (error !== undefined || (ours !== undefined && 'code' in ours)) {
+        if (!(outcome instanceof Error)) throw new Error(`${name} resolved`);
+        const code = ours !== undefined && 'code' in ours ? ours.code : null;
+        if (code === null) t.is(outcome.name, error?.type ?? '', name);
+        else t.is((outcome as Error & { code?: string }).code, code, name);
+        return;
+      }
+      if (outcome instanceof Error) throw new Error(name, { cause: outcome });
+      const { status, reason, version, versionString, data } = outcome;
+      const lowered = value?.headers.map(([field, one]) => [field.toLowerCase(), one]);
+      t.deepEqual(
+        {
+          status,
+          reason,
+          version,
+          versionString,
+          headers: lines(outcome),
+          data: data.toString('latin1'),
+        },
+        { ...value, headers: lowered, ...ours } as never,
+        name,
+      );
+    },
+  );
 });

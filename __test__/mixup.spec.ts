@@ -91,7 +91,7 @@ test.serial('THR-320: 2,000 aborts at random moments lose no slot and mix nothin
     const controller = new AbortController();
     const large = n % 3 === 0;
     const asked = pool.request('GET', large ? '/large' : '/', { headers: { 'x-token': token }, signal: controller.signal });
-    const turns = random(12);
+    const turns = random(150);
     let gone = false;
     const checked = asked.then(
       (response: HTTPResponse) => {

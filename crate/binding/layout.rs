@@ -166,7 +166,7 @@ pub(crate) fn describe() -> serde_json::Value {
 
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "target": concat!(env!("FERROPOOL_TARGET")),
+        "target": option_env!("FERROPOOL_TARGET").unwrap_or_default(),
         "errors": Kind::ALL.map(|kind| json!({ "code": kind.code(), "className": kind.class() })),
         "phases": Phase::ALL.map(Phase::name),
         "record": { "LENGTH": LENGTH, "KIND": KIND, "SLOT": SLOT, "GENERATION": GENERATION, "POOL": POOL },

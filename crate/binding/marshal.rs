@@ -10,7 +10,7 @@ use ferropool_core::client::response::{Data, Response};
 use ferropool_policy::error::{Error, Fields};
 use ferropool_policy::settings::{Limits, Timeouts, wait};
 
-use crate::layout::{self, completion, notice, request, response, submission};
+use super::layout::{self, completion, notice, request, response, submission};
 
 /// A call's id: unique in an engine's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

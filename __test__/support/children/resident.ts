@@ -8,7 +8,8 @@ const peak = (): number => Number(/^VmHWM:\s*(\d+) kB$/m.exec(readFileSync('/pro
 const pool = new HTTPConnectionPool('127.0.0.1', { port: port ?? 0, maxsize: 16, block: true });
 let bytes = 0;
 const ask = async (): Promise<void> => {
-  bytes += (await pool.request('GET', '/')).data.length;
+  const { data } = await pool.request('GET', '/');
+  bytes += data.length;
 };
 await ask();
 const before = peak();
