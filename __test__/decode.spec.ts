@@ -264,15 +264,16 @@ test.serial('THR-223: eight times as many empty members take about eight times a
     const sized = (count: number): Coded => ({ coding, wire: Buffer.alloc(member.length * count, member) });
     const { pool } = await coded(t, [sized(25_000), sized(200_000)]);
     const spans: [number, number] = [Infinity, Infinity];
-    for (let round = 0; round < 5; round += 1) {
+    // What others do on the machine only adds: the least of some rounds counts. Quadratic time would be sixty-four times
+    // as much in each of them.
+    for (let round = 0; round < 30 && !(spans[1] / spans[0] < 20); round += 1) {
       for (const nth of [0, 1] as const) {
         const response = await pool.request('GET', `/${nth}`);
         t.is(response.data.length, 0);
         spans[nth] = Math.min(spans[nth], response.timings?.body ?? 0);
       }
     }
-    // Quadratic time would be sixty-four times as much. The least of five: what others do on the machine only adds.
-    t.true(spans[1] / spans[0] < 30, `${coding}: ${spans.join(' and ')} ms`);
+    t.true(spans[1] / spans[0] < 20, `${coding}: ${spans.join(' and ')} ms`);
   }
 });
 

@@ -6,16 +6,13 @@ import { inspect } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
 import {
-  ConnectTimeoutError,
   HTTPConnectionPool,
   HTTPError,
   IncompleteRead,
   LocationParseError,
-  NameResolutionError,
   NewConnectionError,
   PoolError,
   ProtocolError,
-  TimeoutError,
   type PoolOptions,
 } from '../index.ts';
 import { httpServer } from './servers/http.ts';
@@ -43,20 +40,6 @@ function pooled(t: ExecutionContext, host: string, options: PoolOptions = {}): H
   });
   return pool;
 }
-
-test('ERR-02: a name that does not resolve: NameResolutionError, an error of connecting', async (t) => {
-  // A resolver that is asked for it may answer late, but never with an address (RFC 6761, 6.4).
-  const pool = pooled(t, 'no-such-name.invalid', { port: 80 });
-  const error = await rejection(
-    pool.request('GET', '/secret?q=1', { timeout: { connect: 20_000 } }),
-    NameResolutionError,
-  );
-  t.regex(error.message, /^Failed to resolve 'no-such-name\.invalid' \(.+\)/);
-  t.like(error, { code: 'ERR_DNS', phase: 'dns', host: 'no-such-name.invalid:80', attempts: 0, sent: false });
-  t.true(error instanceof NewConnectionError && error instanceof ConnectTimeoutError && error instanceof TimeoutError);
-  t.true(error.elapsed >= 0);
-  t.true(error.cause instanceof Error);
-});
 
 test('ERR-03 THR-1207 ERR-09: refused: NewConnectionError with the system’s code, plain since there are no retries', async (t) => {
   const port = await closedPort();

@@ -332,6 +332,20 @@ test('POOL-10, THR-1220: close lets idle connections go, leased ones finish, wai
   t.deepEqual([opened, closed, idle, held], [2, 2, 0, 0]);
 });
 
+test('POOL-10: what was asked for before close is answered, though its connection was not there yet', async (t) => {
+  const [pool, server] = await bench(t, answers(reply('x')), { maxsize: 2, block: true });
+  const calls = [get(pool, '/1'), get(pool, '/2')];
+  const late = get(pool, '/3');
+  const closing = pool.close();
+  t.like(await t.throwsAsync(late), { ...closedPool, phase: 'pool' });
+  t.deepEqual(
+    (await Promise.all(calls)).map((response) => response.status),
+    [200, 200],
+  );
+  t.like(await closing, { closed: 2, drained: 2, forced: 0 });
+  for (const peer of server.peers) await peer.gone();
+});
+
 test('POOL-10: idle connections close at once, though others are leased', async (t) => {
   const gate = new Gate();
   const [pool, server] = await bench(t, gate.script, { maxsize: 2, block: true });

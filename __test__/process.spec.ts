@@ -1,6 +1,6 @@
 /** The product as a part of a process: how it begins and ends, its threads and workers, its memory, and its own bugs. */
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
@@ -13,7 +13,9 @@ import { outcome, start } from './support/child.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Answers `/`, keeps `/slow` waiting for a while and `/never` for ever. */
-async function patientServer(t: { teardown(run: () => Promise<void>): void }): Promise<{ port: number; asked: Promise<void> }> {
+async function patientServer(t: {
+  teardown(run: () => Promise<void>): void;
+}): Promise<{ port: number; asked: Promise<void> }> {
   let seen = (): void => {};
   const asked = new Promise<void>((resolve) => (seen = resolve));
   const server = await httpServer((request, response) => {
@@ -59,7 +61,9 @@ test.serial('THR-1103: SIGTERM with requests in flight ends the process at once'
 });
 
 test.serial('THR-1101: workers ended with requests in flight crash nothing and leave nothing', async (t) => {
-  const { ended, resident } = await outcome<{ ended: number; resident: number[] }>('terminate.ts', [25], { patience: 55_000 });
+  const { ended, resident } = await outcome<{ ended: number; resident: number[] }>('terminate.ts', [25], {
+    patience: 55_000,
+  });
   t.is(ended, 100);
   const [third = 0, last = 0] = [resident[8], resident.at(-1)];
   t.true(last < third * 1.25, `resident: ${resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' ')} MiB`);
@@ -88,61 +92,87 @@ onLinux('THR-1107: a forked process and cluster workers have engines of their ow
 
 const faults = ['--conditions=ferropool-faults'];
 
-test.serial('THR-1109, THR-1110: a panic of ours becomes ERR_INTERNAL, and the process and its engine live', async (t) => {
-  t.true(existsSync(`${root}/native/ferropool.faults.node`), 'npm run build:faults makes the addon for this test');
-  const report = await outcome<Record<string, string>>('faults.ts', [], { node: faults });
-  const lives = '/ok 100000 /ok';
-  t.deepEqual(report, {
-    'parse-url': 'ERR_INTERNAL',
-    open: 'ERR_INTERNAL',
-    figures: 'ERR_INTERNAL',
-    stats: 'ERR_INTERNAL',
-    'is-same-host': 'ERR_INTERNAL',
-    'absolute-url': 'ERR_INTERNAL',
-    // Called past the facade, which is what names the code.
-    describe: 'GenericFailure',
-    engine: 'GenericFailure',
-    ring: 'GenericFailure',
-    forget: 'GenericFailure',
-    submit: 'ERR_INTERNAL ERR_INTERNAL ERR_INTERNAL',
-    'after submit': '/ok',
-    drain: lives,
-    'wake-up': lives,
-    needed: lives,
-    'take-body': lives,
-    'drain for good': 'ERR_INTERNAL',
-    task: 'ERR_INTERNAL',
-    'after task': '/ok',
-    thread: 'ERR_INTERNAL ERR_INTERNAL',
-    'after thread': '/ok',
-    revive: 'ERR_INTERNAL',
-    'after revive': '/ok',
-    'wake-up for good': 'ERR_INTERNAL',
-  });
+test.serial(
+  'THR-1109, THR-1110: a panic of ours becomes ERR_INTERNAL, and the process and its engine live',
+  async (t) => {
+    t.true(existsSync(`${root}/native/ferropool.faults.node`), 'npm run build:faults makes the addon for this test');
+    const report = await outcome<Record<string, string>>('faults.ts', [], { node: faults });
+    const lives = '/ok 100000 /ok';
+    t.deepEqual(report, {
+      'parse-url': 'ERR_INTERNAL',
+      open: 'ERR_INTERNAL',
+      figures: 'ERR_INTERNAL',
+      stats: 'ERR_INTERNAL',
+      'is-same-host': 'ERR_INTERNAL',
+      'absolute-url': 'ERR_INTERNAL',
+      // Called past the facade, which is what names the code.
+      describe: 'GenericFailure',
+      engine: 'GenericFailure',
+      ring: 'GenericFailure',
+      forget: 'GenericFailure',
+      submit: 'ERR_INTERNAL ERR_INTERNAL ERR_INTERNAL',
+      'after submit': '/ok',
+      drain: lives,
+      'wake-up': lives,
+      needed: lives,
+      'take-body': lives,
+      'drain for good': 'ERR_INTERNAL',
+      task: 'ERR_INTERNAL',
+      'after task': '/ok',
+      thread: 'ERR_INTERNAL ERR_INTERNAL',
+      'after thread': '/ok',
+      revive: 'ERR_INTERNAL',
+      'after revive': '/ok',
+      'wake-up for good': 'ERR_INTERNAL',
+    });
+  },
+);
+
+test('THR-1109: every export catches a panic of ours, and a test can make it panic', (t) => {
+  const source = readFileSync(`${root}/crate/binding/lib.rs`, 'utf8');
+  const found = source.matchAll(/#\[napi(?<how>\([^)]*\))?\]\s+pub fn (?<name>\w+)\([^)]*\)[^{]*\{\s+(?<first>.*)/g);
+  const exported = [...found].map(({ groups = {} }) => groups);
+  t.true(exported.length >= 15, `${exported.length} exports`);
+  for (const { how = '', name, first = '' } of exported) {
+    t.regex(how, /catch_unwind/, name);
+    if (name !== 'arm_fault') t.regex(first, /^trip\("/, name);
+  }
 });
 
-test.serial('THR-1112: code of the user that throws, submits or closes in a completion harms no other request', async (t) => {
-  t.deepEqual(await outcome('throws.ts'), {
-    served: 50,
-    unhandled: 50,
-    uncaught: ['thrown in a listener'],
-    aborted: 'AbortError',
-    inside: ['/outer', '/inner'],
-    after: 'ERR_POOL_CLOSED',
-  });
-});
+test.serial(
+  'THR-1112: code of the user that throws, submits or closes in a completion harms no other request',
+  async (t) => {
+    t.deepEqual(await outcome('throws.ts'), {
+      served: 50,
+      unhandled: 50,
+      uncaught: ['thrown in a listener'],
+      aborted: 'AbortError',
+      inside: ['/outer', '/inner'],
+      after: 'ERR_POOL_CLOSED',
+    });
+  },
+);
 
 test.serial('THR-1114: collecting pools, responses and bodies under way damages nothing that is held', async (t) => {
   const seen = await outcome('collects.ts', ['stress'], { node: ['--expose-gc', '--no-warnings'] });
   t.deepEqual(seen, { checked: 480, wrong: 0, closed: true });
 });
 
-test.serial('POOL-20: a pool nobody holds closes its connections when it is collected, one that is held stays open', async (t) => {
-  t.deepEqual(await outcome('collects.ts', ['pools'], { node: ['--expose-gc'] }), { before: 4, only: true, reused: true });
-});
+test.serial(
+  'POOL-20: a pool nobody holds closes its connections when it is collected, one that is held stays open',
+  async (t) => {
+    t.deepEqual(await outcome('collects.ts', ['pools'], { node: ['--expose-gc'] }), {
+      before: 4,
+      only: true,
+      reused: true,
+    });
+  },
+);
 
 test.serial('THR-1116: no promise of ours is left to reject unhandled', async (t) => {
-  const seen = await outcome<{ codes: string[]; served: number }>('strict.ts', [], { node: ['--unhandled-rejections=strict'] });
+  const seen = await outcome<{ codes: string[]; served: number }>('strict.ts', [], {
+    node: ['--unhandled-rejections=strict'],
+  });
   t.deepEqual(seen.codes, [
     'AbortError',
     'ECONNREFUSED',
@@ -156,31 +186,44 @@ test.serial('THR-1116: no promise of ours is left to reject unhandled', async (t
   t.is(seen.served, 6);
 });
 
-onLinux('THR-1007: bodies of 1 MiB in a loop that never rests, and a hundred at once, stay within bounds', async (t) => {
-  const body = 'x'.repeat(1024 * 1024);
-  const server = await rawServer(async (peer) => {
-    for (;;) {
-      await peer.request();
-      await peer.write(reply(body));
-    }
-  });
-  t.teardown(() => server.close());
-  const seen = await outcome<{ mebibytes: number; looped: number; burst: number }>('resident.ts', [server.port, 600, 3]);
-  t.is(seen.mebibytes, 901);
-  t.true(seen.looped < 200, `600 MiB one by one took ${seen.looped} MiB`);
-  // A hundred are live at once.
-  t.true(seen.burst < 300, `three times 100 MiB at once took ${seen.burst} MiB`);
-});
+onLinux(
+  'THR-1007: bodies of 1 MiB in a loop that never rests, and a hundred at once, stay within bounds',
+  async (t) => {
+    const body = 'x'.repeat(1024 * 1024);
+    const server = await rawServer(async (peer) => {
+      for (;;) {
+        await peer.request();
+        await peer.write(reply(body));
+      }
+    });
+    t.teardown(() => server.close());
+    const seen = await outcome<{ mebibytes: number; looped: number; burst: number }>('resident.ts', [
+      server.port,
+      600,
+      3,
+    ]);
+    t.is(seen.mebibytes, 901);
+    t.true(seen.looped < 200, `600 MiB one by one took ${seen.looped} MiB`);
+    // A hundred are live at once.
+    t.true(seen.burst < 300, `three times 100 MiB at once took ${seen.burst} MiB`);
+  },
+);
 
 onLinux('THR-1014: one I/O thread and at most eight for names, whatever the load', async (t) => {
   const server = await httpServer((_, response) => response.end());
   t.teardown(() => server.close());
-  const seen = await outcome<{ served: number; most: number; names: string[]; io: number; added: number }>('threads.ts', [server.port]);
+  const seen = await outcome<{ served: number; most: number; names: string[]; io: number; added: number }>(
+    'threads.ts',
+    [server.port],
+  );
   t.is(seen.served, 400);
   t.is(seen.io, 1);
   t.true(seen.most <= 9, `${seen.most} threads`);
   t.true(seen.added <= 9, `${seen.added} threads more than before`);
-  t.deepEqual(seen.names.filter((name) => !['ferropool-dns', 'ferropool-io'].includes(name)), []);
+  t.deepEqual(
+    seen.names.filter((name) => !['ferropool-dns', 'ferropool-io'].includes(name)),
+    [],
+  );
 });
 
 test.serial('require() gives the classes that import gives', async (t) => {
@@ -191,6 +234,8 @@ test.serial('require() gives the classes that import gives', async (t) => {
       console.log(names.length > 30 && names.every((name) => required[name] === imported[name]));
     });
   `;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=commonjs', '--eval', code], { cwd: root });
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=commonjs', '--eval', code], {
+    cwd: root,
+  });
   t.is(stdout, 'true\n');
 });

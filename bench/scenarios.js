@@ -18,7 +18,13 @@ export const scenarios = [
   { name: 'small-100', title: '183-byte body, 100 concurrent', path: '/small', concurrency: 100, kind: 'bytes' },
   { name: 'small-1000', title: '183-byte body, 1,000 concurrent', path: '/small', concurrency: 1000, kind: 'bytes' },
   { name: 'body-1m-10', title: '1 MiB body, 10 concurrent', path: '/body-1m', concurrency: 10, kind: 'bytes' },
-  { name: 'json-10k-100', title: '10 KiB of JSON as text, 100 concurrent', path: '/json-10k', concurrency: 100, kind: 'text' },
+  {
+    name: 'json-10k-100',
+    title: '10 KiB of JSON as text, 100 concurrent',
+    path: '/json-10k',
+    concurrency: 100,
+    kind: 'text',
+  },
   {
     name: 'json-parsed-10k-100',
     title: '10 KiB of JSON, parsed, 100 concurrent',

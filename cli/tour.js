@@ -19,7 +19,7 @@ export async function tour() {
     console.log(`A server listens on port ${origin.port} of this machine, in a process of its own.`);
     const example = await runExample(origin.port);
     const race = example && (await sideBySide(origin.port));
-    if (race) console.log('\nYour own: npm start -- https://example.com');
+    if (race) console.log('\nYour own: npm start -- http://example.com/');
     return race;
   } finally {
     origin.stop();

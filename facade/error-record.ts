@@ -18,25 +18,9 @@ import {
   ResponseTooLarge,
 } from './errors.ts';
 import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
+import type { ErrorRecord } from './boundary/engine.ts';
 
-/** What the core says about a failure: plain data, as it crosses the boundary. @internal */
-export interface ErrorRecord {
-  className: string;
-  code: string;
-  phase: string | null;
-  during: string | null;
-  message: string;
-  host: string | null;
-  attempts: number;
-  elapsed: number;
-  sent: boolean;
-  reason: string | null;
-  limit: string | null;
-  allowed: number | null;
-  partial: Buffer | null;
-  expected: number | null;
-  causes: { code: string | null; message: string; address: string | null }[];
-}
+export type { ErrorRecord };
 
 /** What only the facade knows: whose request it was, and an error object that is already made (`cause`). @internal */
 export interface ErrorContext {
@@ -117,9 +101,12 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
   }
 }
 
-/** The system's code of the last address tried becomes the error's own, and stands in the message: logs are searched for it. */
+/**
+ * The system's code of the address that failed last becomes the error's own, and stands in the message: logs are searched
+ * for it. The core tells of that one first.
+ */
 function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnectionError {
-  const last = record.causes.at(-1);
+  const [last] = record.causes;
   const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
   const system = last?.code ?? null;
   const message = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;

@@ -163,6 +163,8 @@ async function makeJs() {
     platform: 'node',
     format: 'esm',
     target: 'node20.19',
+    // A class that names itself in its body would be called `_Timeout`.
+    keepNames: true,
     logLevel: 'warning',
   });
   return outcome.errors.length === 0;

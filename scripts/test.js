@@ -1,6 +1,6 @@
 /**
  * `npm test`: builds what the tests need, runs the Rust tests and the AVA specs, and ends with the line
- * `N passed, N failed`. `node scripts/test.js [rust | js | nginx] [-- arguments of cargo test or AVA]` runs one part.
+ * `N passed, N failed`. `node scripts/test.js [rust | js | nginx | models] [-- arguments of cargo test or AVA]` runs one part.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
@@ -14,6 +14,7 @@ const parts = {
   rust: { build: [], run: [rust] },
   js: { build: ['native', 'js', 'faults'], run: [specs] },
   nginx: { build: ['native', 'js'], run: [nginx] },
+  models: { build: [], run: [models] },
 };
 
 const chosen = parts[part];
@@ -35,19 +36,31 @@ if (await build(chosen.build)) {
 console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
 process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 
-async function rust() {
+function rust() {
   console.log('\nRust tests (policy, core)');
+  return cargo(['test', '--locked', '--no-fail-fast', ...developmentSelection, ...extra]);
+}
+
+/** The queues between the threads, through every interleaving. A build of its own: loom's types take the place of std's. */
+function models() {
+  console.log('\nModels of the queues (loom)');
+  const manifest = path.join('crate', 'core', 'loom', 'Cargo.toml');
+  const target = path.join('target', 'loom');
+  const env = { ...process.env, RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} --cfg loom`.trim() };
+  return cargo(['test', '--locked', '--release', '--manifest-path', manifest, '--target-dir', target, ...extra], {
+    env,
+  });
+}
+
+async function cargo(args, options = {}) {
   const count = { passed: 0, failed: 0 };
-  const status = await follow(
-    'cargo',
-    ['test', '--locked', '--no-fail-fast', ...developmentSelection, ...extra],
-    (line) => {
-      console.log(line);
-      const result = /^test result: \w+\. (\d+) passed; (\d+) failed;/.exec(line);
-      count.passed += Number(result?.[1] ?? 0);
-      count.failed += Number(result?.[2] ?? 0);
-    },
-  );
+  const show = (line) => {
+    console.log(line);
+    const result = /^test result: \w+\. (\d+) passed; (\d+) failed;/.exec(line);
+    count.passed += Number(result?.[1] ?? 0);
+    count.failed += Number(result?.[2] ?? 0);
+  };
+  const status = await follow('cargo', args, show, options);
   return settled(count, status);
 }
 

@@ -154,12 +154,13 @@ impl Desk {
                 });
             }
             Submission::Close { id, pool, timeout } => {
-                let out = Rc::clone(&self.out);
-                // At once, so that what was submitted after it finds the pool closed.
-                let closed = self.pool(pool).map(|pool| (pool.close_now(), pool));
+                let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+                // In its turn: what was submitted before it has asked for a connection by then, and is not turned away.
+                // What comes after it the facade has refused.
                 tokio::task::spawn_local(async move {
                     let mut ending = Ending::new(id, out);
-                    let Some((before, pool)) = closed else { return ending.reply(Err(gone())) };
+                    let Some(pool) = pool else { return ending.reply(Err(gone())) };
+                    let before = pool.close_now();
                     let until = timeout.and_then(|span| Instant::now().checked_add(span));
                     let report = pool.drain(before, until).await;
                     ending.reply(Ok(serde_json::json!({

@@ -39,8 +39,16 @@ export class Batch {
     return this.used + most <= this.bytes.length;
   }
 
-  /** Makes room for one large record; the buffer must be empty. */
+  /**
+   * Makes room for one large record; the buffer must be empty.
+   *
+   * @throws RangeError ERR_INVALID_BODY for more than a record's places can name.
+   */
   grow(most: number): void {
+    if (most > LARGEST) {
+      const message = `a request of ${most} bytes is too large: its parts have at most ${LARGEST} bytes together`;
+      throw Object.assign(new RangeError(message), { code: 'ERR_INVALID_BODY' });
+    }
     this.#take(Buffer.allocUnsafeSlow(align(most)));
   }
 
@@ -237,4 +245,6 @@ const METHOD_NUMBERS: Map<string, number> = new Map(
 );
 /** Bytes of a batch; a fuller one is handed over before the microtask. */
 const CAPACITY = 64 * 1024;
+/** Places are computed in 32 bits with a sign. */
+const LARGEST = 2 ** 31 - 8;
 const SHORT = 64;

@@ -12,6 +12,7 @@ if (mode === 'once') {
   for (const [n, response] of responses.entries()) {
     if (response.text() !== `/${n}`) throw new Error(`another's response: ${response.text()}`);
   }
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
   parentPort?.postMessage('done');
 } else {
   // Fast ones, slow ones and large ones, so that the end comes upon every state.
@@ -19,5 +20,6 @@ if (mode === 'once') {
     for (;;) await pool.request('GET', path);
   };
   for (let n = 0; n < 12; n += 1) void again(['/quick', '/slow', '/large'][n % 3] ?? '/');
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
   parentPort?.postMessage('busy');
 }

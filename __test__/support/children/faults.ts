@@ -20,7 +20,9 @@ await pool.request('GET', '/warm');
 const report: Record<string, string> = {};
 const code = (error: unknown): string => (error as { code?: string }).code ?? String(error);
 const ask = (path = '/ok'): Promise<string> =>
-  pool.request('GET', path).then((response) => (response.data.length > 100 ? `${response.data.length}` : response.text()), code);
+  pool
+    .request('GET', path)
+    .then((response) => (response.data.length > 100 ? `${response.data.length}` : response.text()), code);
 
 /** What this throws once the place is armed, and whether it works again afterwards. */
 function thrown(place: string, call: () => unknown): void {

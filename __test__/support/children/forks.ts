@@ -52,6 +52,12 @@ if (role !== 'first') {
   await pool.close();
   const shared = heard.filter(({ before }) => before.some((socket) => mine.includes(socket))).length;
   console.log(
-    JSON.stringify({ served: heard.map(({ served }) => served), shared, mine: mine.length, reused: again.connection?.reused, opened }),
+    JSON.stringify({
+      served: heard.map(({ served }) => served),
+      shared,
+      mine: mine.length,
+      reused: again.connection?.reused,
+      opened,
+    }),
   );
 }

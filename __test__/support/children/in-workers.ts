@@ -18,7 +18,10 @@ export interface Running {
 
 /** A worker that runs `<name>` of this folder with this data. */
 export function worker(name: string, data: object): Running {
-  const thread = new Worker(loads, { eval: true, workerData: { ...data, script: new URL(name, import.meta.url).href } });
+  const thread = new Worker(loads, {
+    eval: true,
+    workerData: { ...data, script: new URL(name, import.meta.url).href },
+  });
   const exited = new Promise<number>((resolve, reject) => thread.once('exit', resolve).once('error', reject));
   return { thread, exited };
 }
@@ -30,5 +33,6 @@ export async function message({ thread, exited }: Running, wanted: unknown): Pro
       if (got === wanted) resolve(true);
     });
   });
-  if ((await Promise.race([heard, exited])) !== true) throw new Error(`a worker ended and never said ${String(wanted)}`);
+  if ((await Promise.race([heard, exited])) !== true)
+    throw new Error(`a worker ended and never said ${String(wanted)}`);
 }

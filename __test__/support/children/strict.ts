@@ -21,9 +21,13 @@ let served = 0;
 const handled = (made: Promise<unknown>): Promise<void> =>
   made.then(
     () => void (served += 1),
-    (error: unknown) => void codes.add((error as { code?: unknown; name: string })[error instanceof DOMException ? 'name' : 'code'] as string),
+    (error: unknown) =>
+      void codes.add(
+        (error as { code?: unknown; name: string })[error instanceof DOMException ? 'name' : 'code'] as string,
+      ),
   );
-for (const path of ['/', '/reset', '/short', '/nonsense', '/then-reset', '/', '/then-more', '/']) await handled(pool.request('GET', path));
+for (const path of ['/', '/reset', '/short', '/nonsense', '/then-reset', '/', '/then-more', '/'])
+  await handled(pool.request('GET', path));
 await handled(pool.request('GET', '/never', { timeout: { read: 60 } }));
 await handled(pool.request('GET', '/never', { signal: AbortSignal.timeout(50) }));
 await handled(pool.request('GET', '/', { signal: AbortSignal.abort() }));

@@ -18,5 +18,13 @@ for (const one of flying) {
   most = Math.max(most, names().length);
 }
 const added = readdirSync('/proc/self/task').length - all;
-console.log(JSON.stringify({ served: flying.length, most, names: [...new Set(names())], io: names().filter((n) => n === 'ferropool-io').length, added }));
+console.log(
+  JSON.stringify({
+    served: flying.length,
+    most,
+    names: [...new Set(names())],
+    io: names().filter((n) => n === 'ferropool-io').length,
+    added,
+  }),
+);
 await Promise.all(pools.map((pool) => pool.close()));

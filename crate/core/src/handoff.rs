@@ -2,7 +2,7 @@
 //! pointer swap, and both wake the other side only when it has not been told yet: a wake-up is a system call.
 //!
 //! [`Inbox`] wakes a task; [`Outbox`] answers whether somebody must be woken, since only the binding can wake
-//! JavaScript. Neither knows what it carries. The models at the end run under loom (`RUSTFLAGS="--cfg loom"`).
+//! JavaScript. Neither knows what it carries. The models at the end run under loom (`node scripts/test.js models`).
 
 use std::mem;
 use std::task::{Context, Poll, Waker};

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 #[path = "../../../fuzz/fuzz_targets/marshal.rs"]
 mod target;
 
+#[expect(clippy::expect_used, reason = "a test says what does not hold by its panic")]
 fn seeds() -> Vec<(PathBuf, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/marshal");
     let seeds: Vec<_> = fs::read_dir(folder)

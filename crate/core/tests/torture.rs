@@ -2,6 +2,7 @@
 //! never happening. Whatever strikes, a call has one outcome, no slot and no waiter is lost, and the next request is
 //! served. Needs the feature `faults`.
 #![cfg(feature = "faults")]
+#![expect(clippy::expect_used, reason = "a test says what does not hold by its panic")]
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -74,7 +75,11 @@ const SCENARIOS: &[Scenario] = &[
     alone("three on one connection", &[get("/small"), post("/chunked", 100, false), get("/small")]),
     alone("reuse after the peer closed", &[get("/then-closes"), get("/small")]),
     alone("bytes that nobody asked for", &[get("/then-more"), get("/small")]),
-    Scenario { name: "four over two connections", requests: &[get("/small"), get("/pieces"), get("/chunked"), get("/small")], together: true },
+    Scenario {
+        name: "four over two connections",
+        requests: &[get("/small"), get("/pieces"), get("/chunked"), get("/small")],
+        together: true,
+    },
 ];
 
 const FAULTS: [Fault; 5] =
@@ -133,15 +138,25 @@ async fn run(scenario: &Scenario, port: u16, strike: Option<Strike>) -> (u32, u3
         }
     }
     settled(&pool, &what);
-    // The next one is served, whatever state the fault has left.
-    if let Err(kind) = one(&pool, get("/small"), None).await {
-        panic!("{what}: the next request failed with {kind:?}");
+    // The next one is served, whatever state the fault has left. A connection that fell silent while it was idle looks
+    // like any other: there the clock ends a request, at most one for each connection.
+    let spared = if stalls(strike) { 2 } else { 0 };
+    for left in (0..=spared).rev() {
+        match one(&pool, get("/small"), if left > 0 { strike } else { None }).await {
+            Ok(()) => break,
+            Err(kind) => assert!(left > 0, "{what}: the next request failed with {kind:?}"),
+        }
+        settled(&pool, &what);
     }
     settled(&pool, &what);
     pool.close_now();
     let figures = pool.figures();
     assert_eq!((figures.idle, figures.leased, figures.opened), (0, 0, figures.closed), "{what}");
     counts
+}
+
+fn stalls(strike: Option<Strike>) -> bool {
+    matches!(strike, Some(Strike { fault: Fault::Stall, .. }))
 }
 
 fn settled(pool: &Pool, what: &str) {
@@ -157,7 +172,7 @@ async fn one(pool: &Rc<Pool>, ask: Ask, strike: Option<Strike>) -> Result<(), Ki
     }
     request.chunked = ask.chunked;
     // A stall is only ended by a clock; any other fault must end the call by itself, long before this one.
-    let stalls = matches!(strike, Some(Strike { fault: Fault::Stall, .. }));
+    let stalls = stalls(strike);
     let total = if stalls { 60.0 } else { 10_000.0 };
     request.timeout = Some(Timeouts { connect: None, read: None, total: Some(total) });
     let began = Instant::now();
@@ -192,8 +207,13 @@ fn pool(port: u16) -> Rc<Pool> {
         fn closed(&self, _: u32) {}
         fn warn(&self, _: Warning, _: &Pool) {}
     }
-    let settings =
-        PoolSettings { host: "127.0.0.1".to_owned(), port: Some(port), maxsize: 2, block: true, ..PoolSettings::default() };
+    let settings = PoolSettings {
+        host: "127.0.0.1".to_owned(),
+        port: Some(port),
+        maxsize: 2,
+        block: true,
+        ..PoolSettings::default()
+    };
     let shared = Shared {
         resolver: Resolver::new(),
         book: CaseBook::default(),
@@ -273,7 +293,7 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
 }
 
 fn more(stream: &mut TcpStream, received: &mut Vec<u8>) -> std::io::Result<()> {
-    let mut piece = [0; 65_536];
+    let mut piece = [0; 8_192];
     match stream.read(&mut piece)? {
         0 => Err(ErrorKind::UnexpectedEof.into()),
         count => {
@@ -302,7 +322,9 @@ fn answer(stream: &mut TcpStream, path: &str, head: bool) -> std::io::Result<boo
         "/head-pieces" => {
             pieces(stream, &[b"HTTP/1.1 20", b"0 OK\r\nContent-", b"Length: 10\r", b"\n\r\n0123456789"])?;
         }
-        "/chunked" => stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n")?,
+        "/chunked" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n")?;
+        }
         "/trailers" => pieces(
             stream,
             &[
@@ -331,7 +353,8 @@ fn answer(stream: &mut TcpStream, path: &str, head: bool) -> std::io::Result<boo
         }
         "/gzip" => {
             stream.write_all(
-                format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", GZIP.len()).as_bytes(),
+                format!("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", GZIP.len())
+                    .as_bytes(),
             )?;
             stream.write_all(GZIP)?;
         }
@@ -351,6 +374,9 @@ fn answer(stream: &mut TcpStream, path: &str, head: bool) -> std::io::Result<boo
 
 const LARGE: usize = 300_000;
 /// `hello world`
-const GZIP: &[u8] = &[0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57, 0x28, 0xcf, 0x2f, 0xca, 0x49, 0x01, 0x00, 0x85, 0x11, 0x4a, 0x0d, 0x0b, 0x00, 0x00, 0x00];
+const GZIP: &[u8] = &[
+    0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57, 0x28, 0xcf, 0x2f,
+    0xca, 0x49, 0x01, 0x00, 0x85, 0x11, 0x4a, 0x0d, 0x0b, 0x00, 0x00, 0x00,
+];
 /// Faults beyond this many reads or writes repeat what the earlier ones showed.
 const MOST_POINTS: u32 = 12;

@@ -1,5 +1,5 @@
 //! The queues of `ferropool-core`, compiled alone so that loom can run through every interleaving of their models
-//! (`RUSTFLAGS="--cfg loom" cargo test --release`, which `node scripts/test.js models` does).
+//! (`node scripts/test.js models`).
 #![forbid(unsafe_code)]
 
 #[path = "../../src/handoff.rs"]
