@@ -25,4 +25,39 @@ export { ACCEPT_ENCODING, makeHeaders } from './facade/make-headers.ts';
 export type { MakeHeadersOptions } from './facade/make-headers.ts';
 export { parseUrl, Url } from './facade/url.ts';
 
-export * from './facade/errors.ts';
+export {
+  HTTPError,
+  PoolError,
+  EmptyPoolError,
+  FullPoolError,
+  ClosedPoolError,
+  RequestError,
+  MaxRetryError,
+  HostChangedError,
+  ReadTimeoutError,
+  TimeoutError,
+  ConnectTimeoutError,
+  NewConnectionError,
+  NameResolutionError,
+  SSLError,
+  ProxyError,
+  DecodeError,
+  ProtocolError,
+  ConnectionError,
+  IncompleteRead,
+  InvalidChunkLength,
+  ResponseError,
+  InvalidHeader,
+  HeaderParsingError,
+  LocationValueError,
+  LocationParseError,
+  URLSchemeUnknown,
+  ProxySchemeUnknown,
+  ProxySchemeUnsupported,
+  UnrewindableBodyError,
+  ResponseNotReady,
+  ResponseNotRead,
+  ResponseTooLarge,
+  AddressDenied,
+} from './facade/errors.ts';
+export type { Phase, ErrorDetails, ErrorJSON, AnyPool } from './facade/errors.ts';

@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { connectionFromUrl, HTTPConnectionPool, Timeout } from '../index.ts';
+import { Batch } from '../facade/boundary/marshal.ts';
 import type { PoolOptions, RequestOptions } from '../index.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
 
@@ -319,4 +320,8 @@ test('undefined is absent, everywhere', async (t) => {
   });
   t.is(response.text(), 'x');
   t.is(server.peers[0]?.received.toString().split('\r\n').length, 6);
+});
+
+test('a request that no record can hold is a RangeError, with nothing reserved for it', (t) => {
+  t.throws(() => new Batch().grow(2 ** 31), { instanceOf: RangeError, code: 'ERR_INVALID_BODY' });
 });

@@ -276,7 +276,7 @@ test('a total deadline is the time-out of the moment that it cut', (t) => {
 
 test('ERR-11: plain data survives structuredClone with name, code, message and cause', (t) => {
   const last = errorFromRecord(
-    record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message, causes: [refused, unreachable] }),
+    record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message, causes: [unreachable, refused] }),
     context,
   );
   const error = new errors.MaxRetryError(pool, url, last, { attempts: 3, phase: 'connect' });
@@ -288,8 +288,8 @@ test('ERR-11: plain data survives structuredClone with name, code, message and c
   t.like(json.cause, { name: 'NewConnectionError', code: 'ENETUNREACH', message: last.message, address: '::1' });
   t.like(json.cause?.cause, { name: 'AggregateError', message: '2 addresses were tried' });
   t.like(json.cause?.cause?.['errors'], [
-    { name: 'Error', ...refused },
     { name: 'Error', ...unreachable },
+    { name: 'Error', ...refused },
   ]);
 
   const bytes = new errors.IncompleteRead(Buffer.alloc(1000), 3).toJSON();

@@ -160,3 +160,14 @@ test('what the addon says becomes one constant a number, a list stays one, and t
     'export const RECORD_LENGTH = 0;\nexport const RECORD_POOL_ID = 4;\n',
   ]);
 });
+
+test('the built package calls each class by the name that it is exported under', async (t) => {
+  const built = (await import('ferropool')) as Record<string, unknown>;
+  const classes = Object.entries(built).filter(([name, value]) => /^[A-Z]/.test(name) && typeof value === 'function');
+  t.true(classes.length > 30);
+  t.false('CLASSES' in built);
+  for (const [name, value] of classes) {
+    // urllib3's second name of it.
+    t.is((value as { name: string }).name, name === 'ConnectionError' ? 'ProtocolError' : name);
+  }
+});

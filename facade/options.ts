@@ -287,7 +287,7 @@ function limitsOf(value: unknown, name: string): Limits {
     ratio: orNone((one, path) => positive(one, path)),
     codings: (one: unknown, path: string) => integer(one, path, 0, 5),
   };
-  return mapped(given, checks, name) as Limits;
+  return mapped(given, checks, name);
 }
 
 function headerLines(source: HeaderSource): [string, string | null][] {

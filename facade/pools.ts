@@ -5,7 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import { Engine, type ErrorRecord, type Owner, type Raw } from './boundary/engine.ts';
+import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
 import { errorFromRecord } from './error-record.ts';
@@ -27,7 +27,7 @@ import {
 } from './options.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
 import { HTTPResponse } from './response.ts';
-import { Timeout, type TimeoutLike } from './timeout.ts';
+import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
 
 /** A pool's live figures; a fresh snapshot each time. */
@@ -140,7 +140,7 @@ export abstract class ConnectionPool {
  * const response = await pool.request('GET', '/search', { fields: { q: 'urllib3' } });
  * response.json();
  */
-export class HTTPConnectionPool extends ConnectionPool implements Owner {
+export class HTTPConnectionPool extends ConnectionPool {
   readonly scheme = 'http' as const;
   /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
   readonly host: string;
@@ -224,7 +224,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
       if (options === undefined) return this.#send(this.#call(name, url), null);
       return this.#open(name, url, options, QUERY_METHODS.has(name) ? 'query' : 'body');
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -233,7 +233,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
     try {
       return this.#open(upper(method), url, options, 'query');
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -242,7 +242,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
     try {
       return this.#open(upper(method), url, options, 'body');
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -255,7 +255,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
       }
       return this.#open(text(method, 'a method'), url, options, 'body');
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -289,7 +289,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
       this.#refuseClosed();
       return this.#engine.warm(this, this.#handle, n);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -303,7 +303,7 @@ export class HTTPConnectionPool extends ConnectionPool implements Owner {
       this.#closed = true;
       return this.#engine.close<CloseReport>(this, this.#handle, timeout);
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 
@@ -403,7 +403,7 @@ function merge(
         if (value !== null) call.body = bodyOf(value);
         break;
       case 'timeout':
-        call.timeout = Timeout.from(value as TimeoutLike);
+        call.timeout = Timeout.from(value);
         break;
       case 'poolTimeout':
         call.poolTimeout = wait(name, value);

@@ -43,7 +43,7 @@ function rustComplaint() {
   return atLeast(found, floor) ? null : `cargo ${found} is too old; ${hint}`;
 }
 
-/** zstd and the TLS provider compile C; MSVC's compiler is found by cargo itself, so Windows is not asked. */
+/** zstd and the allocator compile C; MSVC's compiler is found by cargo itself, so Windows is not asked. */
 function compilerComplaint() {
   if (process.platform === 'win32') return null;
   const candidates = [process.env.CC, 'cc', 'gcc', 'clang'].filter(Boolean);

@@ -380,9 +380,11 @@ fn answer(outcome: Result<serde_json::Value, Error>) -> String {
 }
 
 /// A place where a test can make the addon panic.
-fn trip(_place: &str) {
+fn trip(place: &str) {
     #[cfg(feature = "faults")]
-    ferropool_core::faults::trip(_place);
+    ferropool_core::faults::trip(place);
+    #[cfg(not(feature = "faults"))]
+    let _ = place;
 }
 
 /// Makes the named place panic the next `times` it is reached.

@@ -5,6 +5,8 @@
  * Records are copied into slabs that JavaScript made, so that a small response costs no native object: its parts are
  * views, made when they are first touched. A slab lives as long as any response in it.
  */
+import { markAsUntransferable } from 'node:worker_threads';
+
 import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
@@ -129,16 +131,20 @@ export class Engine {
       batch.request(slot, generation, call);
     } catch (error) {
       this.#free.push(slot);
+      if (batch.enlarged) batch.reset();
       throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url) : error;
     }
     batch.calls += 1;
     this.#schedule();
-    return new Promise((resolve, reject) => {
+    const outcome = new Promise<T>((resolve, reject) => {
       const { url, fields } = call;
       const pending: Pending = { resolve, reject, owner, url, fields, signal, slot, generation };
       this.#slots[slot] = pending;
       if (signal !== null) this.#watch(signal, pending);
     });
+    // A small call written behind a large one would keep the whole buffer in memory for as long as it takes.
+    if (batch.enlarged) this.#flush();
+    return outcome;
   }
 
   /** Opens connections. */
@@ -320,7 +326,11 @@ export class Engine {
         fields: pending.fields,
         connection: this.#connections.get(connection) ?? null,
       };
-      pending.resolve(pending.owner.respond(raw) as never);
+      try {
+        pending.resolve(pending.owner.respond(raw) as never);
+      } catch (error) {
+        pending.reject(error);
+      }
     }
     return external === null ? 0 : external.length;
   }
@@ -346,9 +356,9 @@ export class Engine {
     }
     const pending = this.#take(slot, generation);
     if (pending !== null) {
-      const { owner, url, signal } = pending;
+      const { signal } = pending;
       // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
-      pending.reject(signal?.aborted === true ? signal.reason : owner.refuse(record, url));
+      pending.reject(signal?.aborted === true ? signal.reason : refusal(pending, record));
     }
     return external;
   }
@@ -406,7 +416,7 @@ export class Engine {
   #lose(calls: [slot: number, generation: number][], record: ErrorRecord): void {
     for (const [slot, generation] of calls) {
       const pending = this.#take(slot, generation);
-      if (pending !== null) pending.reject(pending.owner.refuse(record, pending.url));
+      if (pending !== null) pending.reject(refusal(pending, record));
     }
   }
 
@@ -465,6 +475,15 @@ interface Watch {
   listener: () => void;
 }
 
+/** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
+function refusal({ owner, url }: Pending, record: ErrorRecord): unknown {
+  try {
+    return owner.refuse(record, url);
+  } catch (error) {
+    return error;
+  }
+}
+
 function unsendable(message: string): ErrorRecord {
   return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
 }
@@ -477,6 +496,8 @@ function wellFormed(_: string, value: unknown): unknown {
 function newSlab(size: number): Slab {
   const bytes = Buffer.allocUnsafeSlow(size);
   const { buffer } = bytes;
+  // Transferred to another thread with one response's body, it would be gone for all the others in it.
+  markAsUntransferable(buffer);
   return { bytes, words: new Uint32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) };
 }
 

@@ -52,11 +52,16 @@ export class Batch {
     this.#take(Buffer.allocUnsafeSlow(align(most)));
   }
 
+  /** Whether it was made for one large record. */
+  get enlarged(): boolean {
+    return this.bytes.length !== CAPACITY;
+  }
+
   /** Empty again, at its usual size. */
   reset(): void {
     this.used = 0;
     this.calls = 0;
-    if (this.bytes.length !== CAPACITY) this.#take(Buffer.allocUnsafeSlow(CAPACITY));
+    if (this.enlarged) this.#take(Buffer.allocUnsafeSlow(CAPACITY));
   }
 
   /** The ids of the calls written: requests, `warm` and `close`. */

@@ -66,7 +66,9 @@ fn learn(names: &[u8]) -> Option<Extensions> {
     response.extend_from_slice(b"\r\n");
     let mut cx = Context::from_waker(Waker::noop());
     let mut builder = Builder::new();
-    builder.preserve_header_case(true).max_headers(1_024);
+    // As many as a message can have, and room for them all: hyper's own bounds are for what strangers send.
+    let count = memchr::memchr_iter(b'\n', names).count();
+    builder.preserve_header_case(true).max_headers(count.max(1)).max_buf_size((response.len() * 2).max(LEAST_BUFFER));
     let mut handshake = pin!(builder.handshake::<_, Empty<Bytes>>(Memory { answer: response.into(), asked: false }));
     let Poll::Ready(Ok((mut sender, connection))) = handshake.as_mut().poll(&mut cx) else { return None };
     let mut connection = pin!(connection);
@@ -115,6 +117,8 @@ impl Write for Memory {
 }
 
 const MOST_KNOWN: usize = 512;
+/// hyper takes no less.
+const LEAST_BUFFER: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
@@ -135,6 +139,13 @@ mod tests {
             assert!(learnt.is_some_and(|extensions| !extensions.is_empty()));
         }
         assert_eq!(book.known.borrow().len(), 1);
+    }
+
+    #[test]
+    fn thousands_of_names_keep_their_spelling() {
+        let names: Vec<String> = (0..5_000).map(|n| format!("x-{n}-{}", "n".repeat(100))).collect();
+        let learnt = CaseBook::default().lookup(names.iter().map(String::as_bytes));
+        assert!(learnt.is_some_and(|extensions| !extensions.is_empty()));
     }
 
     #[test]

@@ -87,6 +87,12 @@ impl Defaults {
         book: &CaseBook,
         foreign: Option<HeaderValue>,
     ) -> Result<Head, Error> {
+        if lines.len() > MOST_LINES {
+            return Err(invalid_header(format!(
+                "a request has at most {MOST_LINES} header lines of its own, not {}",
+                lines.len()
+            )));
+        }
         let own = Own::of(lines)?;
         let mut headers = HeaderMap::with_capacity(lines.len() + 5);
         if !own.host {
@@ -356,3 +362,6 @@ fn forbidden(name: &[u8]) -> Error {
 fn invalid_header(message: impl Into<String>) -> Error {
     Error::new(Kind::InvalidHeader, message)
 }
+
+/// The map of fields panics when it is to hold 32,768 places, a third of which stay empty.
+const MOST_LINES: usize = 24_000;

@@ -53,7 +53,12 @@ impl HeadScan {
         self.limits = *limits;
         self.interim = 0;
         self.reset_head();
+    }
+
+    /// The exchange is over and went well: what an idle connection would hold for nothing is let go.
+    pub fn rest(&mut self) {
         if self.bytes.capacity() > KEPT_CAPACITY {
+            self.reset_head();
             self.bytes = Vec::new();
         }
     }
@@ -257,7 +262,7 @@ fn too_large(limit: &'static str, allowed: u64, unit: &str) -> Error {
 const MOST_INTERIM: u32 = 16;
 /// Blank lines before a status line.
 const MOST_LEADING_BLANK: u32 = 4;
-/// A head larger than this gives its memory back before the next exchange.
+/// A head larger than this gives its memory back when the connection becomes idle.
 const KEPT_CAPACITY: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -80,6 +80,11 @@ impl Tap {
         self.scan.borrow_mut().begin(limits);
     }
 
+    /// The exchange ended well and its head has been judged: an idle connection holds no large one.
+    pub fn rest(&self) {
+        self.scan.borrow_mut().rest();
+    }
+
     /// Bytes of the current request that the kernel took.
     pub fn written(&self) -> u64 {
         self.written.get()

@@ -59,6 +59,7 @@ impl Held {
         }
         self.count_wire();
         if let (Some(lease), Some(connection)) = (self.lease.take(), self.connection.take()) {
+            connection.tap.rest();
             self.pool.give_back(lease, Returned::Reusable(connection, self.life));
         }
     }
