@@ -394,50 +394,48 @@ test('THR-236 WART-18: a transfer coding under chunked is undone, whatever decod
   }
 });
 
-const onLinux = process.platform === 'linux';
+// The child reads its peak from /proc: elsewhere there is no such test.
+const onLinux = (process.platform === 'linux' ? test : () => undefined) as typeof test;
 
-(onLinux ? test : test.skip)(
-  'THR-213: a bomb is refused while it unfolds, within the limit and a few MiB',
-  async (t) => {
-    const block = zlib.deflateRawSync(Buffer.alloc(MIB), { level: 9, finishFlush: zlib.constants.Z_FULL_FLUSH });
-    const gzipHead = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
-    // Blocks of one repeated byte: 128 KiB from four bytes, with a window of 8 MiB.
-    const run = Buffer.from([...littleEndian(2 | ((128 * 1024) << 3), 3), 0x7a]);
-    const bombs: Record<string, Buffer> = {
-      gzip: Buffer.concat([gzipHead, Buffer.alloc(block.length * 10 * 1024, block)]),
-      zstd: Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3]), Buffer.alloc(4 * 80 * 1024, run)]),
-      br: seed('br-bomb'),
-    };
-    const { server } = await scripted(t, async (peer) => {
-      for (;;) {
-        const coding = target(await peer.request()).slice(1);
-        const bomb = bombs[coding];
-        const head = `HTTP/1.1 200 OK\r\n${bomb === undefined ? '' : `Content-Encoding: ${coding}\r\n`}`;
-        await peer.write(framings.length(head, bomb ?? latin1('small')));
-      }
-    });
-    const { port } = server;
-    const limits = JSON.stringify({ limits: { decoded: 64 * MIB, ratio: null } });
-    // What a library needs for its own window comes on top.
-    for (const [coding, window] of Object.entries({ gzip: 0, zstd: 8, br: 16 })) {
-      const outcome = await alone<Outcome>('bomb.ts', [port, `/${coding}`, limits]);
-      t.is(outcome.code, 'ERR_TOO_LARGE', coding);
-      t.is(outcome.limit, 'decoded', coding);
-      t.is(outcome.allowed, 64 * MIB, coding);
-      t.true(outcome.grown < (64 + window + 4) * MIB, `${coding}: ${outcome.grown / MIB} MiB`);
+onLinux('THR-213: a bomb is refused while it unfolds, within the limit and a few MiB', async (t) => {
+  const block = zlib.deflateRawSync(Buffer.alloc(MIB), { level: 9, finishFlush: zlib.constants.Z_FULL_FLUSH });
+  const gzipHead = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+  // Blocks of one repeated byte: 128 KiB from four bytes, with a window of 8 MiB.
+  const run = Buffer.from([...littleEndian(2 | ((128 * 1024) << 3), 3), 0x7a]);
+  const bombs: Record<string, Buffer> = {
+    gzip: Buffer.concat([gzipHead, Buffer.alloc(block.length * 10 * 1024, block)]),
+    zstd: Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3]), Buffer.alloc(4 * 80 * 1024, run)]),
+    br: seed('br-bomb'),
+  };
+  const { server } = await scripted(t, async (peer) => {
+    for (;;) {
+      const coding = target(await peer.request()).slice(1);
+      const bomb = bombs[coding];
+      const head = `HTTP/1.1 200 OK\r\n${bomb === undefined ? '' : `Content-Encoding: ${coding}\r\n`}`;
+      await peer.write(framings.length(head, bomb ?? latin1('small')));
     }
-    // Under the limits that nobody set: deflate's worst, 1,030, is no sign of a bomb; others are found at 8 MiB.
-    for (const [coding, limit, allowed, most] of [
-      ['gzip', 'decoded', 256 * MIB, 260],
-      ['zstd', 'ratio', 1_100, 40],
-      ['br', 'ratio', 1_100, 48],
-    ] as const) {
-      const outcome = await alone<Outcome>('bomb.ts', [port, `/${coding}`]);
-      t.like(outcome, { code: 'ERR_TOO_LARGE', limit, allowed }, coding);
-      t.true(outcome.grown < most * MIB, `${coding}: ${outcome.grown / MIB} MiB`);
-    }
-  },
-);
+  });
+  const { port } = server;
+  const limits = JSON.stringify({ limits: { decoded: 64 * MIB, ratio: null } });
+  // What a library needs for its own window comes on top.
+  for (const [coding, window] of Object.entries({ gzip: 0, zstd: 8, br: 16 })) {
+    const outcome = await alone<Outcome>('bomb.ts', [port, `/${coding}`, limits]);
+    t.is(outcome.code, 'ERR_TOO_LARGE', coding);
+    t.is(outcome.limit, 'decoded', coding);
+    t.is(outcome.allowed, 64 * MIB, coding);
+    t.true(outcome.grown < (64 + window + 4) * MIB, `${coding}: ${outcome.grown / MIB} MiB`);
+  }
+  // Under the limits that nobody set: deflate's worst, 1,030, is no sign of a bomb; others are found at 8 MiB.
+  for (const [coding, limit, allowed, most] of [
+    ['gzip', 'decoded', 256 * MIB, 260],
+    ['zstd', 'ratio', 1_100, 40],
+    ['br', 'ratio', 1_100, 48],
+  ] as const) {
+    const outcome = await alone<Outcome>('bomb.ts', [port, `/${coding}`]);
+    t.like(outcome, { code: 'ERR_TOO_LARGE', limit, allowed }, coding);
+    t.true(outcome.grown < most * MIB, `${coding}: ${outcome.grown / MIB} MiB`);
+  }
+});
 
 interface Outcome {
   code?: string;

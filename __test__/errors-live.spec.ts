@@ -47,7 +47,10 @@ test('ERR-03 THR-1207 ERR-09: refused: NewConnectionError with the system’s co
     const pool = pooled(t, '127.0.0.1', { port, ...options });
     for (const own of [{}, { retries: false }] as const) {
       const error = await rejection(pool.request('GET', '/?q=secret', own), NewConnectionError);
-      t.regex(error.message, /^Failed to establish a new connection: .*ECONNREFUSED/);
+      t.regex(
+        error.message,
+        /^HTTPConnection\(host='127\.0\.0\.1', port=\d+\): Failed to establish a new connection: .*ECONNREFUSED/,
+      );
       t.like(error, {
         name: 'NewConnectionError',
         code: 'ECONNREFUSED',

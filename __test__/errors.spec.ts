@@ -207,12 +207,13 @@ test('MaxRetryError holds the last error, names it, and says why there was no fu
 const refused = { code: 'ECONNREFUSED', message: 'Connection refused (os error 111)', address: '127.0.0.1:81' };
 const unreachable = { code: 'ENETUNREACH', message: 'Network is unreachable', address: '[::1]:81' };
 const message = 'Failed to establish a new connection: Connection refused';
+const unconnected = "HTTPConnection(host='localhost', port=80): ";
 
 test('ERR-10: NewConnectionError has the system’s code, in its message too, and address and port', (t) => {
   const given = record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message, causes: [refused] });
   const error = errorFromRecord(given, context) as errors.NewConnectionError;
   t.is(error.code, 'ECONNREFUSED');
-  t.is(error.message, `${message} (ECONNREFUSED)`);
+  t.is(error.message, `${unconnected}${message} (ECONNREFUSED)`);
   t.is(error.address, '127.0.0.1');
   t.is(error.port, 81);
   t.like(error.cause, { name: 'Error', ...refused });
@@ -223,7 +224,7 @@ test('several addresses: the code is that of the last to fail, which the core te
   const given = record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message: 'x ENETUNREACH', causes });
   const error = errorFromRecord(given, context) as errors.NewConnectionError;
   t.is(error.code, 'ENETUNREACH');
-  t.is(error.message, 'x ENETUNREACH');
+  t.is(error.message, `${unconnected}x ENETUNREACH`);
   t.is(error.address, '::1');
   t.is(error.port, 81);
   const { cause } = error;
@@ -236,7 +237,8 @@ test('several addresses: the code is that of the last to fail, which the core te
 test('without a system code NewConnectionError keeps its own; a name that does not resolve stays ERR_DNS', (t) => {
   const said = { code: null, message: 'said so', address: '/run/x.sock' };
   const plain = record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message, causes: [said] });
-  t.like(errorFromRecord(plain, context), { code: 'ERR_CONNECT', message, address: '/run/x.sock', port: null });
+  const words = `${unconnected}${message}`;
+  t.like(errorFromRecord(plain, context), { code: 'ERR_CONNECT', message: words, address: '/run/x.sock', port: null });
   const none = record({ className: 'NewConnectionError', code: 'ERR_CONNECT', message });
   t.like(errorFromRecord(none, context), { code: 'ERR_CONNECT', cause: undefined, address: null });
   const causes = [{ code: 'ENOENT', message: 'no such name', address: null }];

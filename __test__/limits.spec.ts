@@ -219,7 +219,8 @@ test('THR-206: chunk extensions pass up to 16 KiB in all; more of them, or a bar
   }
 });
 
-const onLinux = (process.platform === 'linux' ? test : test.skip) as typeof test;
+// They read /proc: elsewhere there are no such tests.
+const onLinux = (process.platform === 'linux' ? test : () => undefined) as typeof test;
 
 interface Outcome {
   code: string;

@@ -192,3 +192,27 @@ test.serial(
     await pool.close();
   },
 );
+
+test('a body that is sent to another thread takes no other response along', async (t) => {
+  const server = await rawServer(async (peer) => {
+    for (;;) await peer.write(reply(`body of ${(await peer.request()).split(' ', 2)[1]}`));
+  });
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 3 });
+  t.teardown(async () => {
+    await pool.close();
+    await server.close();
+  });
+  const responses = await Promise.all(['/a', '/b', '/c'].map((path) => pool.request('GET', path)));
+  const first = responses[0]?.data as Buffer;
+  // Node 20 copies what may not be transferred, later versions refuse.
+  try {
+    structuredClone(first, { transfer: [first.buffer as ArrayBuffer] });
+  } catch (error) {
+    t.is((error as Error).name, 'DataCloneError');
+  }
+  t.deepEqual(
+    responses.map(({ data }) => data.toString()),
+    ['body of /a', 'body of /b', 'body of /c'],
+  );
+  t.is((await pool.request('GET', '/d')).data.toString(), 'body of /d');
+});

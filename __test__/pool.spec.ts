@@ -865,3 +865,17 @@ test('POOL-20: a pool that nobody holds closes its idle connections when it is c
   const seen = await outcome('forgotten-pool.ts', [], { node: ['--expose-gc'] });
   t.deepEqual(seen, { forgotten: true, held: false, status: 200, sockets: 2 });
 });
+
+test('a call on a pool whose class throws in toString still ends', async (t) => {
+  class Nameless extends HTTPConnectionPool {
+    override toString(): string {
+      throw new Error('no name');
+    }
+  }
+  const server = await rawServer(() => {});
+  const pool = new Nameless('127.0.0.1', { port: server.port, timeout: { read: 60 } });
+  t.teardown(() => server.close());
+  await t.throwsAsync(pool.request('GET', '/'), { message: 'no name' });
+  t.is(pool.pool?.leased, 0);
+  await pool.close();
+});

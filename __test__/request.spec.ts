@@ -855,3 +855,17 @@ test('THR-522: what a polluted prototype holds is no option of a pool, a request
   }
   t.like(await underneath(() => pool.close({})), { closed: 1, forced: 0 });
 });
+
+test('thousands of header lines keep their spelling, and more than a message can have are refused', async (t) => {
+  const { pool, last, count } = await bench(t);
+  const numbered = (count: number): [string, string][] => Array.from({ length: count }, (_, n) => [`x-${n}`, 'v']);
+  await pool.request('GET', '/', { headers: numbered(1_500) });
+  t.true(lines(last()).includes('x-1499: v'));
+  const expected = { name: 'InvalidHeader', code: 'ERR_INVALID_HEADER' };
+  const same = Array.from({ length: 70_000 }, (): [string, string] => ['x', 'v']);
+  for (const headers of [numbered(40_000), same]) {
+    await t.throwsAsync(pool.request('GET', '/', { headers }), expected);
+    t.throws(() => new HTTPConnectionPool('127.0.0.1', { headers }), expected);
+  }
+  t.is(count(), 1);
+});

@@ -109,7 +109,11 @@ function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnection
   const [last] = record.causes;
   const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
   const system = last?.code ?? null;
-  const message = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
+  const said = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
+  // As urllib3 has it: the connection that was not made comes first. A name that does not resolve is in its own message.
+  const [, host, at] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
+  const named = record.className === 'NameResolutionError' || host === undefined;
+  const message = named ? said : `HTTPConnection(host='${host}', port=${at}): ${said}`;
   // `ip:port`, the IP of the sixth version in brackets; anything else is a Unix socket's path.
   const [, bracketed, ip, port] = /^(?:\[(.+)\]|([^:/]+)):(\d+)$/.exec(last?.address ?? '') ?? [];
   const address = bracketed ?? ip ?? last?.address ?? null;

@@ -30,6 +30,9 @@ export interface NativeEngine {
   absoluteUrl(handle: number, url: string, fields: readonly (string | Uint8Array)[]): string;
 }
 
+/** How Rust's targets call the processors that Node knows. Records are little-endian, as all of these are. */
+const PROCESSORS: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', arm: 'arm' };
+
 /** The loaded binary. */
 export const addon: Addon = load();
 
@@ -38,25 +41,21 @@ function load(): Addon {
   try {
     loaded = createRequire(import.meta.url)('#addon') as Addon;
   } catch (cause) {
-    throw Object.assign(
-      new Error(
-        `ferropool found no binary for ${platform()}. Install the package again without --no-optional (--omit=optional), ` +
-          `or build it where you are: npm run build`,
-        { cause },
-      ),
-      { code: 'ERR_INTERNAL' },
-    );
+    const missing = (cause as { code?: string }).code === 'MODULE_NOT_FOUND';
+    const what = missing ? 'found no binary' : 'cannot load its binary';
+    throw unfit(`ferropool ${what} for ${platform()}. Build it where you are: npm run build`, cause);
   }
-  const { version } = JSON.parse(guarded(() => loaded.describe())) as { version: string };
-  if (version !== VERSION) {
-    throw Object.assign(
-      new Error(
-        `ferropool ${VERSION} found a binary of version ${version} for ${platform()}; install or build both again`,
-      ),
-      { code: 'ERR_INTERNAL' },
+  const { version, target } = JSON.parse(guarded(() => loaded.describe())) as { version: string; target: string };
+  if (version !== VERSION || !target.startsWith(PROCESSORS[process.arch] ?? process.arch)) {
+    throw unfit(
+      `ferropool ${VERSION} on ${platform()} found a binary of version ${version} for ${target}; install or build both again`,
     );
   }
   return loaded;
+}
+
+function unfit(message: string, cause?: unknown): Error {
+  return Object.assign(new Error(message, { cause }), { code: 'ERR_INTERNAL' });
 }
 
 /**

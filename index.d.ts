@@ -1,0 +1,1012 @@
+// The public types of ferropool, generated from the facade by `npm run build:dts`. Its difference is the review of the API.
+
+/**
+ * As a header's value: leave out the line that would be sent by default. For `accept-encoding`, `host` and `user-agent`
+ * only; a request with it on another name is refused.
+ *
+ * @example
+ * new HTTPHeaderDict({ 'User-Agent': SKIP_HEADER });
+ */
+export declare const SKIP_HEADER: unique symbol;
+/** What a line can hold: text, or {@link SKIP_HEADER}. */
+export type HeaderValue = string | typeof SKIP_HEADER;
+/**
+ * What becomes a line: a number is its text; bytes, which may be any encoding, are kept as the text whose characters have
+ * their numbers and go out as they were (HDR-04).
+ */
+export type HeaderInput = HeaderValue | number | Uint8Array;
+/** A value or, for a name with several lines, the values in order. `null` is {@link SKIP_HEADER}, as `toJSON` writes it. */
+export type HeaderValues = HeaderInput | null | readonly (string | number | Uint8Array)[];
+/**
+ * Everything a header dictionary is made from: another one, pairs (an array, a `Map`, fetch's `Headers`, a generator),
+ * a plain object, or anything with `keys()` and either `get(name)` or index access. Only own properties of objects are
+ * read; `undefined` in an object is absent.
+ */
+export type HeaderSource = HeaderDict | Iterable<readonly [
+  string,
+  HeaderValues
+]> | {
+  keys(): Iterable<string>;
+  get(name: string): HeaderValues | undefined;
+} | {
+  readonly [name: string]: HeaderValues | undefined;
+};
+declare class HeaderDict {
+  constructor(source?: HeaderSource | null, ...more: never[]);
+  /** How many names there are (not lines). */
+  get size(): number;
+  /** The values under this name joined by `, `, or the fallback (default `undefined`) when there is none. */
+  get(name: string): string | undefined;
+  get<F>(name: string, fallback: F): string | F;
+  /**
+   * Each line under this name by itself, or the fallback (default an empty array) when there is none: the way to read
+   * Set-Cookie, whose values hold commas of their own.
+   */
+  getAll(name: string): string[];
+  getAll<F>(name: string, fallback: F): string[] | F;
+  /** urllib3's name of {@link HeaderDict.getAll}. */
+  getlist(name: string): string[];
+  getlist<F>(name: string, fallback: F): string[] | F;
+  /** Replaces all lines of a name and its spelling by one line; the name keeps its place. The value is never split. */
+  set(name: string, value: HeaderInput): this;
+  /**
+   * Adds a line below those of the same name, which keep their spelling. With `combine` it is appended to the last of
+   * them instead, after `, `. A name that is left out ({@link SKIP_HEADER}) stays so until it is set or removed.
+   */
+  add(name: string, value: HeaderInput, options?: {
+    combine?: boolean;
+  }): this;
+  /** Adds every line of the source and overwrites nothing. urllib3's `|=` too. */
+  extend(source?: HeaderSource, ...more: never[]): this;
+  /** Replaces each name that the source has; of several pairs with one name the last stays. */
+  update(source: HeaderSource): this;
+  /**
+   * A new dictionary with the lines of this one, then those of the other; neither is changed. urllib3's `|` operator.
+   *
+   * @example
+   * manager.request('GET', url, { headers: manager.headers.union({ accept: 'text/html' }) });
+   */
+  union(other: HeaderSource): HTTPHeaderDict;
+  /** Removes a name, if it is there. */
+  discard(name: string): void;
+  /** Removes a name and says whether it was there. (urllib3's `del` throws when it was not.) */
+  delete(name: string): boolean;
+  /**
+   * Removes a name and gives its joined values.
+   *
+   * @throws RangeError ERR_INVALID_HEADER when the name is absent and no fallback was given.
+   */
+  pop(name: string): string;
+  pop<F>(name: string, fallback: F): string | F;
+  /** The joined values of a name, which is set to this value first (default empty) when it is absent. */
+  setDefault(name: string, value?: string): string;
+  /** Whether a name is there; with a value, whether one of its lines is exactly that. */
+  has(name: string, value?: HeaderValue): boolean;
+  /** The names, as first spelled, in the order of their first lines. */
+  keys(): IterableIterator<string>;
+  /** Every line by itself as `[name, value]`, the lines of a name together, spelled as its first. */
+  entries(): IterableIterator<[
+    string,
+    string
+  ]>;
+  /** urllib3's name of {@link HeaderDict.entries} (`iteritems` too). */
+  items(): IterableIterator<[
+    string,
+    string
+  ]>;
+  /** {@link HeaderDict.entries}. */
+  [Symbol.iterator](): IterableIterator<[
+    string,
+    string
+  ]>;
+  /** Every name once as `[name, values joined by ", "]`. urllib3's `itermerged`. */
+  merged(): IterableIterator<[
+    string,
+    string
+  ]>;
+  /** An independent dictionary with the same lines. */
+  copy(): HTTPHeaderDict;
+  /**
+   * Whether the other has the same names (any case, any order) with the same joined values. The other may be anything
+   * that a dictionary can be made from; all else is unequal.
+   */
+  equals(other: unknown): boolean;
+  /**
+   * An object without a prototype, from which the constructor makes an equal dictionary: a string for one line, an
+   * array for several, `null` for {@link SKIP_HEADER}. Also what to hand to `structuredClone`, which takes no Proxy.
+   */
+  toJSON(): Record<string, string | string[] | null>;
+  /** `HTTPHeaderDict({'Cookie': 'foo, bar'})`. It shows every value: headers may hold secrets. */
+  toString(): string;
+}
+/**
+ * A case-insensitive dictionary of header fields that keeps order, spelling and repeats.
+ *
+ * `headers['content-type']` reads like `headers.get('content-type')`, except for names that are methods (`get`, `keys`,
+ * `constructor`): there the method wins, and `get(name)` reads the header. Index access only reads; `set` writes.
+ *
+ * @example
+ * const headers = new HTTPHeaderDict({ Accept: 'text/html' });
+ * headers.add('Cookie', 'a=1').add('cookie', 'b=2');
+ * headers['COOKIE']; // 'a=1, b=2'
+ * [...headers]; // [['Accept', 'text/html'], ['Cookie', 'a=1'], ['Cookie', 'b=2']]
+ */
+export type HTTPHeaderDict = HeaderDict & {
+  readonly [name: string]: string | undefined;
+};
+/** The constructor of {@link HTTPHeaderDict}. */
+export interface HTTPHeaderDictConstructor {
+  /**
+   * Takes every line of the source: repeated names in pairs add up.
+   *
+   * @throws TypeError ERR_INVALID_HEADER for what is no source, a name that is no string, a value that is no string,
+   * number, bytes or {@link SKIP_HEADER}.
+   */
+  new (source?: HeaderSource | null): HTTPHeaderDict;
+  readonly prototype: HTTPHeaderDict;
+}
+export declare const HTTPHeaderDict: HTTPHeaderDictConstructor;
+/** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
+export interface TimeoutOptions {
+  /**
+   * A deadline over the whole call: names, connecting, sending, the body, retries and redirects. Default none. Leads to
+   * ConnectTimeoutError (cut while dialling) or ReadTimeoutError (later), both ERR_TOTAL_TIMEOUT. (urllib3's bounds one
+   * attempt's connect and first bytes only.)
+   */
+  total?: number | null;
+  /** Resolving, connecting, the proxy's steps and TLS together. Default none. Leads to ConnectTimeoutError ERR_CONNECT_TIMEOUT. */
+  connect?: number | null;
+  /**
+   * The longest silence: before the head, between two pieces of the body, or while the peer takes no byte of the request.
+   * Default none. Leads to ReadTimeoutError ERR_READ_TIMEOUT or ERR_SEND_TIMEOUT.
+   */
+  read?: number | null;
+}
+/** Everything that is taken for a `timeout` option. */
+export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
+/**
+ * How long a request may take, in milliseconds. Nothing is limited that is not set: there is no hidden default.
+ *
+ * Unlike urllib3 it counts milliseconds, keeps no clock (there is no `clone` or `start_connect`), and takes `Infinity`
+ * for none.
+ *
+ * @example
+ * new Timeout({ connect: 2_000, read: 10_000, total: 60_000 });
+ */
+export declare class Timeout {
+  /** The deadline over the whole call, or `null` for none. */
+  readonly total: number | null;
+  /** As given; {@link Timeout.connectTimeout} has `total` in it. `null` for none. */
+  readonly connect: number | null;
+  /** As given; {@link Timeout.readTimeout} has `total` in it. `null` for none. */
+  readonly read: number | null;
+  /**
+   * Turns an option's value into a `Timeout`: a bare number sets `connect` and `read`, not `total`; `null` and
+   * `undefined` are no limit at all. urllib3's `Timeout.from_float`.
+   *
+   * @throws RangeError or TypeError ERR_INVALID_TIMEOUT as the constructor does.
+   */
+  static from(value: TimeoutLike): Timeout;
+  /**
+   * Takes the spans in milliseconds. A span below 50 ms warns once a process: it was probably meant in seconds.
+   *
+   * @throws RangeError ERR_INVALID_TIMEOUT for 0, less, NaN, and anything below 1 (no millisecond is a time-out).
+   * @throws TypeError ERR_INVALID_TIMEOUT for what is neither a number nor `null`, and for unknown options.
+   */
+  constructor(options?: TimeoutOptions);
+  /** How long connecting may take: the lesser of `connect` and `total`, or `null`. urllib3's `connect_timeout`. */
+  get connectTimeout(): number | null;
+  /** How long silence may last at the start: the lesser of `read` and `total`, or `null`. urllib3's `read_timeout`. */
+  get readTimeout(): number | null;
+  /** What {@link Timeout.readTimeout} is when so many milliseconds of `total` are gone; never below 0. */
+  readTimeoutAfter(elapsed: number): number | null;
+  /** The three spans; the constructor makes an equal `Timeout` of them. */
+  toJSON(): {
+    total: number | null;
+    connect: number | null;
+    read: number | null;
+  };
+  /** `Timeout(connect=1000, read=2000, total=null)`. */
+  toString(): string;
+}
+/** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
+export interface Limits {
+  /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
+  headerBytes?: number;
+  /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
+  headerCount?: number;
+  /** Bytes of the body on the wire. Default none (`null`). */
+  wire?: number | null;
+  /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
+  decoded?: number | null;
+  /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
+  ratio?: number | null;
+  /** Codings in a chain; one more is a DecodeError. Default 5. */
+  codings?: number;
+}
+/** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
+export interface SocketOptions {
+  /** TCP_NODELAY. */
+  noDelay?: boolean;
+  /** SO_RCVBUF, bytes. */
+  receiveBuffer?: number;
+  /** SO_SNDBUF, bytes. */
+  sendBuffer?: number;
+}
+/** TCP keep-alive probes. */
+export interface KeepAlive {
+  /** Milliseconds of silence before the first probe. Default 60,000. */
+  idle?: number;
+  /** Milliseconds between probes. Default: the system's. */
+  interval?: number;
+  /** Probes without an answer before the connection is given up. Default: the system's. */
+  count?: number;
+}
+/** Options of an {@link HTTPConnectionPool}. */
+export interface PoolOptions {
+  /** Default: the scheme's (80). */
+  port?: number | null;
+  /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
+  maxsize?: number;
+  /**
+   * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
+   * after use (counted in `stats().surplus`, warned about once a pool).
+   */
+  block?: boolean;
+  /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
+  maxWaiting?: number;
+  /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
+  timeout?: TimeoutLike;
+  /** Sent with every request that does not give its own headers. Default none. */
+  headers?: HeaderSource;
+  /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
+  acceptEncoding?: boolean | string;
+  /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
+  localAddress?: string | {
+    address: string;
+    port?: number;
+  };
+  /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
+  unixSocket?: string;
+  /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
+  socketOptions?: SocketOptions | null;
+  /** Default off; `true` for probes after 60 s. */
+  keepAlive?: boolean | KeepAlive;
+  /** Milliseconds after which an idle connection is closed. Default 0: never. */
+  idleTimeout?: number;
+  /** Milliseconds after which a connection is not used again. Default 0: never. */
+  maxAge?: number;
+  /** Requests after which a connection is not used again. Default 0: never. */
+  maxRequestsPerConnection?: number;
+  /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
+  lenient?: boolean;
+  /** What a response may cost. */
+  limits?: Limits;
+  /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
+  resolve?: {
+    readonly [name: string]: string;
+  };
+  /** Only `false` or `0` yet. */
+  retries?: false | 0 | null;
+}
+/** Everything that a request may bring. */
+export interface RequestOptions {
+  /** Pairs for the query. An object, a `Map`, or pairs (order and repeats are kept). */
+  fields?: FieldSource | null;
+  /** In place of the pool's headers. */
+  headers?: HeaderSource | null;
+  /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
+  json?: unknown;
+  /** The body: a string goes out as UTF-8, bytes are copied before the call returns. */
+  body?: string | ArrayBuffer | ArrayBufferView | null;
+  /** In place of the pool's. */
+  timeout?: TimeoutLike;
+  /** How long to wait for a connection, in milliseconds. Default none: for ever. */
+  poolTimeout?: number | null;
+  /** Undo Content-Encoding. Default `true`. */
+  decodeContent?: boolean;
+  /** A body shorter than announced is an error. Default `true`. */
+  enforceContentLength?: boolean;
+  /** Refuse a URL of another host (HostChangedError). Default `true`. */
+  assertSameHost?: boolean;
+  /** Frame the body by chunks even though its length is known. Default `false`. */
+  chunked?: boolean;
+  /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
+  limits?: Limits | null;
+  /** Aborts the call: it rejects with the signal's own reason. */
+  signal?: AbortSignal | null;
+  /** Only `false` or `0` yet. */
+  retries?: false | 0 | null;
+  /** Only `false` yet. */
+  redirect?: false;
+  /** Only `true` yet. */
+  preloadContent?: true;
+}
+/** A value of a form field. */
+export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
+/** Form fields. */
+export type FieldSource = Iterable<readonly [
+  string,
+  FieldValue | undefined
+]> | {
+  readonly [name: string]: FieldValue | undefined;
+};
+/**
+ * Which charset a body is written in, and its text: byte order mark, then the header, then HTML's meta, then UTF-8
+ * (WHATWG Encoding, and HTML's prescan of the first 1,024 bytes). Labels are WHATWG's; an unknown one is passed over.
+ */
+/** A charset and where it was found. */
+export interface Charset {
+  /** WHATWG's name in lower case: `utf-8`, `windows-1252`, `shift_jis`. */
+  readonly name: string;
+  /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
+  readonly from: "bom" | "header" | "meta" | "default";
+}
+/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
+export interface Timings {
+  /** Waiting for a connection. */
+  readonly pool: number | null;
+  /** Resolving the name. */
+  readonly dns: number | null;
+  /** Connecting. */
+  readonly connect: number | null;
+  /** CONNECT and SOCKS steps. */
+  readonly proxy: number | null;
+  /** The TLS handshake. */
+  readonly tls: number | null;
+  /** Until the kernel had the whole request. */
+  readonly send: number | null;
+  /** From there to the response's head. */
+  readonly headers: number | null;
+  /** From the completion to JavaScript: how long a busy thread let it lie. */
+  readonly deliver: number;
+  /** From the head to the end of the body. */
+  readonly body: number | null;
+  /** The whole call, up to the completion. */
+  readonly total: number | null;
+}
+/** The connection that a response came on. Stays readable after the connection has gone. */
+export interface ConnectionInfo {
+  /** The connection's number, unique in its thread. */
+  readonly id: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Whether it had carried an exchange before. */
+  readonly reused: boolean;
+  readonly protocol: "http/1.1" | "http/1.0" | "h2";
+  readonly proxy: string | null;
+  /** Each address that was tried, in order, the last one successfully. */
+  readonly triedAddresses: readonly {
+    readonly address: string;
+    readonly error: string | null;
+    readonly elapsed: number;
+  }[];
+  readonly tls: null;
+}
+/** What a response of one's own is made of. */
+export interface HTTPResponseInit {
+  /** Default 200. */
+  status?: number;
+  headers?: HeaderSource;
+  /** Default `null`. */
+  reason?: string | null;
+  /** Default `''`. */
+  url?: string;
+}
+/** A response whose body has been read and decoded. */
+export declare class HTTPResponse {
+  #private;
+  /** The status code, 100 to 999. */
+  readonly status: number;
+  /**
+   * A response of one's own, for tests of code that takes one.
+   *
+   * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
+   * @example
+   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
+   */
+  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
+  /** The reason phrase as the peer sent it, `''` where it sent none. */
+  get reason(): string | null;
+  /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
+  get version(): 10 | 11 | 20;
+  /** `HTTP/1.1` and so on: the peer's (urllib3's is the client's). */
+  get versionString(): string;
+  /** The header fields: lower-case names in order of first appearance. */
+  get headers(): HTTPHeaderDict;
+  /** The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). */
+  get trailers(): HTTPHeaderDict;
+  /**
+   * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
+   * (`Buffer.from(r.data)`) to keep a small one for long.
+   */
+  get data(): Buffer;
+  /**
+   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
+   *
+   * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
+   */
+  json<T = unknown>(): T;
+  /**
+   * The body as text, by the given charset or by {@link HTTPResponse.charset}. Malformed sequences become U+FFFD.
+   *
+   * @throws RangeError ERR_INVALID_OPTION for a charset that is no label of the WHATWG Encoding standard.
+   */
+  text(charset?: string): string;
+  /** Which charset {@link HTTPResponse.text} takes, and what says so. */
+  get charset(): Charset;
+  /** The absolute URL that this is the response of, without user info. */
+  get url(): string;
+  /** Exchanges made for it: 1 unless the request was made again. */
+  get attempts(): number;
+  /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
+  get defects(): string[];
+  /** How long each phase took; `null` for a response of one's own. */
+  get timings(): Timings | null;
+  /** The connection it came on; `null` for a response of one's own. */
+  get connection(): ConnectionInfo | null;
+  /** Whether the body was framed by chunks. */
+  get chunked(): boolean;
+  /** Bytes of the body on the wire, before decoding. */
+  get bytesRead(): number;
+  /** Bytes of the body that have not been read: 0, it is preloaded. */
+  get lengthRemaining(): number | null;
+  /** Whether the body has been read to its end: it is preloaded. */
+  get closed(): boolean;
+  /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
+  getRedirectLocation(): string | null | false;
+  /**
+   * Itself for a status below 400.
+   *
+   * @throws ResponseError that names the status and the URL without its query.
+   */
+  raiseForStatus(): this;
+  /** `HTTPResponse(status=200, url='http://…')`. */
+  toString(): string;
+}
+/** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
+export type Planned = string | ({
+  method?: string;
+  url: string;
+  tag?: unknown;
+} & RequestOptions);
+/** A request that was made: its place in the input, itself, and what came of it. */
+export type Settled = {
+  index: number;
+  request: Planned;
+} & ({
+  ok: true;
+  response: HTTPResponse;
+} | {
+  ok: false;
+  error: Error;
+});
+/** A pool's live figures; a fresh snapshot each time. */
+export interface PoolView {
+  /** Connections held by nobody. */
+  readonly idle: number;
+  /** Connections held by requests, those being dialled included. */
+  readonly leased: number;
+  /** Requests waiting for a connection. */
+  readonly waiting: number;
+  readonly maxsize: number;
+}
+/** What came of {@link ConnectionPool.close}. */
+export interface CloseReport {
+  /** Connections closed in all. */
+  readonly closed: number;
+  /** Requests that ended by themselves. */
+  readonly drained: number;
+  /** Requests that were cut off when the time was up. */
+  readonly forced: number;
+  /** Milliseconds. */
+  readonly elapsed: number;
+}
+/** A distribution of spans, in milliseconds. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly max: number;
+}
+/** Everything that a pool counts. `opened = closed + idle + leased` at all times. */
+export interface PoolStats {
+  /** Open connections. */
+  readonly live: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiting: number;
+  readonly opened: number;
+  readonly closed: number;
+  /** Exchanges on a connection that had carried one before. */
+  readonly reused: number;
+  /** Connections closed because `maxsize` idle ones were there already. */
+  readonly surplus: number;
+  /** Connections closed for any other reason while the pool was open. */
+  readonly discarded: number;
+  /** Among them: those on which bytes came that nobody had asked for. */
+  readonly poisoned: number;
+  /** Requests sent again because the peer had accepted nothing of them. */
+  readonly staleReplays: number;
+  /** Exchanges given up before their end. */
+  readonly abandoned: number;
+  /** Heads that `lenient` repaired. */
+  readonly repaired: number;
+  readonly wireBytesIn: number;
+  readonly wireBytesOut: number;
+  readonly decodedBytes: number;
+  /** Attempts put on a connection. */
+  readonly requests: number;
+  /** Errors by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Milliseconds since the oldest request in flight was made. */
+  readonly oldestInFlight: number | null;
+  readonly latency?: Readonly<Record<"pool" | "headers" | "total", Percentiles>>;
+}
+/** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
+export type UrlopenOptions = Omit<RequestOptions, "fields" | "json">;
+/** The common base of pools. */
+export declare abstract class ConnectionPool {
+  abstract readonly scheme: "http" | "https";
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  abstract readonly host: string;
+  /** As given; `null` is the scheme's default. */
+  abstract readonly port: number | null;
+  /** Closes the pool; see {@link HTTPConnectionPool.close}. */
+  abstract close(options?: {
+    timeout?: number;
+  }): Promise<CloseReport>;
+  /** Closes the pool when a block of `await using` ends, and waits for its requests. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Closes the pool when a block of `using` ends. */
+  [Symbol.dispose](): void;
+  /** `HTTPConnectionPool(host='localhost', port=8080)`. */
+  toString(): string;
+}
+/**
+ * The connections to one host, kept and reused.
+ *
+ * @example
+ * const pool = new HTTPConnectionPool('localhost', { port: 8080, maxsize: 10, block: true });
+ * const response = await pool.request('GET', '/search', { fields: { q: 'urllib3' } });
+ * response.json();
+ */
+export declare class HTTPConnectionPool extends ConnectionPool {
+  #private;
+  readonly scheme: "http";
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  readonly host: string;
+  /** As given; `null` is the scheme's default (80). */
+  readonly port: number | null;
+  /** Connections kept for reuse. */
+  readonly maxsize: number;
+  /** Whether a request waits at the limit. */
+  readonly block: boolean;
+  /** The time-outs of a request that brings none. */
+  readonly timeout: Timeout;
+  /**
+   * Makes a pool; nothing is opened until the first request.
+   *
+   * @throws LocationValueError without a host, LocationParseError for what is none, TypeError or RangeError
+   * ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   */
+  constructor(host: string, options?: PoolOptions);
+  /** Live figures; `null` once the pool is closed. */
+  get pool(): PoolView | null;
+  /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
+  get numConnections(): number;
+  /** Attempts ever put on a connection. */
+  get numRequests(): number;
+  /** The headers of a request that brings none; a copy. */
+  get headers(): HTTPHeaderDict;
+  /** Everything that the pool counts. */
+  stats(): PoolStats;
+  /**
+   * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
+   * the body for every other method.
+   *
+   * @throws (rejects with) everything in the documentation of errors; bad input before anything is sent.
+   */
+  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** Makes a request whose `fields` go into the query, whatever the method. */
+  requestEncodeUrl(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** Makes a request whose `fields` go into the body, whatever the method. */
+  requestEncodeBody(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** The lowest level: the method goes out as it is given, and nothing is merged. */
+  urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse>;
+  /**
+   * Makes many requests, `concurrency` (default `maxsize`) at a time, and yields each as it settles: unordered, bounded,
+   * and no faster than they are taken. It never throws for a request; leaving the loop aborts what is in flight.
+   *
+   * @example
+   * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
+   */
+  requestMany(requests: Iterable<Planned> | AsyncIterable<Planned>, options?: {
+    concurrency?: number;
+  }): AsyncIterableIterator<Settled>;
+  /** Whether a URL names this pool's host: a path does, `//other/` does not. */
+  isSameHost(url: string): boolean;
+  /**
+   * Opens connections until there are `n`, and sends nothing.
+   *
+   * @throws (rejects with) RangeError for more than `maxsize`, ClosedPoolError, and what dialling meets.
+   */
+  warm(n: number): Promise<void>;
+  /**
+   * Closes the pool: idle connections now, leased ones when their request ends or `timeout` milliseconds (default none)
+   * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
+   */
+  close(options?: {
+    timeout?: number;
+  }): Promise<CloseReport>;
+}
+/**
+ * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
+ * {@link HTTPConnectionPool}. The port is always shown.
+ *
+ * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
+ * ERR_NOT_SUPPORTED for https.
+ * @example
+ * connectionFromUrl('http://localhost:8080/').port; // 8080
+ */
+export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
+/** What `acceptEncoding: true` sends: every coding that a response is decoded from. */
+export declare const ACCEPT_ENCODING = "gzip,deflate,br,zstd";
+/** How credentials become bytes. `latin1` is HTTP's tradition; `utf-8` is what RFC 7617, section 2.1, lets a server ask for. */
+export type CredentialsEncoding = "latin1" | "utf-8";
+/** What {@link makeHeaders} can make. Whatever is absent, `null`, `false` or empty adds no header. */
+export interface MakeHeadersOptions {
+  /** `true` adds `connection: keep-alive`. Default false. */
+  keepAlive?: boolean | null;
+  /** `true` adds `accept-encoding` with {@link ACCEPT_ENCODING}; a list is joined by `,`; a string goes as it is. Default false. */
+  acceptEncoding?: boolean | string | readonly string[] | null;
+  /** Adds `user-agent`. */
+  userAgent?: string | null;
+  /** `user:password`: adds `authorization: Basic …`. */
+  basicAuth?: string | null;
+  /** `user:password`: adds `proxy-authorization: Basic …`. */
+  proxyBasicAuth?: string | null;
+  /** `true` adds `cache-control: no-cache`. Default false. */
+  disableCache?: boolean | null;
+  /** For `basicAuth`. Default `latin1`, which refuses characters that it does not have. */
+  basicAuthEncoding?: CredentialsEncoding;
+  /** For `proxyBasicAuth`. Default `latin1`, which refuses characters that it does not have. */
+  proxyBasicAuthEncoding?: CredentialsEncoding;
+}
+/**
+ * Makes a plain object of headers, lower-case names in a fixed order. urllib3's `make_headers`.
+ *
+ * @throws TypeError ERR_INVALID_OPTION for a wrong type, an unknown option, or credentials that their encoding has not.
+ * The message never repeats credentials.
+ * @example
+ * makeHeaders({ acceptEncoding: true, basicAuth: 'user:secret' });
+ * // { 'accept-encoding': 'gzip,deflate,br,zstd', authorization: 'Basic dXNlcjpzZWNyZXQ=' }
+ */
+export declare function makeHeaders(options?: MakeHeadersOptions): Record<string, string>;
+/** A URL's parts; an absent part is `null`. */
+export declare class Url {
+  #private;
+  /** `http`, lower case. */
+  readonly scheme: string | null;
+  /** `user:password`, still percent-encoded. */
+  readonly auth: string | null;
+  /** Lower case, IDNA-encoded; an IPv6 literal keeps its brackets. */
+  readonly host: string | null;
+  readonly port: number | null;
+  /** `null` when absent, `''` when a query or fragment follows at once. */
+  readonly path: string | null;
+  readonly query: string | null;
+  readonly fragment: string | null;
+  /** The whole, as text. */
+  get url(): string;
+  /** The host; urllib3's other name of it. */
+  get hostname(): string | null;
+  /** The path (`/` when absent) and the query: what a request line has. */
+  get requestUri(): string;
+  /** `host:port`. */
+  get netloc(): string | null;
+  /** `user:password@host:port`. */
+  get authority(): string | null;
+  /** User and password, percent-decoded; the password is `null` without a colon, the whole `null` without user info. */
+  get authDecoded(): [
+    user: string,
+    password: string | null
+  ] | null;
+  /** `user:password`, percent-decoded, as Basic authentication wants it. */
+  get authDecodedJoined(): string | null;
+  /** The whole, as text. */
+  toString(): string;
+  /** The parts. */
+  toJSON(): Parts;
+}
+/** What a URL is made of. */
+export interface Parts {
+  readonly scheme: string | null;
+  readonly auth: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly path: string | null;
+  readonly query: string | null;
+  readonly fragment: string | null;
+}
+/**
+ * Takes a URL apart and normalises it (RFC 3986; hosts by IDNA 2008). Text without a scheme is read as an authority
+ * unless it begins with `/`. urllib3's `util.parse_url`, but that valid percent escapes stay as they are.
+ *
+ * @throws TypeError for anything but a string, LocationParseError ERR_INVALID_URL for what is no URL.
+ * @example
+ * parseUrl('HTTP://User@Example.com:80/a b?c').url; // 'http://User@example.com:80/a%20b?c'
+ */
+export declare function parseUrl(text: string): Url;
+/**
+ * What can go wrong, as urllib3's tree of classes with Node's habits: a stable `code` to match on, the underlying error
+ * as `cause`. Here is what the classes are and hold; which of them a failure becomes stands in `error-record.ts`.
+ *
+ * Wrong arguments are Node's own `TypeError` and `RangeError` with a `code`; an aborted signal rejects with its own
+ * reason. Neither is in the tree.
+ *
+ * Structured cloning (a worker's `postMessage`) turns any error into a bare `Error` without `name` and `code`; send
+ * `error.toJSON()`, which keeps both.
+ */
+/** Where in a request's life something happened: the word for it in errors, timings and documentation. */
+export type Phase = "pool" | "dns" | "connect" | "proxy" | "tls" | "send" | "headers" | "body" | "total";
+/** What every error of the tree may know; the defaults are those of a request that never began. */
+export interface ErrorDetails {
+  /** Default: the class's own. */
+  code?: string;
+  /** Default `null`. */
+  phase?: Phase | null;
+  /** For a `total` deadline the phase that it cut. Default `null`. */
+  during?: Phase | null;
+  /** Default `null`. */
+  host?: string | null;
+  /** Default 0. */
+  attempts?: number;
+  /** Milliseconds. Default 0. */
+  elapsed?: number;
+  /** Default false. */
+  sent?: boolean;
+  /** Default `null`. */
+  reason?: string | null;
+  /** Default: none. */
+  cause?: unknown;
+}
+/** An error as plain data, for logs and for other threads: without secrets (user info, query) and without bodies. */
+export interface ErrorJSON {
+  name: string;
+  code: string | null;
+  message: string;
+  cause: ErrorJSON | null;
+  [field: string]: unknown;
+}
+/** A pool, as far as an error knows it: what it calls itself. */
+export interface AnyPool {
+  toString(): string;
+}
+/** The root: everything that the product throws, but for wrong arguments and aborts. ERR_INTERNAL by itself. */
+export declare class HTTPError extends Error {
+  /** Stable; one of the product's `ERR_…`, or the system's (`ECONNREFUSED`) where it gave one. */
+  readonly code: string;
+  /** Where it happened, or `null`. */
+  readonly phase: Phase | null;
+  /** When `phase` is `'total'`: the phase that the deadline cut. */
+  readonly during: Phase | null;
+  /** `host:port` that the request was for, or `null`. */
+  readonly host: string | null;
+  /** Exchanges begun in the call so far. */
+  readonly attempts: number;
+  /** Milliseconds since the call began. */
+  readonly elapsed: number;
+  /** Whether the peer may have seen a byte of the request. */
+  readonly sent: boolean;
+  /** A finer reason on the code, or `null`; for {@link MaxRetryError} the last error. */
+  readonly reason: string | Error | null;
+  constructor(message?: string, details?: ErrorDetails);
+  /** Plain data that survives JSON and `structuredClone`. */
+  toJSON(): ErrorJSON;
+}
+/** Something about a pool. Its message begins with the pool. */
+export declare class PoolError extends HTTPError {
+  /** The pool, or `null` outside one. Not enumerable: a logged error does not drag its pool along. */
+  readonly pool: AnyPool | null;
+  constructor(pool: AnyPool | null, message?: string, details?: ErrorDetails);
+}
+/** No connection became free within `poolTimeout`, or `maxWaiting` requests wait already. ERR_POOL_EMPTY. */
+export declare class EmptyPoolError extends PoolError {
+  constructor(pool: AnyPool | null, message?: string, details?: ErrorDetails);
+}
+/** A connection came back to a full blocking pool: a bug of ours. ERR_POOL_FULL. */
+export declare class FullPoolError extends PoolError {
+  constructor(pool: AnyPool | null, message?: string, details?: ErrorDetails);
+}
+/** The pool is closed, or was while the request waited. ERR_POOL_CLOSED. */
+export declare class ClosedPoolError extends PoolError {
+  constructor(pool: AnyPool | null, message?: string, details?: ErrorDetails);
+}
+/** Something about one request of a pool. */
+export declare class RequestError extends PoolError {
+  /** What was requested, without user info. */
+  readonly url: string;
+  constructor(pool: AnyPool | null, url: string, message?: string, details?: ErrorDetails);
+}
+/** The `Retry` gave up. ERR_MAX_RETRY; `reason` (also the `cause`) has the last error with its own code. */
+export declare class MaxRetryError extends RequestError {
+  /** The last error, or {@link ResponseError} when it was an answer that used up the retries. */
+  readonly reason: Error | null;
+  /** The note says why there was no further attempt, where that is not plain. */
+  constructor(pool: AnyPool | null, url: string, reason: Error | null, details?: ErrorDetails, note?: string);
+}
+/** A URL of another host was given to a pool. ERR_HOST_CHANGED. */
+export declare class HostChangedError extends RequestError {
+  /** The `Retry` of the request, or a number. */
+  readonly retries: unknown;
+  constructor(pool: AnyPool | null, url: string, retries?: unknown, details?: ErrorDetails);
+}
+/**
+ * The peer was silent for longer than `read` (ERR_READ_TIMEOUT), took no byte for that long (ERR_SEND_TIMEOUT), or `total`
+ * ran out after dialling (ERR_TOTAL_TIMEOUT). Also `instanceof` {@link TimeoutError}.
+ */
+export declare class ReadTimeoutError extends RequestError {
+  constructor(pool: AnyPool | null, url: string, message?: string, details?: ErrorDetails);
+}
+/** A time-out of either kind. */
+export declare class TimeoutError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+  /** In urllib3 ReadTimeoutError has two parents; here `instanceof` knows of the second. */
+  static [Symbol.hasInstance](value: unknown): boolean;
+}
+/** Dialling took longer than `connect` (ERR_CONNECT_TIMEOUT) or than `total` (ERR_TOTAL_TIMEOUT). */
+export declare class ConnectTimeoutError extends TimeoutError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** No connection could be made: the system's code (`ECONNREFUSED`), or ERR_CONNECT where there is none. */
+export declare class NewConnectionError extends ConnectTimeoutError {
+  /** The IP address tried (last), or `null`. With {@link NewConnectionError.port} it stands for urllib3's `conn`. */
+  readonly address: string | null;
+  /** The port tried, or `null`. */
+  readonly port: number | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    address?: string | null;
+    port?: number | null;
+  });
+}
+/** The name did not resolve. ERR_DNS. */
+export declare class NameResolutionError extends NewConnectionError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** TLS failed: handshake, certificate, name, fingerprint, a record. ERR_TLS. */
+export declare class SSLError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** The proxy could not be reached, or would not serve. ERR_PROXY. */
+export declare class ProxyError extends HTTPError {
+  /** What went wrong between us and the proxy (also the `cause`), or `null`. */
+  readonly originalError: Error | null;
+  /** Of a refused CONNECT, or `null`. */
+  readonly status: number | null;
+  /** Of a refused CONNECT: the header lines, or `null`. */
+  readonly headers: object | null;
+  /** Of a refused CONNECT: how the answer's body begins, or `null`. */
+  readonly body: Buffer | null;
+  constructor(message?: string, originalError?: Error | null, details?: ErrorDetails & {
+    status?: number | null;
+    headers?: object | null;
+    body?: Buffer | null;
+  });
+}
+/** The body does not decode as its Content-Encoding says. ERR_DECODE. */
+export declare class DecodeError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/**
+ * The peer broke the protocol or hung up. ERR_PROTOCOL; ERR_INCOMPLETE_READ or ERR_CHUNK for a body that broke off, whose
+ * `cause` is {@link IncompleteRead} or {@link InvalidChunkLength}. `ConnectionError` is the same class.
+ */
+export declare class ProtocolError extends HTTPError {
+  /** What had arrived of a body that broke off, or `null`. */
+  readonly partial: Buffer | null;
+  /** How many more bytes were announced, or `null`. */
+  readonly expected: number | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    partial?: Buffer | null;
+    expected?: number | null;
+  });
+}
+/** The body ended early. ERR_INCOMPLETE_READ; found as the `cause` of a {@link ProtocolError}. */
+export declare class IncompleteRead extends HTTPError {
+  /** What had arrived. (urllib3's is a count.) */
+  readonly partial: Buffer;
+  /** How many more bytes were announced, or `null` when no length was. */
+  readonly expected: number | null;
+  constructor(partial: Buffer, expected: number | null, details?: ErrorDetails);
+}
+/** A chunk's size, extension or line end is wrong. ERR_CHUNK; found as the `cause` of a {@link ProtocolError}. */
+export declare class InvalidChunkLength extends HTTPError {
+  /** What stood for a size, escaped, or `null` when it is not known. */
+  readonly length: string | null;
+  /** What had arrived of the body. */
+  readonly partial: Buffer;
+  /** Always `null` for a chunked body; here because urllib3's has it. */
+  readonly expected: number | null;
+  constructor(length: string | null, partial: Buffer, expected?: number | null, details?: ErrorDetails);
+}
+/**
+ * An answer that counts as a failure: too many redirects, a status in `statusForcelist`, a status that `raiseForStatus`
+ * was asked about. The `reason` of {@link MaxRetryError}, whose code it has.
+ */
+export declare class ResponseError extends HTTPError {
+  /** The answer's status, or `null`. */
+  readonly status: number | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    status?: number | null;
+  });
+}
+/** A header field that cannot be sent or must not be believed. ERR_INVALID_HEADER. */
+export declare class InvalidHeader extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** A head whose lines cannot be told apart. ERR_INVALID_HEADER. */
+export declare class HeaderParsingError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** A URL or host lacks something that is needed. ERR_INVALID_URL. */
+export declare class LocationValueError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** A URL or host that cannot be parsed. ERR_INVALID_URL. */
+export declare class LocationParseError extends LocationValueError {
+  /** What could not be parsed, without user info and query; `null` when it is not known. */
+  readonly location: string | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    location?: string | null;
+  });
+}
+/** A scheme other than http and https. ERR_INVALID_URL. */
+export declare class URLSchemeUnknown extends LocationValueError {
+  /** The scheme, or `null` when there is none. */
+  readonly scheme: string | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    scheme?: string | null;
+  });
+}
+/** A proxy's scheme that is not known. ERR_INVALID_URL. */
+export declare class ProxySchemeUnknown extends URLSchemeUnknown {
+}
+/** A combination of proxy and target that cannot work; an argument's error, outside the tree as in urllib3. ERR_NOT_SUPPORTED. */
+export declare class ProxySchemeUnsupported extends TypeError {
+  readonly code = "ERR_NOT_SUPPORTED";
+}
+/** A body that was consumed would have to be sent again. ERR_UNREWINDABLE. */
+export declare class UnrewindableBodyError extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** A response was asked for before a request. ERR_NOT_READY. */
+export declare class ResponseNotReady extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** The body was not read yet. ERR_NOT_READ. urllib3 has no such error: it reads at once. */
+export declare class ResponseNotRead extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+/** The response passed a limit. ERR_TOO_LARGE; never retried. urllib3 has no limits. */
+export declare class ResponseTooLarge extends HTTPError {
+  /** The name of the option in `limits`. */
+  readonly limit: string;
+  /** What it allows. */
+  readonly allowed: number;
+  constructor(message: string, limit: string, allowed: number, details?: ErrorDetails);
+}
+/** `denyAddresses` forbids every address of the host. ERR_ADDRESS_DENIED; never retried. */
+export declare class AddressDenied extends HTTPError {
+  constructor(message?: string, details?: ErrorDetails);
+}
+
+export {
+  ProtocolError as ConnectionError,
+};
+
+export {};
