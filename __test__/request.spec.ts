@@ -869,3 +869,15 @@ test('thousands of header lines keep their spelling, and more than a message can
   }
   t.is(count(), 1);
 });
+
+test('a message shows neither the value of a header nor the user info of a host', async (t) => {
+  const { pool } = await bench(t);
+  for (const name of ['Authorization', 'X-Api-Key']) {
+    const error = await t.throwsAsync(pool.request('GET', '/', { headers: { [name]: 'secret\n' } }));
+    t.is(error?.message, `Invalid value of header '${name}': byte 6 is a control character`);
+  }
+  for (const host of ['u:secret@h', 'http://u:secret@h', 'u:secret@h\n', 'u:secret@h h']) {
+    const error = t.throws(() => new HTTPConnectionPool(host), { code: 'ERR_INVALID_URL' });
+    t.notRegex(inspect(error), /secret/, host);
+  }
+});

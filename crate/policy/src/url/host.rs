@@ -43,7 +43,7 @@ impl<'a> HostPort<'a> {
 pub(crate) fn refuse_controls(host: &[u8]) -> Result<(), Error> {
     match host.iter().find(|&&b| b <= b' ' || b == 0x7F) {
         None => Ok(()),
-        Some(&b) => Err(invalid(format!("Host '{}' contains invalid character '{}'", quote(host), quote(&[b])))),
+        Some(&b) => Err(invalid(format!("Host '{}' contains invalid character '{}'", shown(host), quote(&[b])))),
     }
 }
 
@@ -76,7 +76,15 @@ pub(crate) fn invalid(message: impl AsRef<str>) -> Error {
 
 /// The error for what is no host.
 pub(crate) fn no_host(host: &[u8]) -> Error {
-    invalid(format!("'{}' is not a valid host", quote(host)))
+    invalid(format!("'{}' is not a valid host", shown(host)))
+}
+
+/// What stands before an `@` is user info, which no message shows.
+fn shown(host: &[u8]) -> String {
+    match host.iter().rposition(|&b| b == b'@') {
+        None => quote(host),
+        Some(at) => format!("…{}", quote(&host[at..])),
+    }
 }
 
 fn no_label(label: &[u8]) -> Error {
