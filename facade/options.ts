@@ -180,17 +180,26 @@ export function fieldPairs(source: unknown): (string | Uint8Array)[] {
  * @internal
  */
 export function bytesOf(value: unknown): Uint8Array | null {
-  if (value instanceof Uint8Array && value.byteLength > 0) return value;
+  if (isPlain(value) && value.byteLength > 0) return value;
   if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer))
     return null;
   try {
     if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
-    // Only a constructor tells an empty array from one whose memory is gone.
+    // Only a constructor tells an empty array from one whose memory is gone. A subclass may say what it likes of its
+    // length: its bytes are copied, and the copy's length is the truth.
     const whole = new Uint8Array(value.buffer);
-    return whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
+    const view = whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
+    return isPlain(view) ? view : Uint8Array.from(view);
   } catch {
     throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
   }
+}
+
+/** Bytes whose length is what it says: no class of the caller's own stands between. */
+function isPlain(value: unknown): value is Uint8Array {
+  if (!(value instanceof Uint8Array)) return false;
+  const type: unknown = Object.getPrototypeOf(value);
+  return type === Buffer.prototype || type === Uint8Array.prototype;
 }
 
 /** @internal */

@@ -167,7 +167,7 @@ impl Engine {
     pub fn submit(&mut self, env: Env, batch: &[u8], calls: u32) {
         trip("submit");
         let at = Instant::now();
-        self.link.inbox.send(Work::Batch(Bytes::copy_from_slice(batch), at));
+        self.link.inbox.send(Work::Batch(ffi::copy_of(batch), at));
         if calls > 0 {
             if self.in_flight == 0 {
                 self.link.wake_up.hold(env);

@@ -127,8 +127,13 @@ fn limits_of(pool: &Pool, request: &Request) -> Limits {
     let mut limits = *request.limits.as_ref().unwrap_or(own);
     limits.header_bytes = limits.header_bytes.min(own.header_bytes);
     limits.header_count = limits.header_count.min(own.header_count);
+    limits.decoded = Some(limits.decoded.unwrap_or(MOST_PRELOADED).min(MOST_PRELOADED));
     limits
 }
+
+/// Bytes of a preloaded body, whatever the limits say: it becomes one Buffer, and 4 GiB less one is what a record can tell
+/// and every supported Node.js can hold (READ-12).
+const MOST_PRELOADED: u64 = u32::MAX as u64;
 
 /// The first wait counts from the call itself: time in the queue before the I/O thread is waiting too.
 fn deadline_of(request: &Request, replays: u32, asked: Instant, span: std::time::Duration) -> Option<Instant> {

@@ -86,7 +86,9 @@ pub(super) fn judge(
         keep = false;
     }
     let defects = defects(parsed, scan);
-    if !defects.is_empty() || scan.mixed_line_ends() || scan.leading_blank() > 0 {
+    // hyper's read buffer stays as large as the head was: such a connection would hold it while it is idle.
+    let large = scan.bytes().len() > LARGE_HEAD;
+    if !defects.is_empty() || scan.mixed_line_ends() || scan.leading_blank() > 0 || large {
         keep = false;
     }
     let hint = headers
@@ -192,6 +194,11 @@ fn defects(parsed: usize, scan: &HeadScan) -> Vec<String> {
     if found.is_empty() && dropped > 0 {
         found.push(format!("{dropped} unusable lines dropped"));
     }
+    if found.len() > MOST_DEFECTS {
+        let more = found.len() - MOST_DEFECTS;
+        found.truncate(MOST_DEFECTS);
+        found.push(format!("{more} more"));
+    }
     found
 }
 
@@ -209,3 +216,8 @@ fn protocol(message: &str, reason: &'static str) -> Error {
 
 /// Beyond this a length is an attack or a mistake; other parsers read it as negative.
 const MOST_LENGTH: u64 = i64::MAX as u64;
+
+/// Lines of `response.defects`: a head of nothing else would make more text than it has bytes.
+const MOST_DEFECTS: usize = 64;
+/// Bytes of a head beyond which its connection is not kept.
+const LARGE_HEAD: usize = 64 * 1024;
