@@ -1,6 +1,7 @@
 //! All of the `unsafe`, behind safe functions: the wake-up of the JavaScript thread, the clean-up hook of an environment
 //! and the handing over of memory. Each block says why it holds.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
