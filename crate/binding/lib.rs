@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use bytes::Bytes;
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::observe::stats::{PoolStats, Summary};
 use ferropool_core::pool::Blueprint;

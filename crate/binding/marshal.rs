@@ -424,7 +424,7 @@ impl<'b> Record<'b> {
 
 /// Bytes that every submission has, whatever its kind.
 const LEAST_LENGTH: usize = request::FIXED;
-/// Larger bodies are handed over instead of copied; measured, see ARCHITECTURE.md.
+/// Larger bodies are handed over instead of copied (ARCHITECTURE.md, "Large bodies").
 pub(crate) const INLINE_MOST: usize = 16 * 1024;
 /// Bytes of bodies handed over in one drain: V8 frees them only between turns of the event loop.
 pub(crate) const EXTERNAL_MOST: u64 = 64 * 1024 * 1024;
