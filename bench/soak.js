@@ -37,7 +37,7 @@ async function tokens(count) {
   const complaints = [...books(pool.stats()), ...memory.complaints()];
   if (seen.mixed > 0) complaints.push(`${seen.mixed} responses were another's`);
   if (seen.unclassified > 0) complaints.push(`${seen.unclassified} errors that nothing explains`);
-  console.log(`${done} requests, ${seen.failed} failed as they had to; ${memory}`);
+  console.log(`${done} requests, ${seen.failed} failed as they had to; ${memory.toString()}`);
   await pool.close();
   server.stop();
   return complaints;
@@ -95,7 +95,7 @@ async function workers(count) {
     await gone;
     memory.look();
   });
-  console.log(`${ended} workers ended; ${memory}`);
+  console.log(`${ended} workers ended; ${memory.toString()}`);
   server.stop();
   return memory.complaints();
 }
@@ -132,7 +132,7 @@ async function aborts(count) {
   });
   // What was aborted last may still be on its way out; these come after it.
   await Promise.all(Array.from({ length: 16 }, () => pool.request('GET', '/', { headers: { 'x-token': 't' } })));
-  console.log(`${done} requests: ${seen.aborted} aborted, ${seen.served} served; ${memory}`);
+  console.log(`${done} requests: ${seen.aborted} aborted, ${seen.served} served; ${memory.toString()}`);
   const complaints = [...books(pool.stats()), ...memory.complaints()];
   if (seen.mixed > 0) complaints.push(`${seen.mixed} responses were another's`);
   if (seen.other > 0) complaints.push(`${seen.other} rejected with something else than the signal's reason`);
@@ -196,7 +196,7 @@ async function lanes(count, width, one) {
 
 /** In a thread of its own, so that the memory and the event loop that are watched are the client's. */
 async function startServer() {
-  const script = `(${serve})(require('node:worker_threads').parentPort, require('node:http'), ${LARGE})`;
+  const script = `(${serve.toString()})(require('node:worker_threads').parentPort, require('node:http'), ${LARGE})`;
   const worker = new Worker(script, { eval: true });
   const [port] = await once(worker, 'message');
   return { port, stop: () => void worker.terminate() };

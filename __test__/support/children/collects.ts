@@ -5,7 +5,7 @@
 import { HTTPConnectionPool, type HTTPResponse } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
-const collect = (globalThis as unknown as { gc(): void }).gc;
+const collect = (globalThis as unknown as { gc: () => void }).gc;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const body = (n: number, size: number): string => `${n};`.padEnd(size, String(n % 10));
 const server = await httpServer((request, response) => {
