@@ -155,8 +155,9 @@ impl World {
             Event::AddIdle(number) => {
                 if let Some(at) = self.pick(number, |held| held.conn.is_none()) {
                     let (conn, life) = self.open();
-                    let lease = self.held.swap_remove(at).lease;
-                    let released = self.ledger.add_idle(lease, conn, life, self.now);
+                    let mut lease = self.held.swap_remove(at).lease;
+                    self.ledger.dialled(&mut lease);
+                    let released = self.ledger.release(lease, Returned::Reusable(conn, life), self.now);
                     self.came_back(Some((conn, life)), released);
                 }
             }

@@ -195,18 +195,11 @@ impl<C> Ledger<C> {
     }
 
     /// A slot to dial in ahead of any request. `None` when the pool is closed or has `maxsize` connections, leased ones
-    /// included: one more could not be kept. It goes on to [`Ledger::add_idle`], or to [`Ledger::release`] if dialling
-    /// fails.
+    /// included: one more could not be kept. It goes on to [`Ledger::dialled`] and
+    /// [`Ledger::release`] like any other, or to the latter alone if dialling fails.
     pub fn reserve(&mut self) -> Option<Lease> {
         let room = self.state == State::Open && self.idle_count() + self.leased < self.bounds.maxsize;
         room.then(|| self.lend_room())
-    }
-
-    /// The connection dialled for a reserved slot. It counts as opened; the first waiter gets it, if there is one by
-    /// now.
-    pub fn add_idle(&mut self, mut lease: Lease, conn: C, life: Life, now: Instant) -> Released<C> {
-        self.dialled(&mut lease);
-        self.release(lease, Returned::Reusable(conn, life), now)
     }
 
     /// Moves the idle connections that are due to `expired`, to be closed, and says when to call again, at the latest.

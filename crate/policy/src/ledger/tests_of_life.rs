@@ -6,6 +6,13 @@ use super::tests::{KEPT, Pool, SECOND, bounds, closed, conn_for, room_for};
 use super::*;
 use crate::keepalive::Hint;
 
+/// A connection dialled ahead of any request comes to its place.
+fn warmed(pool: &mut Pool, mut lease: Lease) -> Released<u32> {
+    pool.ledger.dialled(&mut lease);
+    let life = Life::new(pool.now);
+    pool.give((lease, 7, life))
+}
+
 #[test]
 fn a_lease_whose_connection_is_stale_may_finish_after_close() {
     let mut pool = Pool::new(bounds(1, true));
@@ -179,7 +186,7 @@ fn warming_holds_to_maxsize_and_serves_who_came_meanwhile() {
         assert_eq!(pool.ledger.reserve(), None);
         pool.reads("3 leased, 0 idle, 0 waiting of 3");
         assert_eq!(pool.gone(one, Discard::Failed), KEPT);
-        assert_eq!(pool.ledger.add_idle(two, 7, Life::new(pool.now), pool.now), KEPT);
+        assert_eq!(warmed(&mut pool, two), KEPT);
         pool.reads("1 leased, 1 idle, 0 waiting of 3");
         assert_eq!(pool.lease().1, 7);
         assert_eq!(pool.ledger.figures().reused, 0, "its first request is no reuse");
@@ -188,7 +195,7 @@ fn warming_holds_to_maxsize_and_serves_who_came_meanwhile() {
     let mut pool = Pool::new(bounds(1, true));
     let reserved = pool.ledger.reserve().unwrap();
     let ticket = pool.wait();
-    let released = pool.ledger.add_idle(reserved, 7, Life::new(pool.now), pool.now);
+    let released = warmed(&mut pool, reserved);
     assert_eq!(conn_for(ticket, released).1, 7);
 }
 
