@@ -12,5 +12,6 @@ pub mod faults;
 pub mod handoff;
 pub mod observe;
 pub mod pool;
+pub mod text;
 
 mod clock;
