@@ -118,7 +118,9 @@ impl Text<'_> {
 fn is_latin1(data: &[u8], encoding: &'static Encoding) -> bool {
     if encoding == WINDOWS_1252 {
         // It differs from Latin-1 in 80 to 9F alone. By blocks without a branch inside, which the compiler can widen.
-        return data.chunks(BLOCK).all(|block| !block.iter().fold(false, |any, byte| any | (byte & 0xe0 == 0x80)));
+        return data
+            .chunks(BLOCK)
+            .all(|block| block.iter().fold(0, |any, byte| any | u8::from(byte & 0xe0 == 0x80)) == 0);
     }
     if encoding == ISO_2022_JP {
         return Encoding::iso_2022_jp_ascii_valid_up_to(data) == data.len();
