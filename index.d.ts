@@ -1,5 +1,7 @@
 // The public types of ferropool, generated from the facade by `npm run build:dts`. Its difference is the review of the API.
 
+import { Readable } from 'node:stream';
+
 /**
  * As a header's value: leave out the line that would be sent by default. For `accept-encoding`, `host` and `user-agent`
  * only; a request with it on another name is refused.
@@ -146,6 +148,199 @@ export interface HTTPHeaderDictConstructor {
   readonly prototype: HTTPHeaderDict;
 }
 export declare const HTTPHeaderDict: HTTPHeaderDictConstructor;
+/** A charset and where it was found. */
+export interface Charset {
+  /** WHATWG's name in lower case: `utf-8`, `windows-1252`, `shift_jis`. */
+  readonly name: string;
+  /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
+  readonly from: "bom" | "header" | "meta" | "default";
+}
+/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
+export interface Timings {
+  /** Waiting for a connection. */
+  readonly pool: number | null;
+  /** Resolving the name. */
+  readonly dns: number | null;
+  /** Connecting. */
+  readonly connect: number | null;
+  /** CONNECT and SOCKS steps. */
+  readonly proxy: number | null;
+  /** The TLS handshake. */
+  readonly tls: number | null;
+  /** Until the kernel had the whole request. */
+  readonly send: number | null;
+  /** From there to the response's head. */
+  readonly headers: number | null;
+  /** From the completion to JavaScript: how long a busy thread let it lie. */
+  readonly deliver: number;
+  /** From the head to the end of the body. */
+  readonly body: number | null;
+  /** The whole call, up to the completion. */
+  readonly total: number | null;
+}
+/** The connection that a response came on. Stays readable after the connection has gone. */
+export interface ConnectionInfo {
+  /** The connection's number, unique in its thread. */
+  readonly id: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Whether it had carried an exchange before. */
+  readonly reused: boolean;
+  readonly protocol: "http/1.1" | "http/1.0" | "h2";
+  readonly proxy: string | null;
+  /** Each address that was tried, in order, the last one successfully. */
+  readonly triedAddresses: readonly {
+    readonly address: string;
+    readonly error: string | null;
+    readonly elapsed: number;
+  }[];
+  readonly tls: null;
+}
+/** What a response of one's own is made of. */
+export interface HTTPResponseInit {
+  /** Default 200. */
+  status?: number;
+  headers?: HeaderSource;
+  /** Default `null`. */
+  reason?: string | null;
+  /** Default `''`. */
+  url?: string;
+}
+/**
+ * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
+ *
+ * @example
+ * const response = await pool.request('GET', '/large', { preloadContent: false });
+ * for await (const piece of response) file.write(piece);
+ */
+export declare class HTTPResponse {
+  #private;
+  /** The status code, 100 to 999. */
+  readonly status: number;
+  /** False if `accept` was asked and did not want the body, which is empty then. */
+  readonly accepted: boolean;
+  /**
+   * A response of one's own, for tests of code that takes one.
+   *
+   * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
+   * @example
+   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
+   */
+  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
+  /** The reason phrase as the peer sent it, `''` where it sent none. */
+  get reason(): string | null;
+  /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
+  get version(): 10 | 11 | 20;
+  /** `HTTP/1.1` and so on: the peer's (urllib3's is the client's). */
+  get versionString(): string;
+  /** The header fields: lower-case names in order of first appearance. */
+  get headers(): HTTPHeaderDict;
+  /**
+   * The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). Empty until the end of a
+   * streamed body has come.
+   */
+  get trailers(): HTTPHeaderDict;
+  /**
+   * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
+   * (`Buffer.from(r.data)`) to keep a small one for long.
+   *
+   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
+   */
+  get data(): Buffer;
+  /**
+   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
+   *
+   * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
+   */
+  json<T = unknown>(): T;
+  /**
+   * The body as text, by the given charset or by {@link HTTPResponse.charset}. Malformed sequences become U+FFFD.
+   *
+   * @throws RangeError ERR_INVALID_OPTION for a charset that is no label of the WHATWG Encoding standard.
+   */
+  text(charset?: string): string;
+  /** Which charset {@link HTTPResponse.text} takes, and what says so. */
+  get charset(): Charset;
+  /** The absolute URL that this is the response of, without user info. */
+  get url(): string;
+  /** Exchanges made for it: 1 unless the request was made again. */
+  get attempts(): number;
+  /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
+  get defects(): string[];
+  /** How long each phase took; `null` for a response of one's own. Of a streamed body `body` and `total` come at its end. */
+  get timings(): Timings | null;
+  /** The connection it came on; `null` for a response of one's own. */
+  get connection(): ConnectionInfo | null;
+  /** Whether the body was framed by chunks. */
+  get chunked(): boolean;
+  /** Bytes of the body on the wire, before decoding; of a streamed one those of what has been read. */
+  get bytesRead(): number;
+  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. 0 when preloaded. */
+  get lengthRemaining(): number | null;
+  /** Whether the body has been read to its end, or closed. Always, when preloaded. */
+  get closed(): boolean;
+  /**
+   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
+   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
+   *
+   * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
+   * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
+   */
+  read(amount?: number | null): Promise<Buffer>;
+  /** Reads what is at hand, decoded: at least one byte unless at the end, at most `amount`. */
+  read1(amount?: number | null): Promise<Buffer>;
+  /** Fills `target`; how many bytes there were: fewer than its length at the end only, 0 after it. */
+  readInto(target: Uint8Array): Promise<number>;
+  /**
+   * Pieces of exactly `amount` decoded bytes (default 65,536), the last one smaller. With `null` a body of known length is
+   * one piece, any other comes as it arrives. Leaving the loop lets go of the response.
+   */
+  stream(amount?: number | null): AsyncIterableIterator<Buffer>;
+  /** Pieces as they arrive, without a copy. (urllib3 gives lines here; see {@link HTTPResponse.lines}.) */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>;
+  /** Lines, each with its line feed, the last one as it is. */
+  lines(): AsyncIterableIterator<Buffer>;
+  /** The body as a stream of the web's. Cancelling it lets go of the response. */
+  toWeb(): ReadableStream<Uint8Array>;
+  /** The body as a stream of Node's. Destroying it lets go of the response. */
+  toReadable(): Readable;
+  /**
+   * As a `Response` of `fetch`. What was decoded loses Content-Encoding and Content-Length.
+   *
+   * @throws RangeError for a status that `Response` cannot have (outside 200 to 599).
+   */
+  toResponse(): Response;
+  /**
+   * Reads and drops the rest without decoding it, so that the connection can be used again. What goes wrong meanwhile
+   * costs the connection and nothing else.
+   */
+  drainConn(): Promise<void>;
+  /** Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. */
+  releaseConn(): void;
+  /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
+  close(): void;
+  /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
+  getRedirectLocation(): string | null | false;
+  /**
+   * Itself for a status below 400.
+   *
+   * @throws ResponseError that names the status and the URL without its query.
+   */
+  raiseForStatus(): this;
+  /** `HTTPResponse(status=200, url='http://…')`. */
+  toString(): string;
+}
+/** What `accept` is asked about. */
+export interface Head {
+  readonly status: number;
+  readonly reason: string | null;
+  readonly headers: HTTPHeaderDict;
+  /** Absolute. */
+  readonly url: string;
+}
 /** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
 export interface TimeoutOptions {
   /**
@@ -282,6 +477,11 @@ export interface PoolOptions {
   lenient?: boolean;
   /** What a response may cost. */
   limits?: Limits;
+  /**
+   * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
+   * only garbage collection lets go.
+   */
+  unreadTimeout?: number;
   /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
   resolve?: {
     readonly [name: string]: string;
@@ -319,8 +519,15 @@ export interface RequestOptions {
   retries?: false | 0 | null;
   /** Only `false` yet. */
   redirect?: false;
-  /** Only `true` yet. */
-  preloadContent?: true;
+  /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
+  preloadContent?: boolean;
+  /**
+   * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
+   * `accepted === false`. A throw rejects the call.
+   */
+  accept?: ((head: Head) => boolean) | null;
+  /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
+  releaseConn?: boolean | null;
 }
 /** A value of a form field. */
 export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
@@ -331,142 +538,6 @@ export type FieldSource = Iterable<readonly [
 ]> | {
   readonly [name: string]: FieldValue | undefined;
 };
-/**
- * Which charset a body is written in, and its text: byte order mark, then the header, then HTML's meta, then UTF-8
- * (WHATWG Encoding, and HTML's prescan of the first 1,024 bytes). Labels are WHATWG's; an unknown one is passed over.
- */
-/** A charset and where it was found. */
-export interface Charset {
-  /** WHATWG's name in lower case: `utf-8`, `windows-1252`, `shift_jis`. */
-  readonly name: string;
-  /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
-  readonly from: "bom" | "header" | "meta" | "default";
-}
-/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
-export interface Timings {
-  /** Waiting for a connection. */
-  readonly pool: number | null;
-  /** Resolving the name. */
-  readonly dns: number | null;
-  /** Connecting. */
-  readonly connect: number | null;
-  /** CONNECT and SOCKS steps. */
-  readonly proxy: number | null;
-  /** The TLS handshake. */
-  readonly tls: number | null;
-  /** Until the kernel had the whole request. */
-  readonly send: number | null;
-  /** From there to the response's head. */
-  readonly headers: number | null;
-  /** From the completion to JavaScript: how long a busy thread let it lie. */
-  readonly deliver: number;
-  /** From the head to the end of the body. */
-  readonly body: number | null;
-  /** The whole call, up to the completion. */
-  readonly total: number | null;
-}
-/** The connection that a response came on. Stays readable after the connection has gone. */
-export interface ConnectionInfo {
-  /** The connection's number, unique in its thread. */
-  readonly id: number;
-  /** The peer's address, or the path of its Unix socket. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** Whether it had carried an exchange before. */
-  readonly reused: boolean;
-  readonly protocol: "http/1.1" | "http/1.0" | "h2";
-  readonly proxy: string | null;
-  /** Each address that was tried, in order, the last one successfully. */
-  readonly triedAddresses: readonly {
-    readonly address: string;
-    readonly error: string | null;
-    readonly elapsed: number;
-  }[];
-  readonly tls: null;
-}
-/** What a response of one's own is made of. */
-export interface HTTPResponseInit {
-  /** Default 200. */
-  status?: number;
-  headers?: HeaderSource;
-  /** Default `null`. */
-  reason?: string | null;
-  /** Default `''`. */
-  url?: string;
-}
-/** A response whose body has been read and decoded. */
-export declare class HTTPResponse {
-  #private;
-  /** The status code, 100 to 999. */
-  readonly status: number;
-  /**
-   * A response of one's own, for tests of code that takes one.
-   *
-   * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
-   * @example
-   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
-   */
-  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
-  /** The reason phrase as the peer sent it, `''` where it sent none. */
-  get reason(): string | null;
-  /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
-  get version(): 10 | 11 | 20;
-  /** `HTTP/1.1` and so on: the peer's (urllib3's is the client's). */
-  get versionString(): string;
-  /** The header fields: lower-case names in order of first appearance. */
-  get headers(): HTTPHeaderDict;
-  /** The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). */
-  get trailers(): HTTPHeaderDict;
-  /**
-   * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
-   * (`Buffer.from(r.data)`) to keep a small one for long.
-   */
-  get data(): Buffer;
-  /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
-   *
-   * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
-   */
-  json<T = unknown>(): T;
-  /**
-   * The body as text, by the given charset or by {@link HTTPResponse.charset}. Malformed sequences become U+FFFD.
-   *
-   * @throws RangeError ERR_INVALID_OPTION for a charset that is no label of the WHATWG Encoding standard.
-   */
-  text(charset?: string): string;
-  /** Which charset {@link HTTPResponse.text} takes, and what says so. */
-  get charset(): Charset;
-  /** The absolute URL that this is the response of, without user info. */
-  get url(): string;
-  /** Exchanges made for it: 1 unless the request was made again. */
-  get attempts(): number;
-  /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
-  get defects(): string[];
-  /** How long each phase took; `null` for a response of one's own. */
-  get timings(): Timings | null;
-  /** The connection it came on; `null` for a response of one's own. */
-  get connection(): ConnectionInfo | null;
-  /** Whether the body was framed by chunks. */
-  get chunked(): boolean;
-  /** Bytes of the body on the wire, before decoding. */
-  get bytesRead(): number;
-  /** Bytes of the body that have not been read: 0, it is preloaded. */
-  get lengthRemaining(): number | null;
-  /** Whether the body has been read to its end: it is preloaded. */
-  get closed(): boolean;
-  /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
-  getRedirectLocation(): string | null | false;
-  /**
-   * Itself for a status below 400.
-   *
-   * @throws ResponseError that names the status and the URL without its query.
-   */
-  raiseForStatus(): this;
-  /** `HTTPResponse(status=200, url='http://…')`. */
-  toString(): string;
-}
 /** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
 export type Planned = string | ({
   method?: string;
@@ -918,11 +989,13 @@ export declare class ProtocolError extends HTTPError {
 }
 /** The body ended early. ERR_INCOMPLETE_READ; found as the `cause` of a {@link ProtocolError}. */
 export declare class IncompleteRead extends HTTPError {
-  /** What had arrived. (urllib3's is a count.) */
+  /** What had arrived and was not given out before: everything of a body that is read at once. (urllib3's is a count.) */
   readonly partial: Buffer;
   /** How many more bytes were announced, or `null` when no length was. */
   readonly expected: number | null;
-  constructor(partial: Buffer, expected: number | null, details?: ErrorDetails);
+  constructor(partial: Buffer, expected: number | null, details?: ErrorDetails & {
+    received?: number | null;
+  });
 }
 /** A chunk's size, extension or line end is wrong. ERR_CHUNK; found as the `cause` of a {@link ProtocolError}. */
 export declare class InvalidChunkLength extends HTTPError {

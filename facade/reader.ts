@@ -165,6 +165,27 @@ export class BodyReader {
         return this.#gave(piece);
       }
     }
+    const inflow = this.#inflow;
+    if (this.#turn === null && !inflow.over) {
+      // By hand: a queue of one costs two promises, not six.
+      inflow.want(WINDOW, WINDOW >> 1);
+      const later = (): Promise<Buffer | null> | Buffer | null => {
+        const came = inflow.take();
+        if (came === null && !inflow.over) {
+          inflow.want(WINDOW, WINDOW >> 1);
+          return inflow.wait().then(later);
+        }
+        if (this.#turn === mine) this.#turn = null;
+        if (came === null) {
+          this.#endOrThrow();
+          return null;
+        }
+        inflow.want(WINDOW, WINDOW >> 1);
+        return this.#gave(came);
+      };
+      const mine: Promise<Buffer | null> = inflow.wait().then(later);
+      return (this.#turn = mine);
+    }
     return this.#exclusive(async () => {
       const piece = await this.#piece(WINDOW, WINDOW >> 1, Infinity);
       return piece === null ? null : this.#gave(piece);
@@ -427,6 +448,6 @@ const LINE_FEED = 0x0a;
 /** Bytes that are asked for when few are wanted. */
 const STEP = 64 * 1024;
 /** Bytes that are here or on their way while a body is read piece by piece. */
-const WINDOW = 1024 * 1024;
+const WINDOW = 1 * 1024 * 1024;
 /** A line is put together in memory. */
 const LONGEST_LINE = 256 * 1024 * 1024;

@@ -47,6 +47,7 @@ export class Inflow {
   #wake: (() => void) | null = null;
   #waiting: Promise<void> | null = null;
   #began = false;
+  #held = false;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -107,11 +108,14 @@ export class Inflow {
     return taken;
   }
 
-  /** Resolves when something has come, or nothing more will. */
+  /**
+   * Resolves when something has come, or nothing more will. The event loop stays alive until something comes that nobody
+   * waits for: a reader that goes on reading need not say so each time.
+   */
   wait(): Promise<void> {
     if (this.over) return Promise.resolve();
     if (this.#waiting === null) {
-      this.#carrier.hold(true);
+      this.#hold(true);
       this.#waiting = new Promise((resolve) => (this.#wake = resolve));
     }
     return this.#waiting;
@@ -140,7 +144,8 @@ export class Inflow {
     this.#pieces.push(bytes);
     this.#wires.push(wire);
     this.buffered += bytes.length;
-    this.#rouse();
+    if (this.#wake === null) this.#hold(false);
+    else this.#rouse();
   }
 
   /** The rest came. @internal */
@@ -151,6 +156,7 @@ export class Inflow {
   /** The end came. @internal */
   end(ending: Ending): void {
     this.ending = ending;
+    this.#hold(false);
     this.#rouse();
   }
 
@@ -158,7 +164,14 @@ export class Inflow {
   fail(error: unknown): void {
     if (this.over) return;
     this.failure = { error };
+    this.#hold(false);
     this.#rouse();
+  }
+
+  #hold(on: boolean): void {
+    if (this.#held === on) return;
+    this.#held = on;
+    this.#carrier.hold(on);
   }
 
   #drop(): void {
@@ -178,7 +191,6 @@ export class Inflow {
     if (wake === null) return;
     this.#wake = null;
     this.#waiting = null;
-    this.#carrier.hold(false);
     wake();
   }
 }

@@ -122,6 +122,7 @@ impl Sink {
                 self.data = Data::Owned(all);
             }
             Data::Owned(all) => all.extend_from_slice(&piece),
+            Data::Block(_) => {}
         }
         Ok(())
     }
@@ -174,7 +175,7 @@ impl Sink {
     fn owned(&mut self) -> Vec<u8> {
         match std::mem::replace(&mut self.data, Data::Shared(Bytes::new())) {
             Data::Owned(bytes) => bytes,
-            Data::Shared(bytes) => bytes.to_vec(),
+            other => other.as_slice().to_vec(),
         }
     }
 

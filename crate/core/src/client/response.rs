@@ -6,16 +6,19 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::stream::Stream;
+use crate::body::blocks::Block;
 use crate::conn::http1::ConnectionInfo;
 use crate::observe::timings::Timings;
 
 /// A body that was read to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Data {
     /// One piece as hyper gave it: a view into a larger buffer.
     Shared(Bytes),
     /// Gathered or decoded: ours alone.
     Owned(Vec<u8>),
+    /// Gathered in bulk.
+    Block(Block),
 }
 
 impl Data {
@@ -24,6 +27,7 @@ impl Data {
         match self {
             Self::Shared(bytes) => bytes,
             Self::Owned(bytes) => bytes,
+            Self::Block(block) => block.as_slice(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::exchange::Exchange;
 use super::frames::{Frames, too_large};
 use super::receive::{Begun, gather_rest};
 use super::response::Data;
+use crate::body::blocks::User;
 use crate::body::decode::Decoder;
 use crate::clock::now;
 use crate::pool::{Call, Pool, Warning};
@@ -36,6 +37,8 @@ pub struct Stream {
     /// What comes after the piece that was given last.
     later: Option<Error>,
     given: u64,
+    received: u64,
+    blocks: User,
     about: About,
 }
 
@@ -81,6 +84,8 @@ impl Stream {
             exchange: Some(exchange),
             later: None,
             given: 0,
+            received: 0,
+            blocks: about.pool.shared.blocks.enter(),
             about,
         });
         made.settle();
@@ -171,7 +176,7 @@ impl Stream {
 
     /// Whether all of it has been given, so that only its end is left.
     pub fn is_read(&self) -> bool {
-        self.frames.is_over() && self.decoder.is_none()
+        self.frames.is_over() && self.decoder.is_none() && self.input.is_empty() && self.later.is_none()
     }
 
     /// Body bytes on the wire so far.
@@ -239,43 +244,68 @@ impl Stream {
     }
 
     async fn plain(&mut self, most: usize) -> Result<Option<Data>, Error> {
-        let Some(first) = self.frames.next().await? else {
-            self.settle();
-            return Ok(None);
+        let first = if self.input.is_empty() {
+            let Some(first) = self.fetch().await? else { return Ok(None) };
+            first
+        } else {
+            std::mem::take(&mut self.input)
         };
-        self.settle();
-        let enough = SMALL.min(most);
-        if let Some(allowed) = self.limits.decoded
-            && self.given + first.len() as u64 > allowed
-        {
-            return Err(too_large("decoded", allowed));
-        }
-        if first.len() >= enough {
-            return Ok(Some(Data::Shared(first)));
+        if first.len() >= SMALL {
+            return Ok(Some(self.in_bulk(first, most).await));
         }
         let mut all = Data::Shared(first);
-        while all.as_slice().len() < enough {
+        while all.as_slice().len() < SMALL.min(most) {
             let Some(piece) = self.at_hand().await else { break };
-            if let Some(allowed) = self.limits.decoded
-                && self.given + (all.as_slice().len() + piece.len()) as u64 > allowed
-            {
-                self.later = Some(too_large("decoded", allowed));
-                break;
-            }
-            all = match all {
-                Data::Owned(mut all) => {
-                    all.extend_from_slice(&piece);
-                    Data::Owned(all)
-                }
-                Data::Shared(first) => {
-                    let mut all = Vec::with_capacity((first.len() + piece.len()).max(1024));
-                    all.extend_from_slice(&first);
-                    all.extend_from_slice(&piece);
-                    Data::Owned(all)
+            let mut more = match all {
+                Data::Owned(more) => more,
+                other => {
+                    let mut more = Vec::with_capacity((other.as_slice().len() + piece.len()).max(1024));
+                    more.extend_from_slice(other.as_slice());
+                    more
                 }
             };
+            more.extend_from_slice(&piece);
+            all = Data::Owned(more);
         }
         Ok(Some(all))
+    }
+
+    /// Copied while it is warm, so that hyper can read into the same buffer again.
+    async fn in_bulk(&mut self, first: Bytes, most: usize) -> Data {
+        let mut block = self.blocks.block();
+        let mut piece = first;
+        loop {
+            piece.advance(block.fill(&piece));
+            if block.is_full() || block.as_slice().len() >= most {
+                break;
+            }
+            // hyper finds its buffer in use otherwise, and takes a fresh one.
+            drop(std::mem::take(&mut piece));
+            let Some(next) = self.at_hand().await else { break };
+            piece = next;
+        }
+        self.input = piece;
+        if block.is_sparse() { Data::Owned(block.as_slice().to_vec()) } else { Data::Block(block) }
+    }
+
+    /// The next piece from the wire, within the limit where nothing is decoded.
+    async fn fetch(&mut self) -> Result<Option<Bytes>, Error> {
+        let piece = self.frames.next().await?;
+        self.settle();
+        match &piece {
+            Some(piece) if self.passes(piece) => Err(self.too_large()),
+            _ => Ok(piece),
+        }
+    }
+
+    /// Whether this piece is more than may be given. A decoder keeps its own account.
+    fn passes(&mut self, piece: &Bytes) -> bool {
+        self.received += piece.len() as u64;
+        self.decoder.is_none() && self.limits.decoded.is_some_and(|allowed| self.received > allowed)
+    }
+
+    fn too_large(&self) -> Error {
+        too_large("decoded", self.limits.decoded.unwrap_or_default())
     }
 
     async fn decoded(&mut self, most: usize) -> Result<Option<Data>, Error> {
@@ -305,8 +335,7 @@ impl Stream {
                 break;
             }
             if out.is_empty() {
-                self.input = self.frames.next().await?.unwrap_or_default();
-                self.settle();
+                self.input = self.fetch().await?.unwrap_or_default();
             } else {
                 match self.at_hand().await {
                     Some(piece) => self.input = piece,
@@ -353,6 +382,10 @@ impl Stream {
             Poll::Pending => None,
             Poll::Ready(Ok(piece)) => {
                 self.settle();
+                if piece.as_ref().is_some_and(|piece| self.passes(piece)) {
+                    self.later = Some(self.too_large());
+                    return None;
+                }
                 piece
             }
             Poll::Ready(Err(error)) => {

@@ -89,9 +89,7 @@ impl Connection {
         if style.header_count != HYPER_DEFAULT_HEADERS {
             builder.max_headers(style.header_count as usize + 1);
         }
-        if style.header_bytes > HYPER_DEFAULT_BUFFER / 2 {
-            builder.max_buf_size(style.header_bytes as usize * 2);
-        }
+        builder.max_buf_size((style.header_bytes as usize).max(LARGEST_READ) + HEAD_SLACK);
         let (sender, connection) =
             builder.handshake::<_, Upload>(TokioIo::new(TapIo(Rc::clone(&tap)))).await.map_err(|error| {
                 Error::new(Kind::Protocol, "Connection aborted.")
@@ -142,4 +140,8 @@ impl Ids {
 }
 
 const HYPER_DEFAULT_HEADERS: u32 = 100;
-const HYPER_DEFAULT_BUFFER: u32 = 8_192 + 4_096 * 100;
+/// Bytes that hyper reads at once at most: it begins with 8 KiB and doubles while reads fill what they are given. What a read
+/// leaves empty lies idle for as long as the piece lives, so larger is not better: 512 KiB took half as much memory again.
+const LARGEST_READ: usize = 256 * 1024;
+/// hyper's bound on a head is that of its buffer: the tap's, which is exact, comes first.
+const HEAD_SLACK: usize = 4 * 1024;
