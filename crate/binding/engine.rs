@@ -94,7 +94,6 @@ async fn serve(link: Arc<Link>) {
         resolver: Resolver::new(),
         book: CaseBook::default(),
         ids: Ids::default(),
-        blocks: Arc::default(),
         observer: Box::new(Watch(Rc::clone(&out))),
     });
     let mut desk = Desk {

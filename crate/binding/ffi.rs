@@ -12,6 +12,7 @@ use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
 use napi::{Env, JsValue, Result, Status, sys};
 
 use crate::marshal::Handed;
+use crate::shelf;
 
 /// The one way to make JavaScript run: a thread-safe function that carries no data. What is queued in one leaks when a
 /// worker ends; nothing is.
@@ -171,13 +172,12 @@ pub(crate) fn hand_over(env: Env, memory: Handed) -> Result<Object<'static>> {
     let mut boxed = Box::new(memory);
     let (data, length) = match &mut *boxed {
         Handed::Owned(bytes) => (bytes.as_mut_ptr(), bytes.len()),
-        Handed::Block(block) => (block.as_mut_slice().as_mut_ptr(), block.as_slice().len()),
         Handed::Shared(bytes) => (bytes.as_ptr().cast_mut(), bytes.len()),
     };
     let hint = Box::into_raw(boxed);
     let mut value = ptr::null_mut();
     // SAFETY: `data` points to `length` bytes that live until `free` runs, in an owner that nothing else touches; `env` is
-    // the environment of the call we are in. JavaScript may write to them: a Vec and a block are ours alone, and a shared part was
+    // the environment of the call we are in. JavaScript may write to them: a Vec is ours alone, and a shared part was
     // split off hyper's read buffer, which never looks at it again and of which no other handle covers these bytes.
     let status = unsafe {
         sys::napi_create_external_buffer(env.raw(), length, data.cast(), Some(free), hint.cast(), &raw mut value)
@@ -258,6 +258,94 @@ pub(crate) fn keep_freed_memory_for_a_while() {
     // SAFETY: mimalloc's own function, linked with the allocator; it takes two numbers, checks the first against its table
     // and may be called at any time.
     unsafe { mi_option_set_default(PURGE_DELAY, MILLISECONDS) }
+}
+
+/// The process's allocator: another one, with the shelf in front of it.
+pub(crate) struct Shelved<A>(pub(crate) A);
+
+/// What a buffer is allocated with, whatever was asked for.
+const BUFFER_LAYOUT: Layout = match Layout::from_size_align(shelf::BUFFER, BUFFER_ALIGN) {
+    Ok(layout) => layout,
+    Err(_) => panic!("a buffer has a size"),
+};
+const BUFFER_ALIGN: usize = 16;
+
+fn is_buffer(layout: Layout) -> bool {
+    shelf::is_buffer(layout.size()) && layout.align() <= BUFFER_ALIGN
+}
+
+// SAFETY: what is no buffer goes to `A` unchanged. A buffer (`is_buffer` of its layout, which the caller gives again when it
+// frees) is always a block of `A`'s with `BUFFER_LAYOUT`, which is at least as large and as aligned as was asked for; it is
+// either in use or on the shelf, never both, and the shelf holds nothing else. Nothing here allocates or unwinds.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Shelved<A> {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !is_buffer(layout) {
+            // SAFETY: the caller's own promise.
+            return unsafe { self.0.alloc(layout) };
+        }
+        match shelf::SHELF.take() {
+            Some(buffer) => ptr::with_exposed_provenance_mut(buffer),
+            // SAFETY: the layout's size is not 0.
+            None => unsafe { self.0.alloc(BUFFER_LAYOUT) },
+        }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        if !is_buffer(layout) {
+            // SAFETY: the caller's own promise.
+            return unsafe { self.0.dealloc(memory, layout) };
+        }
+        if !shelf::SHELF.put(memory.expose_provenance()) {
+            // SAFETY: allocated by `alloc` above, with this layout.
+            unsafe { self.0.dealloc(memory, BUFFER_LAYOUT) }
+        }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !is_buffer(layout) {
+            // SAFETY: the caller's own promise.
+            return unsafe { self.0.alloc_zeroed(layout) };
+        }
+        // SAFETY: the caller's own promise.
+        let memory = unsafe { self.alloc(layout) };
+        if !memory.is_null() {
+            // SAFETY: it has room for as much as was asked for.
+            unsafe { ptr::write_bytes(memory, 0, layout.size()) }
+        }
+        memory
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size, rounded up to the alignment, is within bounds.
+        let asked = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (is_buffer(layout), is_buffer(asked)) {
+            // SAFETY: the caller's own promise.
+            (false, false) => unsafe { self.0.realloc(memory, layout, size) },
+            // It is as large already.
+            (true, true) => memory,
+            _ => {
+                // SAFETY: the caller promises that the size is not 0.
+                let moved = unsafe { self.alloc(asked) };
+                if !moved.is_null() {
+                    // SAFETY: both have room for the smaller size, and one of them is new; `memory` was allocated with
+                    // `layout` and is not used again.
+                    unsafe {
+                        ptr::copy_nonoverlapping(memory, moved, layout.size().min(size));
+                        self.dealloc(memory, layout);
+                    }
+                }
+                moved
+            }
+        }
+    }
+}
+
+/// Gives what lies on the shelf back to the allocator behind it.
+pub(crate) fn clear_shelf() {
+    while let Some(buffer) = shelf::SHELF.take() {
+        // SAFETY: whatever lies on the shelf is a block of the inner allocator's with this layout, and nobody else's now.
+        unsafe { crate::ALLOCATOR.0.dealloc(ptr::with_exposed_provenance_mut(buffer), BUFFER_LAYOUT) }
+    }
 }
 
 /// The slab that completions are copied into.

@@ -29,11 +29,15 @@ mod engine;
 mod ffi;
 mod layout;
 mod marshal;
+mod shelf;
 mod stream;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: ffi::Shelved<mimalloc::MiMalloc> = ffi::Shelved(mimalloc::MiMalloc);
+#[cfg(not(feature = "mimalloc"))]
+#[global_allocator]
+static ALLOCATOR: ffi::Shelved<std::alloc::System> = ffi::Shelved(std::alloc::System);
 
 /// The table of layouts and codes that the facade's twin is generated from, as JSON.
 #[napi(catch_unwind)]

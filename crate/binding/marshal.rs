@@ -5,7 +5,6 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_core::body::blocks::Block as BodyBlock;
 use ferropool_core::client::line::Direction;
 use ferropool_core::client::request::{Line, Payload, Request, Wanted};
 use ferropool_core::client::response::{Body, Data, Response};
@@ -89,8 +88,6 @@ pub(crate) enum Handed {
     Owned(Vec<u8>),
     /// A part of one, which nobody else has.
     Shared(Bytes),
-    /// One that is filled again afterwards.
-    Block(BodyBlock),
 }
 
 /// A record that does not add up.
@@ -580,7 +577,6 @@ fn handed(data: Data) -> Handed {
         Data::Owned(bytes) => Handed::Owned(bytes),
         Data::Shared(bytes) if bytes.len() < LEAST_SHARED => Handed::Owned(bytes.to_vec()),
         Data::Shared(bytes) => Handed::Shared(bytes),
-        Data::Block(block) => Handed::Block(block),
     }
 }
 

@@ -16,6 +16,7 @@ use ferropool_policy::error::{Cause, Error, Kind, Phase};
 
 use crate::engine::{Ending, Outgoing};
 use crate::layout::flow;
+use crate::shelf::KeptBuffers;
 use crate::marshal::{Id, Order, Part};
 
 /// The calls whose bodies come in pieces, in whatever direction.
@@ -161,6 +162,7 @@ impl Drop for Lying<'_> {
 
 /// Carries a body over, piece by piece, until its end or until nobody wants it.
 pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<Budget>, ending: &mut Ending) {
+    let _buffers = KeptBuffers::new();
     let _lying = Lying { valve: &valve, budget: &budget };
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
     loop {

@@ -703,7 +703,7 @@ function newSlab(size: number): Slab {
 /** Bytes of a slab: the most that one small response can keep alive. */
 const SLAB = 64 * 1024;
 /** V8 collects its young memory when that holds 32 MiB: it gets the occasion this often. */
-const SWEEP_EVERY = 4 * 1024 * 1024;
+const SWEEP_EVERY = 2 * 1024 * 1024;
 /** Bytes of a piece that is handed over by itself. */
 const LARGE_PIECE = 16 * 1024;
 /** Characters of what a failed source says. */

@@ -28,7 +28,6 @@ use seat::{Seat, Waiting};
 pub use close::CloseReport;
 pub use held::Held;
 
-use crate::body::blocks::Blocks;
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
 use crate::clock::{milliseconds, now};
@@ -75,8 +74,6 @@ pub struct Shared {
     pub book: CaseBook,
     /// Numbers for connections.
     pub ids: Ids,
-    /// Memory of bodies that arrive in bulk.
-    pub blocks: Arc<Blocks>,
     /// Who hears of it.
     pub observer: Box<dyn Observer>,
 }

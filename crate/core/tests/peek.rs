@@ -116,7 +116,7 @@ fn what_a_busy_thread_has_not_been_told_of_is_never_a_response() {
             timeout: Timeouts { total: Some(10_000.0), ..Timeouts::default() },
             ..PoolSettings::default()
         };
-        let shared = Shared { blocks: std::sync::Arc::default(),
+        let shared = Shared {
             resolver: Resolver::new(),
             book: CaseBook::default(),
             ids: Ids::default(),

@@ -214,7 +214,7 @@ fn pool(port: u16) -> Rc<Pool> {
         block: true,
         ..PoolSettings::default()
     };
-    let shared = Shared { blocks: std::sync::Arc::default(),
+    let shared = Shared {
         resolver: Resolver::new(),
         book: CaseBook::default(),
         ids: Ids::default(),

@@ -122,7 +122,6 @@ impl Sink {
                 self.data = Data::Owned(all);
             }
             Data::Owned(all) => all.extend_from_slice(&piece),
-            Data::Block(_) => {}
         }
         Ok(())
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::stream::Stream;
-use crate::body::blocks::Block;
 use crate::conn::http1::ConnectionInfo;
 use crate::observe::timings::Timings;
 
@@ -17,8 +16,6 @@ pub enum Data {
     Shared(Bytes),
     /// Gathered or decoded: ours alone.
     Owned(Vec<u8>),
-    /// Gathered in bulk.
-    Block(Block),
 }
 
 impl Data {
@@ -27,7 +24,6 @@ impl Data {
         match self {
             Self::Shared(bytes) => bytes,
             Self::Owned(bytes) => bytes,
-            Self::Block(block) => block.as_slice(),
         }
     }
 }

@@ -19,7 +19,6 @@ use super::exchange::Exchange;
 use super::frames::{Frames, too_large};
 use super::receive::{Begun, gather_rest};
 use super::response::Data;
-use crate::body::blocks::User;
 use crate::body::decode::Decoder;
 use crate::clock::now;
 use crate::pool::{Call, Pool, Warning};
@@ -38,7 +37,6 @@ pub struct Stream {
     later: Option<Error>,
     given: u64,
     received: u64,
-    blocks: User,
     about: About,
 }
 
@@ -85,7 +83,6 @@ impl Stream {
             later: None,
             given: 0,
             received: 0,
-            blocks: about.pool.shared.blocks.enter(),
             about,
         });
         made.settle();
@@ -176,7 +173,7 @@ impl Stream {
 
     /// Whether all of it has been given, so that only its end is left.
     pub fn is_read(&self) -> bool {
-        self.frames.is_over() && self.decoder.is_none() && self.input.is_empty() && self.later.is_none()
+        self.frames.is_over() && self.decoder.is_none() && self.later.is_none()
     }
 
     /// Body bytes on the wire so far.
@@ -244,14 +241,9 @@ impl Stream {
     }
 
     async fn plain(&mut self, most: usize) -> Result<Option<Data>, Error> {
-        let first = if self.input.is_empty() {
-            let Some(first) = self.fetch().await? else { return Ok(None) };
-            first
-        } else {
-            std::mem::take(&mut self.input)
-        };
+        let Some(first) = self.fetch().await? else { return Ok(None) };
         if first.len() >= SMALL {
-            return Ok(Some(self.in_bulk(first, most).await));
+            return Ok(Some(Data::Shared(first)));
         }
         let mut all = Data::Shared(first);
         while all.as_slice().len() < SMALL.min(most) {
@@ -268,24 +260,6 @@ impl Stream {
             all = Data::Owned(more);
         }
         Ok(Some(all))
-    }
-
-    /// Copied while it is warm, so that hyper can read into the same buffer again.
-    async fn in_bulk(&mut self, first: Bytes, most: usize) -> Data {
-        let mut block = self.blocks.block();
-        let mut piece = first;
-        loop {
-            piece.advance(block.fill(&piece));
-            if block.is_full() || block.as_slice().len() >= most {
-                break;
-            }
-            // hyper finds its buffer in use otherwise, and takes a fresh one.
-            drop(std::mem::take(&mut piece));
-            let Some(next) = self.at_hand().await else { break };
-            piece = next;
-        }
-        self.input = piece;
-        if block.is_sparse() { Data::Owned(block.as_slice().to_vec()) } else { Data::Block(block) }
     }
 
     /// The next piece from the wire, within the limit where nothing is decoded.

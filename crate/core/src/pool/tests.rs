@@ -66,7 +66,7 @@ impl Lookup for Gate {
 }
 
 fn shared(resolver: Rc<Resolver>, heard: &Heard) -> Rc<Shared> {
-    Rc::new(Shared { resolver, book: CaseBook::default(), ids: Ids::default(), blocks: Arc::default(), observer: Box::new(heard.clone()) })
+    Rc::new(Shared { resolver, book: CaseBook::default(), ids: Ids::default(), observer: Box::new(heard.clone()) })
 }
 
 /// A blocking pool of one connection.
