@@ -58,7 +58,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'Error':
       return Object.assign(new Error(message), bare(record));
     case 'MaxRetryError':
-      if (below !== null) return new MaxRetryError(pool, url, below, details, message);
+      if (cause !== null) return new MaxRetryError(pool, url, cause as Error, details, message);
       return new MaxRetryError(pool, url, new ResponseError(message), details);
     case 'HostChangedError':
       return new HostChangedError(pool, url, 3, details);

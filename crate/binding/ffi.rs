@@ -244,22 +244,6 @@ impl Drop for SystemBlock {
 /// Bytes from which on a batch is large.
 const LARGE_BATCH: usize = 1024 * 1024;
 
-/// Lets the allocator keep freed memory for half a second in place of ten milliseconds before it gives it back: the buffers
-/// of a stream come back within tens, and to fault all of its pages in anew cost the I/O thread 31 % of a download. A user's
-/// own MIMALLOC_PURGE_DELAY wins.
-#[cfg(feature = "mimalloc")]
-pub(crate) fn keep_freed_memory_for_a_while() {
-    unsafe extern "C" {
-        fn mi_option_set_default(option: std::ffi::c_int, value: std::ffi::c_long);
-    }
-    // `mi_option_purge_delay` of mimalloc 2.
-    const PURGE_DELAY: std::ffi::c_int = 15;
-    const MILLISECONDS: std::ffi::c_long = 500;
-    // SAFETY: mimalloc's own function, linked with the allocator; it takes two numbers, checks the first against its table
-    // and may be called at any time.
-    unsafe { mi_option_set_default(PURGE_DELAY, MILLISECONDS) }
-}
-
 /// The process's allocator: another one, with the shelf in front of it.
 pub(crate) struct Shelved<A>(pub(crate) A);
 

@@ -122,8 +122,6 @@ impl Engine {
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, on_wake: Unknown<'_>) -> napi::Result<Self> {
         trip("engine");
-        #[cfg(feature = "mimalloc")]
-        ffi::keep_freed_memory_for_a_while();
         let link = Arc::new(Link {
             inbox: Inbox::default(),
             outbox: Outbox::default(),

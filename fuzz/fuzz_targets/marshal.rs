@@ -8,6 +8,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use ferropool_core::client::request::Payload;
 
 #[path = "../../crate/binding/layout.rs"]
 #[expect(dead_code, reason = "the part that describes itself to the generator is the addon's")]
@@ -33,7 +34,7 @@ fn submissions(records: &[u8]) {
         assert!(batch.len() < left, "a record that takes nothing would come for ever");
         left = batch.len();
         if let Ok(marshal::Submission::Request { request, .. }) = submission {
-            let parts = request.url.len() + request.method.len() + request.body.as_ref().map_or(0, Bytes::len);
+            let parts = request.url.len() + request.method.len() + match &request.body { Payload::Whole(body) => body.len(), _ => 0 };
             assert!(parts <= records.len() + 16, "{parts} bytes of {}", records.len());
         }
     }

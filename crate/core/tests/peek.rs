@@ -96,7 +96,7 @@ fn answer(stream: &mut TcpStream, body: &str) {
 
 async fn get(pool: &Rc<Pool>, path: String) -> (Vec<u8>, bool) {
     let response = execute(pool, &Request::new("GET", path, Instant::now())).await.unwrap();
-    (response.data.as_slice().to_vec(), response.reused)
+    (response.body.whole().unwrap().to_vec(), response.reused)
 }
 
 // THR-303 THR-1201

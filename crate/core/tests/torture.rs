@@ -181,7 +181,7 @@ async fn one(pool: &Rc<Pool>, ask: Ask, strike: Option<Strike>) -> Result<(), Ki
     match outcome {
         Ok(response) => {
             // What has been read whole is right, or it is not a success.
-            let length = response.data.as_slice().len();
+            let length = response.body.whole().expect("a whole body").len();
             let eof_framed = ask.path == "/close";
             let expected = if ask.method == "HEAD" { 0 } else { length_of(ask.path) };
             assert!(length == expected || (eof_framed && strike.is_some()), "{} {strike:?}: {length} bytes", ask.path);

@@ -214,6 +214,6 @@ fn in_body(error: Error) -> Error {
 }
 
 /// Bytes of a part of a decoded body.
-const PART: usize = 4 * 1024 * 1024;
+const PART: usize = 1024 * 1024;
 /// 4 GiB less one: what a record can tell, and every supported Node.js can hold (READ-12).
 const MOST_IN_A_BLOCK: u64 = u32::MAX as u64;

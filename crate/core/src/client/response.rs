@@ -37,6 +37,16 @@ pub enum Body {
     Stream(Box<Stream>),
 }
 
+impl Body {
+    /// The bytes, if it was read.
+    pub fn whole(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole(data) => Some(data.as_slice()),
+            Self::Stream(_) => None,
+        }
+    }
+}
+
 /// What came of a call.
 #[derive(Debug)]
 pub struct Response {
