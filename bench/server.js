@@ -36,7 +36,12 @@ export async function startServer(wanted, bodies, { sink, ceiling }) {
     const routes = writeBodies(folder, bodies);
     const started = nginx ? await startNginx(folder, routes, bodies) : await startNode(folder);
     const { child } = started;
-    const other = sink ? await startSink(folder, wanted === 'node' ? null : ceiling, started, nginx) : null;
+    const other = sink
+      ? await startSink(folder, wanted === 'node' ? null : ceiling, started, nginx).catch(async (error) => {
+          await end(child);
+          throw error;
+        })
+      : null;
     return {
       name: `${nginx ?? `node:http of Node.js ${process.versions.node}`}${other ? `; uploads: ${other.name}` : ''}`,
       ...at(started.port),
