@@ -39,7 +39,10 @@ export async function gc(count) {
 /** A function of its own, so that nothing on the caller's stack holds a response. */
 async function drop(pool, from) {
   const asked = Array.from({ length: width }, (_, n) =>
-    pool.request('GET', `/bytes/${sizes[(from + n) % sizes.length]}/${n}`, { preloadContent: false }),
+    pool.request('GET', `/bytes/${sizes[(from + n) % sizes.length]}/${n}`, {
+      preloadContent: false,
+      poolTimeout: freedWithin,
+    }),
   );
   for (const { status } of await Promise.all(asked))
     if (status !== 200) throw new Error(`the server answered ${status}`);
