@@ -154,6 +154,9 @@ pub(crate) mod flow {
     /// Bytes of the fixed part.
     pub(crate) const FIXED: usize = 40;
 
+    /// Bytes of a response's body that come before anybody has asked for them, so that a small one is there with its head.
+    pub(crate) const UNASKED: u32 = 64 * 1024;
+
     /// The piece is the rest that was asked for.
     pub(crate) const REST: u32 = 1 << 8;
     /// The end was reached by reading.
@@ -260,7 +263,7 @@ pub(crate) fn describe() -> serde_json::Value {
         "flow": {
             "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,
             "SECOND": flow::SECOND, "TOTAL": flow::TOTAL, "FIXED": flow::FIXED, "REST": flow::REST, "READ": flow::READ,
-            "UP": flow::UP,
+            "UP": flow::UP, "UNASKED": flow::UNASKED,
         },
         "response": {
             "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,

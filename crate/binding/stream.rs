@@ -15,6 +15,7 @@ use ferropool_core::client::upload::Source;
 use ferropool_policy::error::{Cause, Error, Kind, Phase};
 
 use crate::engine::{Ending, Outgoing};
+use crate::layout::flow;
 use crate::marshal::{Id, Order, Part};
 
 /// The calls whose bodies come in pieces, in whatever direction.
@@ -92,10 +93,10 @@ enum Will {
 }
 
 impl Valve {
-    /// With credit for what is read before anybody asks, so that a small body is there with its head.
+    /// With credit for what is read before anybody asks, unless the caller looks at the head first.
     pub(crate) fn new(asks: bool) -> Rc<Self> {
         Rc::new(Self {
-            credit: Cell::new(if asks { 0 } else { UNASKED }),
+            credit: Cell::new(if asks { 0 } else { u64::from(flow::UNASKED) }),
             will: Cell::new(Will::Pieces),
             begun: Cell::new(false),
             lying: Cell::new(0),
@@ -280,8 +281,6 @@ impl Line for Wire {
     }
 }
 
-/// Bytes of a body that come before anybody has asked for them.
-const UNASKED: u64 = 64 * 1024;
 /// A rest that is cheaper to drain than a new connection is to make (THR-215), and how long that may take.
 const SMALL_REST: u64 = 64 * 1024;
 const SHORT_TIME: Duration = Duration::from_millis(100);

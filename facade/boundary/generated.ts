@@ -58,6 +58,7 @@ export const FLOW_READ = 512;
 export const FLOW_REST = 256;
 export const FLOW_SECOND = 9;
 export const FLOW_TOTAL = 8;
+export const FLOW_UNASKED = 65536;
 export const FLOW_UP = 1024;
 
 export const METHODS = [

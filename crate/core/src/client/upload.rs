@@ -181,7 +181,8 @@ impl Source {
 
     /// hyper has all of it.
     pub(super) fn is_handed(&self) -> bool {
-        matches!(self.state.borrow().course, Course::Handed)
+        // What is empty hyper never asks for.
+        matches!(self.state.borrow().course, Course::Handed) || self.is_at_end()
     }
 
     /// Why it ended, if the fault is on this side.
