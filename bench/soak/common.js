@@ -19,15 +19,15 @@ export class Memory {
     this.#samples.push([(now - clock.began) / 60_000, mebibytes()]);
   }
 
-  /** From here on the peak counts, and is compared with what there is now. */
+  /** From here on the peak counts, and is compared with what there is now; looked at all the time, whoever calls. */
   warm() {
     this.#base = mebibytes();
     this.#peak = this.#base;
-  }
-
-  /** Cheap enough for every piece of a body: what comes and goes between two looks is seen too. */
-  peek() {
-    this.#peak = Math.max(this.#peak, mebibytes());
+    const see = () => {
+      this.#peak = Math.max(this.#peak, mebibytes());
+      this.look();
+    };
+    setInterval(see, 5).unref();
   }
 
   /** Complains when the peak since `warm()` is more than so many MiB above what there was then. */

@@ -21,15 +21,13 @@ export async function gc(count) {
     await drop(pool, dropped);
     dropped += width;
     stuck = await freed(pool, collect);
-    memory.look();
     if (dropped === 10 * width) memory.warm();
-    if (dropped > 10 * width) memory.peek();
   }
   const { opened, closed, idle, leased } = pool.stats();
   console.log(
     `${dropped} responses dropped: ${opened} connections opened, ${closed} closed, ${idle} idle, ${leased} leased; ${memory.toString()}`,
   );
-  const complaints = [...books(pool.stats()), ...memory.complaints()];
+  const complaints = [...books(pool.stats()), ...memory.above(32), ...memory.complaints()];
   if (stuck > 0) complaints.push(`${stuck} connections did not come back within ${freedWithin / 1000} s`);
   await pool.close();
   await server.stop();

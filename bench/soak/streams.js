@@ -22,7 +22,7 @@ export async function streams(gibibytes) {
   const memory = new Memory();
   const seen = { bytes: 0, abandoned: 0, wrong: [], failed: [] };
   const start = process.memoryUsage.rss() / mebibyte;
-  const turn = (n) => one(pool, n, seen, memory);
+  const turn = (n) => one(pool, n, seen);
 
   const wholes = Math.max(Math.ceil((gibibytes * 1024) / 16), 2 * width);
   const abandoned = Math.round(50 * gibibytes);
@@ -32,7 +32,7 @@ export async function streams(gibibytes) {
   // The abandoned ones are spread over the run: every so many bodies one.
   const count = wholes - 2 * width + abandoned;
   const isAbandoned = (n) => Math.floor((n * abandoned) / count) > Math.floor(((n - 1) * abandoned) / count);
-  await lanes(count, width, (n) => (isAbandoned(n) ? abandon(pool, n, seen, memory) : turn(n)));
+  await lanes(count, width, (n) => (isAbandoned(n) ? abandon(pool, n, seen) : turn(n)));
   await settled(pool);
 
   const { opened, reused } = pool.stats();
@@ -49,15 +49,15 @@ export async function streams(gibibytes) {
   return complaints;
 }
 
-async function one(pool, n, seen, memory) {
+async function one(pool, n, seen) {
   try {
-    await (n % 8 === 0 ? upload(pool, n, seen, memory) : download(pool, n, seen, memory));
+    await (n % 8 === 0 ? upload(pool, n, seen) : download(pool, n, seen));
   } catch (error) {
     seen.failed.push(describe(error));
   }
 }
 
-async function download(pool, n, seen, memory) {
+async function download(pool, n, seen) {
   const response = await pool.request('GET', target(n), { preloadContent: false });
   const pause = pauses(n);
   let at = 0;
@@ -66,21 +66,17 @@ async function download(pool, n, seen, memory) {
     if (!right) seen.wrong.push(`body ${n} at ${at}`);
     at += piece.length;
     seen.bytes += piece.length;
-    memory.look();
-    memory.peek();
     await pause();
   }
   if (at !== bodySize) seen.wrong.push(`body ${n} has ${at} bytes`);
 }
 
 /** The slow side of an upload is the one that produces it. */
-async function upload(pool, n, seen, memory) {
+async function upload(pool, n, seen) {
   const piece = Buffer.alloc(65_536, n);
   const pause = pauses(n >> 3);
   async function* pieces() {
     for (let sent = 0; sent < bodySize; sent += piece.length) {
-      memory.look();
-      memory.peek();
       await pause();
       yield piece;
     }
@@ -92,7 +88,7 @@ async function upload(pool, n, seen, memory) {
 }
 
 /** In four ways: the loop left, closed unread, closed after a piece, aborted in the middle. */
-async function abandon(pool, n, seen, memory) {
+async function abandon(pool, n, seen) {
   const controller = new AbortController();
   const way = n % 4;
   try {
@@ -103,8 +99,6 @@ async function abandon(pool, n, seen, memory) {
     let left = 1 + (n % 5);
     for await (const piece of response) {
       seen.bytes += piece.length;
-      memory.look();
-      memory.peek();
       left -= 1;
       if (left > 0) continue;
       if (way === 0) break;
