@@ -12,7 +12,7 @@ export type {
 export type { Planned, Settled } from './facade/request-many.ts';
 
 export { HTTPResponse } from './facade/response.ts';
-export type { ConnectionInfo, HTTPResponseInit, Timings } from './facade/response.ts';
+export type { ConnectionInfo, Head, HTTPResponseInit, Timings } from './facade/response.ts';
 export type { Charset } from './facade/charset.ts';
 
 export { HTTPHeaderDict, SKIP_HEADER } from './facade/headers.ts';

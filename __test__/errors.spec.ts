@@ -28,6 +28,7 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
     allowed: null,
     partial: null,
     expected: null,
+  received: null,
     causes: [],
     ...given,
   };

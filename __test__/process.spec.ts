@@ -100,6 +100,8 @@ test.serial(
     const lives = '/ok 100000 /ok';
     t.deepEqual(report, {
       'parse-url': 'ERR_INTERNAL',
+      'charset-of': 'ERR_INTERNAL',
+      'decode-text': 'ERR_INTERNAL',
       open: 'ERR_INTERNAL',
       figures: 'ERR_INTERNAL',
       stats: 'ERR_INTERNAL',

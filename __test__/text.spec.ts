@@ -119,6 +119,159 @@ test('THR-233: a meta element counts within the first 1,024 bytes, and megabytes
   }
 });
 
+/** A word or two in each encoding of the standard: its name, bytes as hex, and what they say. */
+const WRITTEN: readonly [name: string, bytes: string, text: string][] = [
+  ['utf-8', '4bc3b66c6e20e697a5e69cac20f09f9880', 'Köln 日本 😀'],
+  ['ibm866', '8fe0a8a2a5e220b0f0', 'Привет ░Ё'],
+  ['iso-8859-2', 'a3f364bc20ecb9e8f8', 'Łódź ěščř'],
+  ['iso-8859-3', 'c67520fe6920f8756173', 'Ĉu ŝi ĝuas'],
+  ['iso-8859-4', 'd3ba6e69f1b920b1be', 'Ķēniņš ąž'],
+  ['iso-8859-5', 'bfe0d8d2d5e220f0', 'Привет №'],
+  ['iso-8859-6', 'e5d1cdc8c7', 'مرحبا'],
+  ['iso-8859-7', 'cae1ebe7ecddf1e120a4', 'Καλημέρα €'],
+  ['iso-8859-8', 'f9ece5ed', 'שלום'],
+  ['iso-8859-8-i', 'f9ece5ed', 'שלום'],
+  ['iso-8859-10', 'def372f0757220bfb9', 'Þórður ŋđ'],
+  ['iso-8859-13', 'c0fe756f6c617320a578a1', 'Ąžuolas „x”'],
+  ['iso-8859-14', 'd079ab20f7', 'Ŵyḋ ṫ'],
+  ['iso-8859-15', 'bc7576726520a4', 'Œuvre €'],
+  ['iso-8859-16', 'aa7469696efee320a4', 'Știință €'],
+  ['koi8-r', 'f0d2c9d7c5d42090', 'Привет ░'],
+  ['koi8-u', 'b7d6c1cb20ad', 'Їжак ґ'],
+  ['macintosh', '4d9f6c6c657220b020db', 'Müller ∞ €'],
+  ['windows-874', 'cac7d1cab4d52080', 'สวัสดี €'],
+  ['windows-1250', 'a3f3649f20848094', 'Łódź „€”'],
+  ['windows-1251', 'cff0e8e2e5f22088', 'Привет €'],
+  ['windows-1252', '4bf66c6e2084809320962099', 'Köln „€“ – ™'],
+  ['windows-1253', 'cae1ebe7ecddf1e12080', 'Καλημέρα €'],
+  ['windows-1254', '49fefd6b20f02080', 'Işık ğ €'],
+  ['windows-1255', 'f9ece5ed20a4', 'שלום ₪'],
+  ['windows-1256', 'e3d1cdc8c72081', 'مرحبا پ'],
+  ['windows-1257', 'c0fe756f6c61732080', 'Ąžuolas €'],
+  ['windows-1258', 'd0fdf56e6720fe', 'Đương ₫'],
+  ['x-mac-cyrillic', '8ff0e8e2e5f220dc', 'Привет №'],
+  ['gbk', 'c4e3bac3a3accac0bde7', '你好，世界'],
+  ['gb18030', 'c4e3bac3209439fc3620a8a6', '你好 😀 é'],
+  ['big5', 'a741a66ea141a540acc9', '你好，世界'],
+  ['euc-jp', 'c6fccbdcb8ec8eb68ec5', '日本語ｶﾅ'],
+  ['iso-2022-jp', '1b2442467c4b5c386c1b28422061', '日本語 a'],
+  ['shift_jis', '93fa967b8ceab6c5', '日本語ｶﾅ'],
+  ['euc-kr', 'bec8b3e7208c63b9e6', '안녕 똠방'],
+  ['utf-16be', '004b00f6006c006e002065e5672c0020d83dde00', 'Köln 日本 😀'],
+  ['utf-16le', '4b00f6006c006e002000e5652c6720003dd800de', 'Köln 日本 😀'],
+  // Bytes beyond ASCII are private code points.
+  ['x-user-defined', '6180ff', 'a\uf780\uf7ff'],
+];
+/** What Node's decoder does not know, or reads otherwise than the standard says in one of its versions. */
+const NODE_DIFFERS: ReadonlySet<string> = new Set(['euc-kr', 'iso-8859-16', 'windows-1252', 'x-user-defined']);
+
+test('the table has every encoding of the standard but "replacement"', (t) => {
+  t.is(new Set(WRITTEN.map(([name]) => name)).size, 39);
+});
+
+for (const [name, hex, text] of WRITTEN) {
+  const bytes = Buffer.from(hex, 'hex');
+  test(`THR-233: text() reads ${name} as the standard does, short or long, whole or cut anywhere`, (t) => {
+    const type = `text/plain; charset=${name}`;
+    const response = own(bytes, type);
+    t.deepEqual(response.charset, { name, from: 'header' });
+    t.is(response.text(), text);
+    t.is(own(bytes).text(` \t${name.toUpperCase()}\r\n`), text);
+    t.is(own(Buffer.concat(Array.from({ length: 500 }, () => bytes)), type).text(), text.repeat(500));
+    for (let end = 0; end < bytes.length; end += 1) {
+      const cut = own(bytes.subarray(0, end), type).text();
+      // Half an escape sequence shows as the characters that it is made of.
+      if (name === 'iso-2022-jp') continue;
+      t.regex(cut, /^[^\ufffd]*\ufffd{0,3}$/, `${end}`);
+      t.true(text.startsWith(cut.replace(/\ufffd+$/, '')), `${end}`);
+    }
+    if (!NODE_DIFFERS.has(name)) t.is(response.text(), new TextDecoder(name).decode(bytes));
+  });
+}
+
+test('THR-233: bytes of any kind are text in every charset; as UTF-8 they read as V8 reads them', (t) => {
+  let seed = 233;
+  const random = (): number => (seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31) >>> 8;
+  const pieces = ['a', 'ö', '日', '😀', '\ufeff'].map((piece) => Buffer.from(piece));
+  for (let round = 0; round < 400; round += 1) {
+    const parts = Array.from({ length: random() % 600 }, () =>
+      random() % 4 === 0 ? Buffer.from([random() & 0xff]) : (pieces[random() % pieces.length] as Buffer),
+    );
+    const bytes = Buffer.concat(parts);
+    t.is(own(bytes).text('utf-8'), new TextDecoder('utf-8').decode(bytes));
+    t.is(own(bytes).text('utf8'), new TextDecoder('utf-8').decode(bytes));
+    if (round % 10 !== 0) continue;
+    for (const [name] of WRITTEN) t.notThrows(() => own(bytes).text(name), name);
+  }
+});
+
+test('THR-233: a label is one in any case and among white space, an alias gives the name of the standard', (t) => {
+  for (const [label, name] of [
+    ['UTF8', 'utf-8'],
+    ['unicode-1-1-utf-8', 'utf-8'],
+    ['  Latin1\t', 'windows-1252'],
+    ['ascii', 'windows-1252'],
+    ['us-ascii', 'windows-1252'],
+    ['iso-8859-1', 'windows-1252'],
+    ['iso-8859-9', 'windows-1254'],
+    ['iso-8859-11', 'windows-874'],
+    ['GB2312', 'gbk'],
+    ['MS_Kanji', 'shift_jis'],
+    ['ks_c_5601-1987', 'euc-kr'],
+    ['big5-hkscs', 'big5'],
+    ['utf-16', 'utf-16le'],
+    ['unicodeFFFE', 'utf-16be'],
+  ] as const) {
+    t.deepEqual(own('', `text/plain; charset="${label}"`).charset, { name, from: 'header' }, label);
+    t.is(own('').text(label), '', label);
+  }
+});
+
+test('THR-233: no text is in an encoding that the standard replaces: the header is passed over, a wish refused', (t) => {
+  for (const label of [
+    'replacement',
+    'hz-gb-2312',
+    'iso-2022-kr',
+    'iso-2022-cn',
+    'utf-7',
+    'utf-32',
+    '',
+    'x'.repeat(1e6),
+  ]) {
+    const response = own('~{<:Ky2;~}', `text/plain; charset=${label}`);
+    t.deepEqual(response.charset, { name: 'utf-8', from: 'default' });
+    t.is(response.text(), '~{<:Ky2;~}');
+    const error = t.throws(() => response.text(label), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
+    t.true((error?.message.length ?? 0) < 250);
+  }
+  t.throws(() => own('').text(5 as never), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
+  t.throws(() => own('').text({} as never), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
+});
+
+test('a charset is found again for each body, whatever was found for its type before', (t) => {
+  const type = 'text/plain; charset=koi8-u';
+  for (let round = 0; round < 3; round += 1) {
+    t.deepEqual(own('x', type).charset, { name: 'koi8-u', from: 'header' });
+    t.deepEqual(own('\ufeffx', type).charset, { name: 'utf-8', from: 'bom' });
+    t.is(own('<meta charset=koi8-r>', 'text/html').charset.name, 'koi8-r');
+    t.is(own('<meta charset=latin1>', 'text/html').charset.name, 'windows-1252');
+    t.is(own('<meta charset=latin1>', 'application/json').charset.name, 'utf-8');
+    Object.assign(own('x', type).charset, { name: 'spoilt' });
+  }
+  // More types than are remembered.
+  for (let nth = 0; nth < 1000; nth += 1) t.is(own('', `text/plain; n=${nth}; charset=gbk`).charset.name, 'gbk');
+});
+
+test('THR-233: nothing, and what was transferred away, is an empty text', (t) => {
+  for (const type of [undefined, 'text/html', 'text/plain; charset=gbk', 'text/plain; charset=utf-16']) {
+    t.is(own('', type).text(), '');
+    const gone = own(Buffer.alloc(100_000, 'gone'), type);
+    structuredClone(gone.data.buffer, { transfer: [gone.data.buffer as ArrayBuffer] });
+    t.is(gone.text(), '');
+    t.is(gone.text('windows-1251'), '');
+  }
+});
+
 test('THR-233: deep or treacherous JSON throws or is harmless; nothing crashes, no prototype changes', async (t) => {
   const deep = await received(t, '['.repeat(1_000_000));
   t.throws(() => deep.json(), { any: true });

@@ -26,7 +26,7 @@ export type { ErrorRecord };
 export interface ErrorContext {
   pool: AnyPool | null;
   url: string;
-  cause?: Error;
+  cause?: unknown;
 }
 
 /**
@@ -37,7 +37,8 @@ export interface ErrorContext {
 export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Error {
   const { message } = record;
   const { pool, url } = context;
-  const cause = context.cause ?? causeOf(record);
+  const below = causeOf(record);
+  const cause = context.cause ?? below;
   const details: ErrorDetails = {
     code: record.code,
     phase: record.phase as Phase | null,
@@ -57,7 +58,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'Error':
       return Object.assign(new Error(message), bare(record));
     case 'MaxRetryError':
-      if (cause !== null) return new MaxRetryError(pool, url, cause, details, message);
+      if (below !== null) return new MaxRetryError(pool, url, below, details, message);
       return new MaxRetryError(pool, url, new ResponseError(message), details);
     case 'HostChangedError':
       return new HostChangedError(pool, url, 3, details);
@@ -73,7 +74,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'NameResolutionError':
       return notConnected(record, details);
     case 'ProxyError':
-      return new ProxyError(message, cause, details);
+      return new ProxyError(message, below, details);
     case 'ProtocolError':
       return broken(record, details);
     case 'LocationParseError':
@@ -123,12 +124,12 @@ function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnection
 
 /** A body that broke off has a cause of a class of its own, between the error and what the system said. */
 function broken(record: ErrorRecord, details: ErrorDetails): ProtocolError {
-  const { partial, expected } = record;
+  const { partial, expected, received } = record;
   const outer = { ...details, partial, expected };
   const inner = partial ?? Buffer.alloc(0);
   switch (record.code) {
     case 'ERR_INCOMPLETE_READ':
-      return new ProtocolError(record.message, { ...outer, cause: new IncompleteRead(inner, expected, details) });
+      return new ProtocolError(record.message, { ...outer, cause: new IncompleteRead(inner, expected, { ...details, received }) });
     case 'ERR_CHUNK':
       return new ProtocolError(record.message, {
         ...outer,

@@ -269,14 +269,18 @@ export { ProtocolError as ConnectionError };
 
 /** The body ended early. ERR_INCOMPLETE_READ; found as the `cause` of a {@link ProtocolError}. */
 export class IncompleteRead extends HTTPError {
-  /** What had arrived. (urllib3's is a count.) */
+  /** What had arrived and was not given out before: everything of a body that is read at once. (urllib3's is a count.) */
   readonly partial: Buffer;
   /** How many more bytes were announced, or `null` when no length was. */
   readonly expected: number | null;
 
-  constructor(partial: Buffer, expected: number | null, details: ErrorDetails = {}) {
+  constructor(
+    partial: Buffer,
+    expected: number | null,
+    details: ErrorDetails & { received?: number | null } = {},
+  ) {
     const more = expected === null ? '' : `, ${expected} more expected`;
-    super(`IncompleteRead(${partial.length} bytes read${more})`, withCode('ERR_INCOMPLETE_READ', details));
+    super(`IncompleteRead(${details.received ?? partial.length} bytes read${more})`, withCode('ERR_INCOMPLETE_READ', details));
     this.partial = partial;
     this.expected = expected;
   }

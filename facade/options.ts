@@ -5,6 +5,7 @@
 import { argumentError, checkNames, describe } from './arguments.ts';
 import { wireLines, type HeaderSource } from './headers.ts';
 import { ACCEPT_ENCODING } from './make-headers.ts';
+import type { Head } from './response.ts';
 import { Timeout, type TimeoutLike } from './timeout.ts';
 
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
@@ -80,6 +81,11 @@ export interface PoolOptions {
   lenient?: boolean;
   /** What a response may cost. */
   limits?: Limits;
+  /**
+   * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
+   * only garbage collection lets go.
+   */
+  unreadTimeout?: number;
   /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
   resolve?: { readonly [name: string]: string };
   /** Only `false` or `0` yet. */
@@ -116,8 +122,15 @@ export interface RequestOptions {
   retries?: false | 0 | null;
   /** Only `false` yet. */
   redirect?: false;
-  /** Only `true` yet. */
-  preloadContent?: true;
+  /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
+  preloadContent?: boolean;
+  /**
+   * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
+   * `accepted === false`. A throw rejects the call.
+   */
+  accept?: ((head: Head) => boolean) | null;
+  /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
+  releaseConn?: boolean | null;
 }
 
 /** A value of a form field. */
@@ -257,6 +270,7 @@ const POOL = {
   maxRequestsPerConnection: (value, name) => integer(value, name, 0, MOST),
   lenient: boolean,
   limits: limitsOf,
+  unreadTimeout: milliseconds,
   resolve: (value, name) => {
     if (typeof value === 'function') throw notSupported('resolve as a function');
     const given = record(value, name, null);
@@ -278,7 +292,6 @@ const LATER: readonly string[] = [
   'proxyConfig',
   'proxyHeaders',
   'rate',
-  'unreadTimeout',
 ];
 const KNOWN: readonly string[] = [...Object.keys(POOL), ...LATER];
 

@@ -26,7 +26,7 @@ import {
   type RequestOptions,
 } from './options.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
-import { HTTPResponse } from './response.ts';
+import { HTTPResponse, type Head } from './response.ts';
 import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
 
@@ -314,8 +314,9 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   /** @internal */
-  refuse(record: ErrorRecord, url: string): Error {
-    return errorFromRecord(record, { pool: this, url });
+  refuse(record: ErrorRecord, url: string, cause?: unknown): Error {
+    const source = record.reason === 'ERR_BODY_SOURCE' ? cause : undefined;
+    return errorFromRecord(record, { pool: this, url, ...(source === undefined ? {} : { cause: source }) });
   }
 
   /** @internal */
@@ -330,7 +331,7 @@ export class HTTPConnectionPool extends ConnectionPool {
     return this.#send(call, signal);
   }
 
-  #call(method: string, url: string): Call {
+  #call(method: string, url: string): PoolCall {
     return {
       pool: this.#handle,
       method,
@@ -341,15 +342,19 @@ export class HTTPConnectionPool extends ConnectionPool {
       body: null,
       source: null,
       onProgress: null,
+      accept: null,
       limits: null,
       timeout: null,
       poolTimeout: null,
     };
   }
 
-  #send(call: Call, signal: AbortSignal | null): Promise<HTTPResponse> {
+  #send(call: PoolCall, signal: AbortSignal | null): Promise<HTTPResponse> {
     if (this.#closed) this.#refuseClosed();
-    return this.#engine.request<HTTPResponse>(this, call, signal);
+    const { accept, flags } = call;
+    if (accept === null) return this.#engine.request<HTTPResponse>(this, call, signal);
+    const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;
+    return this.#engine.request<HTTPResponse>(this, call, signal).then((response) => response.acceptWith(accept, preload));
   }
 
   #refuseClosed(): void {
@@ -377,9 +382,14 @@ export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPC
   return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
 }
 
+/** A call, and what is done with its head. */
+interface PoolCall extends Call {
+  accept: ((head: Head) => boolean) | null;
+}
+
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. */
 function merge(
-  call: Call,
+  call: PoolCall,
   options: RequestOptions,
   fieldsGo: 'query' | 'body',
   poolLimits: Limits,
@@ -388,6 +398,7 @@ function merge(
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
   let signal: AbortSignal | null = null;
+  let releases = false;
   let json: unknown;
   for (const name of Object.keys(options)) {
     const value: unknown = options[name as keyof RequestOptions];
@@ -436,12 +447,26 @@ function merge(
         if (value !== false) throw notSupported('redirect other than false');
         break;
       case 'preloadContent':
-        if (!boolean(value, name)) throw notSupported('preloadContent: false');
+        if (!boolean(value, name)) call.flags |= layout.REQUEST_STREAM;
+        break;
+      case 'accept':
+        if (value !== null) call.accept = acceptOf(value);
+        break;
+      case 'releaseConn':
+        // A connection goes back when its body has been read, whatever this says; with a body still to be read it cannot.
+        releases = value !== null && boolean(value, name);
         break;
       default:
         if (LATER.has(name)) throw notSupported(name);
         refuseUnknown(name);
     }
+  }
+  if (releases && (call.flags & layout.REQUEST_STREAM) !== 0) {
+    throw argumentError('type', CODE, "releaseConn: true with preloadContent: false would give away a body that is being read");
+  }
+  if (call.accept !== null) {
+    const preload = (call.flags & layout.REQUEST_STREAM) === 0;
+    call.flags |= layout.REQUEST_STREAM | layout.REQUEST_STREAM_ASKS | (preload ? layout.REQUEST_STREAM_WHOLE : 0);
   }
   if (json !== undefined && json !== null) {
     if (call.body !== null) {
@@ -494,6 +519,11 @@ function jsonText(value: unknown): string {
     throw argumentError('type', 'ERR_INVALID_BODY', `'json' is a value that JSON can hold, not ${describe(value)}`);
   }
   return written;
+}
+
+function acceptOf(value: unknown): (head: Head) => boolean {
+  if (typeof value === 'function') return value as (head: Head) => boolean;
+  throw argumentError('type', CODE, `accept is a function of the head, not ${describe(value)}`);
 }
 
 function signalOf(value: unknown): AbortSignal | null {
@@ -556,6 +586,7 @@ function wellFormed(url: string): string {
 const HALF = /\p{Surrogate}/u;
 const HALVES = /\p{Surrogate}/gu;
 const REQUEST_NAMES: readonly string[] = [
+  'accept',
   'assertSameHost',
   'body',
   'chunked',
@@ -568,6 +599,7 @@ const REQUEST_NAMES: readonly string[] = [
   'poolTimeout',
   'preloadContent',
   'redirect',
+  'releaseConn',
   'retries',
   'signal',
   'timeout',
@@ -577,10 +609,8 @@ const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
 const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 /** Options of the contract that later versions serve. */
 const LATER: ReadonlySet<string> = new Set([
-  'accept',
   'encodeMultipart',
   'multipartBoundary',
   'onProgress',
   'proxy',
-  'releaseConn',
 ]);

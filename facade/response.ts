@@ -3,13 +3,16 @@
  * they are first touched, so that what nobody looks at costs nothing.
  */
 import { isUtf8 } from 'node:buffer';
+import type { Readable } from 'node:stream';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import type { ConnectionFacts, Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
+import { Inflow, type Carrier } from './boundary/stream.ts';
 import { decodeText, sniff, type Charset } from './charset.ts';
 import { ResponseError } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict, type HeaderSource } from './headers.ts';
+import { amountOf, BodyReader } from './reader.ts';
 
 /** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
 export interface Timings {
@@ -68,7 +71,13 @@ export interface HTTPResponseInit {
   url?: string;
 }
 
-/** A response whose body has been read and decoded. */
+/**
+ * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
+ *
+ * @example
+ * const response = await pool.request('GET', '/large', { preloadContent: false });
+ * for await (const piece of response) file.write(piece);
+ */
 export class HTTPResponse {
   /** The status code, 100 to 999. */
   readonly status: number;
@@ -77,6 +86,9 @@ export class HTTPResponse {
   #headers: HTTPHeaderDict | null = null;
   #trailers: HTTPHeaderDict | null = null;
   #data: Buffer | null = null;
+  #reader: BodyReader | null = null;
+  /** False if `accept` was asked and did not want the body, which is empty then. */
+  readonly accepted: boolean = true;
 
   /**
    * A response of one's own, for tests of code that takes one.
@@ -91,6 +103,10 @@ export class HTTPResponse {
       this.#raw = raw;
       this.#made = null;
       this.status = (raw.slab.words[raw.base + layout.RESPONSE_STATUS] as number) & 0xffff;
+      if (raw.inflow !== null) {
+        this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: !this.#isDecoded() });
+        raw.watch?.(this.#reader);
+      }
       return;
     }
     checkNames(init, ['status', 'headers', 'reason', 'url'], 'HTTPResponse', 'ERR_INVALID_OPTION');
@@ -131,17 +147,25 @@ export class HTTPResponse {
     return (this.#headers ??= headersFromLines(this.#head().slice(1, -1)));
   }
 
-  /** The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). */
+  /**
+   * The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). Empty until the end of a
+   * streamed body has come.
+   */
   get trailers(): HTTPHeaderDict {
-    return (this.#trailers ??= headersFromLines(this.#trailerLines()));
+    if (this.#trailers !== null) return this.#trailers;
+    const lines = this.#trailerLines();
+    if (lines === null) return new HTTPHeaderDict();
+    return (this.#trailers = headersFromLines(lines));
   }
 
   /**
    * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
    * (`Buffer.from(r.data)`) to keep a small one for long.
+   *
+   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
    */
   get data(): Buffer {
-    return (this.#data ??= this.#body());
+    return (this.#data ??= this.#raw?.inflow ? (this.#reader as BodyReader).data : this.#body());
   }
 
   /**
@@ -191,7 +215,7 @@ export class HTTPResponse {
     return JSON.parse((this.#raw as Raw).slab.bytes.toString('utf8', at, at + length)) as string[];
   }
 
-  /** How long each phase took; `null` for a response of one's own. */
+  /** How long each phase took; `null` for a response of one's own. Of a streamed body `body` and `total` come at its end. */
   get timings(): Timings | null {
     if (this.#raw === null) return null;
     const { slab, base } = this.#raw;
@@ -208,8 +232,8 @@ export class HTTPResponse {
       send: at(5),
       headers: at(6),
       deliver: at(7) ?? 0,
-      body: at(8),
-      total: at(9),
+      body: at(8) ?? measured(this.#raw.inflow?.ending?.body),
+      total: at(9) ?? measured(this.#raw.inflow?.ending?.total),
     };
   }
 
@@ -232,20 +256,146 @@ export class HTTPResponse {
     return this.#raw !== null && this.#flag(layout.RESPONSE_CHUNKED);
   }
 
-  /** Bytes of the body on the wire, before decoding. */
+  /** Bytes of the body on the wire, before decoding; of a streamed one those of what has been read. */
   get bytesRead(): number {
     if (this.#raw === null) return this.data.length;
+    if (this.#raw.inflow !== null) return (this.#reader as BodyReader).bytesRead;
     return this.#raw.slab.doubles[(this.#raw.base + layout.RESPONSE_WIRE) >> 1] as number;
   }
 
-  /** Bytes of the body that have not been read: 0, it is preloaded. */
+  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. 0 when preloaded. */
   get lengthRemaining(): number | null {
-    return 0;
+    return this.#raw?.inflow ? (this.#reader as BodyReader).lengthRemaining : 0;
   }
 
-  /** Whether the body has been read to its end: it is preloaded. */
+  /** Whether the body has been read to its end, or closed. Always, when preloaded. */
   get closed(): boolean {
-    return true;
+    return this.#raw?.inflow ? (this.#reader as BodyReader).closed : true;
+  }
+
+  /**
+   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
+   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
+   *
+   * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
+   * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
+   */
+  read(amount?: number | null): Promise<Buffer> {
+    try {
+      const wanted = amountOf(amount, 'read');
+      return wanted === null ? this.#reading().readAll() : this.#reading().readExactly(wanted);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Reads what is at hand, decoded: at least one byte unless at the end, at most `amount`. */
+  read1(amount?: number | null): Promise<Buffer> {
+    try {
+      return this.#reading().readSome(amountOf(amount, 'read1') ?? Infinity);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Fills `target`; how many bytes there were: fewer than its length at the end only, 0 after it. */
+  readInto(target: Uint8Array): Promise<number> {
+    if (!(target instanceof Uint8Array)) {
+      const message = `readInto takes a Uint8Array, not ${describe(target)}`;
+      return Promise.reject(argumentError('type', 'ERR_INVALID_OPTION', message));
+    }
+    return this.#reading().readInto(target);
+  }
+
+  /**
+   * Pieces of exactly `amount` decoded bytes (default 65,536), the last one smaller. With `null` a body of known length is
+   * one piece, any other comes as it arrives. Leaving the loop lets go of the response.
+   */
+  stream(amount: number | null = STREAM): AsyncIterableIterator<Buffer> {
+    const wanted = amountOf(amount, 'stream');
+    const reader = this.#reading();
+    if (wanted === null) return this.chunked ? reader.pieces() : reader.whole();
+    return wanted === 0 ? reader.none() : reader.exactly(wanted);
+  }
+
+  /** Pieces as they arrive, without a copy. (urllib3 gives lines here; see {@link HTTPResponse.lines}.) */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer> {
+    return this.#reading().pieces();
+  }
+
+  /** Lines, each with its line feed, the last one as it is. */
+  lines(): AsyncIterableIterator<Buffer> {
+    return this.#reading().lines();
+  }
+
+  /** The body as a stream of the web's. Cancelling it lets go of the response. */
+  toWeb(): ReadableStream<Uint8Array> {
+    return this.#reading().toWeb();
+  }
+
+  /** The body as a stream of Node's. Destroying it lets go of the response. */
+  toReadable(): Readable {
+    return this.#reading().toReadable();
+  }
+
+  /**
+   * As a `Response` of `fetch`. What was decoded loses Content-Encoding and Content-Length.
+   *
+   * @throws RangeError for a status that `Response` cannot have (outside 200 to 599).
+   */
+  toResponse(): Response {
+    const { status } = this;
+    if (status < 200 || status > 599) {
+      throw argumentError('range', 'ERR_INVALID_OPTION', `a Response has a status from 200 to 599, not ${status}`);
+    }
+    const headers = new Headers();
+    const decoded = this.#isDecoded();
+    for (const [name, value] of this.headers.entries()) {
+      const dropped = decoded && (name === 'content-encoding' || name === 'content-length');
+      if (!dropped) headers.append(name, value);
+    }
+    const statusText = (this.reason ?? '').replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
+    return new Response(NULL_BODIES.has(status) ? null : this.toWeb(), { status, statusText, headers });
+  }
+
+  /**
+   * Reads and drops the rest without decoding it, so that the connection can be used again. What goes wrong meanwhile
+   * costs the connection and nothing else.
+   */
+  async drainConn(): Promise<void> {
+    if (this.#raw?.inflow) await (this.#reader as BodyReader).drain();
+  }
+
+  /** Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. */
+  releaseConn(): void {
+    if (this.#raw?.inflow) (this.#reader as BodyReader).release();
+  }
+
+  /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
+  close(): void {
+    if (this.#raw?.inflow) (this.#reader as BodyReader).close();
+  }
+
+  /** @internal */
+  async acceptWith(accept: (head: Head) => boolean, preload: boolean): Promise<this> {
+    try {
+      const { status, reason, headers, url } = this;
+      const answer: unknown = accept({ status, reason, headers, url });
+      if (typeof answer !== 'boolean') {
+        throw argumentError('type', 'ERR_INVALID_OPTION', `accept answers true or false, not ${describe(answer)}`);
+      }
+      if (!answer) {
+        (this as { accepted: boolean }).accepted = false;
+        this.#data = EMPTY;
+        this.releaseConn();
+      } else if (preload) {
+        this.#data = await (this.#reader as BodyReader).readAll();
+      }
+      return this;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
@@ -292,8 +442,39 @@ export class HTTPResponse {
     return this.#raw.slab.bytes.toString('latin1', start, start + this.#word(layout.RESPONSE_HEAD)).split('\n');
   }
 
-  #trailerLines(): string[] {
+  /** What there is to be read: the body that comes, or the one that is there. */
+  #reading(): BodyReader {
+    if (this.#reader === null) {
+      const { data } = this;
+      const inflow = new Inflow(NOBODY, 0, 0, 0);
+      inflow.push(data, data.length);
+      inflow.end({ trailers: '', read: true, wire: data.length, body: Number.NaN, total: Number.NaN });
+      this.#reader = new BodyReader(inflow, { length: data.length, raw: true });
+    }
+    return this.#reader;
+  }
+
+  #announced(): number | null {
+    const { slab, base } = this.#raw as Raw;
+    const length = slab.doubles[(base + layout.RESPONSE_WIRE) >> 1] as number;
+    return Number.isNaN(length) ? null : length;
+  }
+
+  /** Whether the body is not what came over the wire: every coding is one that is undone. */
+  #isDecoded(): boolean {
+    const raw = this.#raw;
+    if (raw === null || raw.undecoded) return false;
+    const codings = (this.headers.get('content-encoding') ?? '')
+      .split(',')
+      .map((coding) => coding.trim().toLowerCase())
+      .filter((coding) => !NOTHING.has(coding));
+    return codings.length > 0 && codings.every((coding) => CODINGS.has(coding));
+  }
+
+  /** `null` while they are still to come. */
+  #trailerLines(): string[] | null {
     if (this.#raw === null) return [];
+    if (this.#raw.inflow !== null) return this.#raw.inflow.ending?.trailers.split('\n').slice(0, -1) ?? null;
     const start = this.#start() + this.#word(layout.RESPONSE_HEAD);
     const text = this.#raw.slab.bytes.toString('latin1', start, start + this.#word(layout.RESPONSE_TRAILERS));
     return text.split('\n').slice(0, -1);
@@ -319,6 +500,15 @@ class Private {
   }
 }
 
+/** What `accept` is asked about. */
+export interface Head {
+  readonly status: number;
+  readonly reason: string | null;
+  readonly headers: HTTPHeaderDict;
+  /** Absolute. */
+  readonly url: string;
+}
+
 interface Made {
   readonly reason: string | null;
   readonly url: string;
@@ -335,5 +525,18 @@ function bytesOf(body: unknown): Buffer {
   );
 }
 
+function measured(milliseconds: number | undefined): number | null {
+  return milliseconds === undefined || Number.isNaN(milliseconds) ? null : milliseconds;
+}
+
 const EMPTY: Buffer = Buffer.alloc(0);
+/** A body that is here asks nobody for anything. */
+const NOBODY: Carrier = { order() {}, piece() {}, finish() {}, hold() {} };
+/** Bytes of a piece of `stream`. */
+const STREAM = 65_536;
+const CODINGS: ReadonlySet<string> = new Set(['gzip', 'x-gzip', 'deflate', 'br', 'zstd']);
+/** Members of Content-Encoding that mean nothing. */
+const NOTHING: ReadonlySet<string> = new Set(['', 'identity', 'none']);
+/** Statuses of which `Response` takes no body. */
+const NULL_BODIES: ReadonlySet<number> = new Set([204, 205, 304]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

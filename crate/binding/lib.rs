@@ -12,12 +12,13 @@ use std::time::Instant;
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::observe::stats::{PoolStats, Summary};
 use ferropool_core::pool::Blueprint;
+use ferropool_core::text::{self, Text};
 use ferropool_policy::error::Error;
 use ferropool_policy::origin::Origin;
 use ferropool_policy::settings::PoolSettings;
 use ferropool_policy::{query, url};
-use napi::Env;
 use napi::bindgen_prelude::{Buffer, Either, Object, Uint8ArraySlice, Unknown};
+use napi::{Env, JsString};
 use napi_derive::napi;
 
 use crate::engine::{Link, Work};
@@ -61,6 +62,31 @@ pub fn parse_url(units: &[u16]) -> String {
             "authDecoded": url.auth_decoded(),
         })
     }))
+}
+
+/// Which charset a body of this content type is written in, as JSON; `byTypeAlone`: other bodies of the type too.
+#[napi(catch_unwind)]
+pub fn charset_of(data: &[u8], content_type: Option<String>) -> String {
+    trip("charset-of");
+    let found = text::sniff(data, content_type.as_deref());
+    serde_json::json!({
+        "name": found.encoding.name().to_ascii_lowercase(),
+        "from": found.source.name(),
+        "byTypeAlone": found.by_type_alone,
+    })
+    .to_string()
+}
+
+/// A body as text: `null` if there is no such label, `false` if it is longer than a string can be.
+#[napi(catch_unwind)]
+pub fn decode_text<'env>(env: &'env Env, data: &[u8], label: String) -> Option<Either<JsString<'env>, bool>> {
+    trip("decode-text");
+    let made = match text::decode(data, text::known(label.as_bytes())?) {
+        Text::Latin1(bytes) => env.create_string_latin1(bytes),
+        Text::Utf16(units) => env.create_string_utf16(units),
+    };
+    // A string has no other reason to refuse.
+    Some(made.map_or(Either::B(false), Either::A))
 }
 
 /// An environment's engine.

@@ -502,6 +502,7 @@ fn error_json(fields: &Fields) -> serde_json::Value {
         "allowed": extra.limit.map(|(_, allowed)| allowed),
         "partial": null,
         "expected": extra.expected,
+        "received": extra.received,
         "causes": causes.iter().map(|cause| serde_json::json!({
             "code": cause.code, "message": cause.message, "address": cause.address,
         })).collect::<Vec<_>>(),

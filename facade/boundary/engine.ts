@@ -38,6 +38,7 @@ export interface ErrorRecord {
   allowed: number | null;
   partial: Buffer | null;
   expected: number | null;
+  received: number | null;
   causes: { code: string | null; message: string; address: string | null }[];
 }
 
@@ -50,6 +51,10 @@ export interface Raw {
   readonly external: Buffer | null;
   /** The body, if it is still to be read. */
   readonly inflow: Inflow | null;
+  /** Whether the caller wants it as it is on the wire. */
+  readonly undecoded: boolean;
+  /** Its collection tells that nobody can read the body any more. */
+  readonly watch: ((reader: object) => void) | null;
   readonly owner: Owner;
   /** As the caller gave it. */
   readonly url: string;
@@ -80,6 +85,8 @@ interface Pending {
   onProgress: Call['onProgress'];
   /** Nothing of the response's body comes before it is asked for. */
   asks: boolean;
+  /** The response's body is wanted as it is on the wire. */
+  undecoded: boolean;
   owner: Owner;
   url: string;
   fields: Call['fields'];
@@ -159,6 +166,7 @@ export class Engine implements Carrier {
         outflow,
         onProgress,
         asks: (call.flags & layout.REQUEST_STREAM_ASKS) !== 0,
+        undecoded: (call.flags & layout.REQUEST_RAW) !== 0,
         owner,
         url,
         fields,
@@ -212,7 +220,7 @@ export class Engine implements Carrier {
     this.#batch.calls += 1;
     this.#schedule();
     return new Promise<T>((resolve, reject) => {
-      const rest = { inflow: null, outflow: null, onProgress: null, asks: false, url: '', fields: null, signal: null };
+      const rest = { inflow: null, outflow: null, onProgress: null, asks: false, undecoded: false, url: '', fields: null, signal: null };
       this.#slots[slot] = { resolve, reject, owner, slot, generation, ...rest };
     });
   }
@@ -220,11 +228,6 @@ export class Engine implements Carrier {
   /** Bytes of streamed bodies that may lie around without having been taken. */
   budget(most: number): void {
     guarded(() => this.#native.budget(most));
-  }
-
-  /** When `reader` is collected, nobody can read the body any more. */
-  watchReader(reader: object, inflow: Inflow): void {
-    this.#unread.register(reader, new WeakRef(inflow));
   }
 
   /** @internal */
@@ -422,6 +425,8 @@ export class Engine implements Carrier {
         base,
         external,
         inflow,
+        undecoded: pending.undecoded,
+        watch: inflow === null ? null : (reader) => this.#unread.register(reader, new WeakRef(inflow)),
         owner: pending.owner,
         url: pending.url,
         fields: pending.fields,
@@ -708,5 +713,6 @@ const LOST: ErrorRecord = {
   allowed: null,
   partial: null,
   expected: null,
+  received: null,
   causes: [],
 };

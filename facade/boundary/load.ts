@@ -9,6 +9,8 @@ import { VERSION } from './generated.ts';
 export interface Addon {
   describe(): string;
   parseUrl(units: Uint16Array): string;
+  charsetOf(data: Uint8Array, contentType: string | null): string;
+  decodeText(data: Uint8Array, label: string): string | false | null;
   Engine: new (onWake: () => void) => NativeEngine;
   /** Only in a binary built with the feature `faults`. */
   armFault?(place: string, times: number): void;

@@ -71,13 +71,13 @@ export class Inflow {
   }
 
   /**
-   * Sees to it that at least so many bytes are here or on their way, half of them at a time so that not every piece costs a
-   * submission.
+   * Sees to it that so many bytes are here or on their way. With `slack` there may be so many less before more are asked
+   * for: not every piece should cost a submission.
    */
-  want(bytes: number): void {
+  want(bytes: number, slack: number = 0): void {
     if (this.over) return;
     const coming = this.buffered + this.#granted;
-    if (this.#began && coming > bytes >> 1) return;
+    if (this.#began && coming + slack >= bytes) return;
     this.#began = true;
     const more = Math.min(Math.max(bytes - coming, 0), MOST_GRANTED);
     this.#granted += more;

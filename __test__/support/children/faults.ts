@@ -4,7 +4,7 @@
  */
 import { createRequire } from 'node:module';
 
-import { HTTPConnectionPool, parseUrl } from '../../../index.ts';
+import { HTTPConnectionPool, HTTPResponse, parseUrl } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
 const addon = createRequire(import.meta.url)('#addon') as {
@@ -37,6 +37,8 @@ function thrown(place: string, call: () => unknown): void {
 }
 
 thrown('parse-url', () => parseUrl('http://a/'));
+thrown('charset-of', () => new HTTPResponse('x').charset);
+thrown('decode-text', () => new HTTPResponse('x').text('latin1'));
 thrown('open', () => void new HTTPConnectionPool('127.0.0.1', { port: 1 }).close());
 thrown('figures', () => pool.pool);
 thrown('stats', () => pool.stats());

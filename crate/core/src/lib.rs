@@ -13,5 +13,6 @@ pub mod faults;
 pub mod handoff;
 pub mod observe;
 pub mod pool;
+pub mod text;
 
 mod clock;

@@ -243,6 +243,8 @@ pub struct Extra {
     pub partial: Option<Vec<u8>>,
     /// How many more bytes were announced.
     pub expected: Option<u64>,
+    /// How many bytes of the body had come over the wire, where that is not what `partial` holds.
+    pub received: Option<u64>,
     /// For a `total` deadline: the phase that it cut.
     pub during: Option<Phase>,
 }

@@ -94,6 +94,8 @@ impl Attempt<'_> {
             ..Timings::default()
         };
         let Judgement { keep, hint, chunked, length, defects, .. } = judgement;
+        // RESP-08: nothing is announced where nothing can come.
+        let length = if is_bodiless(&method, parts.status) { Some(0) } else { length };
         held.count_repair(!defects.is_empty());
         let exchange = Exchange { held, tap, keep: keep && !close, hint, source };
         let (body, body_bytes, trailers) = match self.request.wanted {
@@ -155,8 +157,7 @@ impl Attempt<'_> {
         tap: &Rc<Tap>,
         source: Option<Rc<Source>>,
     ) -> Result<Judged, Error> {
-        let bodiless = *method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 304);
-        let decode = self.request.decode_content && !bodiless;
+        let decode = self.request.decode_content && !is_bodiless(method, parts.status);
         let decoder = decoder(&parts.headers, &judgement, self.limits, decode)?;
         let terms = Terms {
             source,
@@ -232,6 +233,11 @@ struct Judged {
     frames: Frames,
     decoder: Option<Decoder>,
     judgement: Judgement,
+}
+
+/// RFC 9112 §6.3: no body, whatever the head says.
+fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD || matches!(status.as_u16(), 204 | 304)
 }
 
 /// What of the wait for a connection was dialling.

@@ -182,6 +182,7 @@ impl Frames {
         };
         let mut error = Error::new(Kind::IncompleteRead, message).in_phase(Phase::Body);
         error.fields_mut().extra.expected = expected;
+        error.fields_mut().extra.received = Some(read);
         error
     }
 

@@ -1,0 +1,432 @@
+/**
+ * Reading a body in pieces: urllib3's ways (exact amounts, whatever is at hand, lines) and Node's (async iteration,
+ * streams) over one queue. A reader that takes nothing is given nothing more, and in the end the peer's socket stops.
+ *
+ * Reads are served one after the other. What is buffered comes before the end, and before an error.
+ */
+import { Readable } from 'node:stream';
+
+import { argumentError, describe } from './arguments.ts';
+import type { Inflow } from './boundary/stream.ts';
+import { IncompleteRead, InvalidChunkLength, ProtocolError, ResponseNotRead, ResponseTooLarge } from './errors.ts';
+
+/** What a reader has to know of its response. */
+export interface Announced {
+  /** Bytes on the wire that were announced, `null` for none. */
+  readonly length: number | null;
+  /** What comes is what is on the wire. */
+  readonly raw: boolean;
+}
+
+/** A body that is being read. @internal */
+export class BodyReader {
+  readonly #inflow: Inflow;
+  readonly #announced: Announced;
+  /** Bytes given out. */
+  #given = 0;
+  #data: Buffer | null = null;
+  #turn: Promise<unknown> | null = null;
+  /** Whether the reader has seen the end: the last byte where the length is known, else a read that gave nothing. */
+  #seen = false;
+  #closed = false;
+
+  constructor(inflow: Inflow, announced: Announced) {
+    this.#inflow = inflow;
+    this.#announced = announced;
+    if (announced.length === 0) this.#seen = true;
+  }
+
+  /** The whole body, once it has been read in one go. */
+  get data(): Buffer {
+    if (this.#data !== null) return this.#data;
+    const hint = 'read it with read(), or iterate over it';
+    throw new ResponseNotRead(
+      this.#given > 0
+        ? 'the body was read in pieces, so it is not kept as a whole'
+        : `the body has not been read (preloadContent: false); ${hint}`,
+    );
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.#seen;
+  }
+
+  /** Raw bytes taken off the wire by what has been read. */
+  get bytesRead(): number {
+    const { ending, buffered, wire } = this.#inflow;
+    if (ending !== null && buffered === 0) return ending.wire;
+    return this.#announced.raw ? this.#given : wire;
+  }
+
+  get lengthRemaining(): number | null {
+    const { length } = this.#announced;
+    return length === null ? null : Math.max(0, length - this.bytesRead);
+  }
+
+  /** Everything that is left. */
+  readAll(): Promise<Buffer> {
+    return this.#exclusive(async () => {
+      const inflow = this.#inflow;
+      const first = this.#given === 0;
+      if (!inflow.over) {
+        inflow.askRest();
+        while (!inflow.over) await inflow.wait();
+      }
+      const { rest } = inflow;
+      const before: Buffer[] = [];
+      let length = 0;
+      for (let piece = inflow.take(); piece !== null; piece = inflow.take()) {
+        before.push(piece);
+        length += piece.length;
+      }
+      if (inflow.failure !== null) throw withPartial(inflow.failure.error, before);
+      inflow.rest = null;
+      let all: Buffer;
+      if (rest !== null && rest.headroom === length) {
+        all = rest.bytes;
+        let at = 0;
+        for (const piece of before) at += piece.copy(all, at);
+      } else {
+        if (rest !== null) before.push(rest.bytes.subarray(rest.headroom));
+        all = before.length === 1 ? (before[0] as Buffer) : Buffer.concat(before);
+      }
+      this.#give(all.length);
+      this.#seen = true;
+      if (first && this.#data === null && !this.#closed) this.#data = all;
+      return this.#data !== null && all.length === 0 ? EMPTY : all;
+    });
+  }
+
+  /** Exactly so many bytes while there are so many. */
+  readExactly(amount: number): Promise<Buffer> {
+    if (amount === 0) return Promise.resolve(EMPTY);
+    const piece = this.#turn === null && this.#inflow.buffered >= amount ? this.#inflow.take(amount) : null;
+    if (piece !== null && piece.length === amount) return Promise.resolve(this.#gave(piece));
+    return this.#exclusive(() => this.#collect(amount, piece));
+  }
+
+  async #collect(amount: number, begun: Buffer | null): Promise<Buffer> {
+    const inflow = this.#inflow;
+    const pieces: Buffer[] = begun === null ? [] : [begun];
+    let length = begun?.length ?? 0;
+    while (length < amount) {
+      const piece = inflow.take(amount - length);
+      if (piece !== null) {
+        pieces.push(piece);
+        length += piece.length;
+        continue;
+      }
+      if (inflow.over) {
+        if (length === 0) this.#endOrThrow();
+        break;
+      }
+      inflow.want(Math.min(Math.max(amount - length, STEP), WINDOW));
+      await inflow.wait();
+    }
+    return this.#gave(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, length));
+  }
+
+  /** What is at hand, at most so many bytes; waits for something. */
+  readSome(most: number): Promise<Buffer> {
+    if (most === 0) return Promise.resolve(EMPTY);
+    return this.#exclusive(async () => this.#gave((await this.#piece(STEP, 0, most)) ?? EMPTY));
+  }
+
+  /** Fills as much of `target` as it can; how much. */
+  readInto(target: Uint8Array): Promise<number> {
+    return this.#exclusive(async () => {
+      const inflow = this.#inflow;
+      let filled = 0;
+      while (filled < target.length) {
+        const piece = inflow.take(target.length - filled);
+        if (piece !== null) {
+          target.set(piece, filled);
+          filled += piece.length;
+          continue;
+        }
+        if (inflow.over) {
+          if (filled === 0) this.#endOrThrow();
+          break;
+        }
+        inflow.want(Math.min(Math.max(target.length - filled, STEP), WINDOW));
+        await inflow.wait();
+      }
+      this.#give(filled);
+      return filled;
+    });
+  }
+
+  /** The next piece as it came, with more on its way; `null` at the end. */
+  nextPiece(): Promise<Buffer | null> | Buffer {
+    if (this.#turn === null) {
+      const piece = this.#inflow.take();
+      if (piece !== null) {
+        this.#inflow.want(WINDOW, WINDOW >> 1);
+        return this.#gave(piece);
+      }
+    }
+    return this.#exclusive(async () => {
+      const piece = await this.#piece(WINDOW, WINDOW >> 1, Infinity);
+      return piece === null ? null : this.#gave(piece);
+    });
+  }
+
+  /** Pieces as they come. */
+  pieces(): AsyncIterableIterator<Buffer> {
+    return new Pieces(this);
+  }
+
+  /** Pieces of exactly so many bytes, the last one smaller. */
+  async *exactly(amount: number): AsyncGenerator<Buffer, void, undefined> {
+    let done = false;
+    try {
+      for (;;) {
+        this.#inflow.want(Math.max(WINDOW, amount), WINDOW >> 1);
+        const piece = await this.readExactly(amount);
+        if (piece.length === 0) break;
+        yield piece;
+      }
+      done = true;
+    } finally {
+      if (!done) this.leave();
+    }
+  }
+
+  /** Everything as one piece. */
+  async *whole(): AsyncGenerator<Buffer, void, undefined> {
+    const all = await this.readAll();
+    if (all.length > 0) yield all;
+  }
+
+  /** Nothing. */
+  async *none(): AsyncGenerator<Buffer, void, undefined> {
+    // An iteration of pieces of no bytes is over before it begins.
+  }
+
+  /** Lines, each with its line feed; the last one as it is. */
+  async *lines(): AsyncGenerator<Buffer, void, undefined> {
+    let done = false;
+    let begun: Buffer[] = [];
+    let length = 0;
+    try {
+      for (let piece = await this.nextPiece(); piece !== null; piece = await this.nextPiece()) {
+        let from = 0;
+        for (let at = piece.indexOf(LINE_FEED); at !== -1; at = piece.indexOf(LINE_FEED, from)) {
+          const end = piece.subarray(from, at + 1);
+          from = at + 1;
+          yield begun.length === 0 ? end : Buffer.concat([...begun, end]);
+          begun = [];
+          length = 0;
+        }
+        if (from === piece.length) continue;
+        begun.push(piece.subarray(from));
+        length += piece.length - from;
+        if (length > LONGEST_LINE) {
+          throw new ResponseTooLarge(`a line has more than ${LONGEST_LINE} bytes`, 'decoded', LONGEST_LINE, {
+            phase: 'body',
+            sent: true,
+          });
+        }
+      }
+      done = true;
+    } finally {
+      if (!done) this.leave();
+    }
+    if (begun.length > 0) yield begun.length === 1 ? (begun[0] as Buffer) : Buffer.concat(begun);
+  }
+
+  /** As a stream of Node's. Destroyed early, it closes the response. */
+  toReadable(): Readable {
+    const push = async (readable: Readable): Promise<void> => {
+      try {
+        for (;;) {
+          const piece = await this.nextPiece();
+          if (!readable.push(piece) || piece === null) return;
+        }
+      } catch (error) {
+        readable.destroy(error as Error);
+      }
+    };
+    return new Readable({
+      highWaterMark: STEP,
+      read() {
+        void push(this);
+      },
+      destroy: (error, callback) => {
+        this.leave();
+        callback(error);
+      },
+    });
+  }
+
+  /** As a stream of the web's. Cancelled, it closes the response. */
+  toWeb(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        pull: async (controller) => {
+          const piece = await this.nextPiece();
+          if (piece === null) controller.close();
+          else controller.enqueue(piece);
+        },
+        cancel: () => this.leave(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Reads and drops the rest, undecoded; whatever goes wrong costs the connection and nothing else. */
+  async drain(): Promise<void> {
+    const inflow = this.#inflow;
+    inflow.drain();
+    while (!inflow.over) await inflow.wait();
+    inflow.failure = null;
+    inflow.ending ??= { ...NOTHING, wire: inflow.wire };
+    this.#seen = true;
+  }
+
+  /** An iteration that is left: as a stream of Node's that is left, it lets go of its source. */
+  leave(): void {
+    this.#close(true);
+  }
+
+  /** The connection is closed. */
+  close(): void {
+    this.#close(false);
+  }
+
+  /** The connection is kept if only a little is left, closed otherwise. */
+  release(): void {
+    this.#close(true);
+  }
+
+  #close(gently: boolean): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const inflow = this.#inflow;
+    const reading = this.#turn !== null && !inflow.over;
+    inflow.letGo(gently);
+    if (reading) {
+      inflow.fail(new ProtocolError('Connection broken: the response was closed while it was read', BROKEN));
+    } else if (!inflow.over) {
+      // As of a closed response of urllib3's, nothing is read from it any more.
+      inflow.end({ ...NOTHING, wire: inflow.wire });
+    }
+  }
+
+  async #piece(ahead: number, slack: number, most: number): Promise<Buffer | null> {
+    const inflow = this.#inflow;
+    for (;;) {
+      const piece = inflow.take(most);
+      if (piece !== null) {
+        if (slack > 0) inflow.want(ahead, slack);
+        return piece;
+      }
+      if (inflow.over) {
+        this.#endOrThrow();
+        return null;
+      }
+      inflow.want(ahead, slack);
+      await inflow.wait();
+    }
+  }
+
+  #endOrThrow(): void {
+    const { failure } = this.#inflow;
+    if (failure !== null) throw failure.error;
+    this.#seen = true;
+  }
+
+  #gave(piece: Buffer): Buffer {
+    this.#give(piece.length);
+    return piece;
+  }
+
+  #give(bytes: number): void {
+    this.#given += bytes;
+    const { ending, buffered } = this.#inflow;
+    const { length, raw } = this.#announced;
+    if (length === null || buffered > 0) return;
+    if (ending?.read === true || (raw && this.#given >= length)) this.#seen = true;
+  }
+
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#turn;
+    const mine = before === null ? work() : before.then(work, work);
+    this.#turn = mine;
+    const clear = (): void => {
+      if (this.#turn === mine) this.#turn = null;
+    };
+    mine.then(clear, clear);
+    return mine;
+  }
+}
+
+/** By hand: an async generator costs three promises a piece. */
+class Pieces implements AsyncIterableIterator<Buffer> {
+  readonly #reader: BodyReader;
+  #left = false;
+
+  constructor(reader: BodyReader) {
+    this.#reader = reader;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  next(): Promise<IteratorResult<Buffer>> {
+    if (this.#left) return Promise.resolve(DONE);
+    const piece = this.#reader.nextPiece();
+    if (piece instanceof Promise) return piece.then(result);
+    return Promise.resolve({ done: false, value: piece });
+  }
+
+  return(): Promise<IteratorResult<Buffer>> {
+    this.#left = true;
+    this.#reader.leave();
+    return Promise.resolve(DONE);
+  }
+}
+
+function result(piece: Buffer | null): IteratorResult<Buffer> {
+  return piece === null ? DONE : { done: false, value: piece };
+}
+
+/**
+ * Checks how many bytes are asked for: `null` is all of them.
+ *
+ * @throws TypeError or RangeError ERR_INVALID_OPTION.
+ * @internal
+ */
+export function amountOf(value: unknown, what: string): number | null {
+  if (value === undefined || value === null || value === -1) return null;
+  if (typeof value !== 'number') {
+    throw argumentError('type', 'ERR_INVALID_OPTION', `${what} takes a number of bytes, not ${describe(value)}`);
+  }
+  if (!Number.isInteger(value) || value < 0) {
+    throw argumentError('range', 'ERR_INVALID_OPTION', `${what} takes a whole number of bytes, not ${value}`);
+  }
+  return value;
+}
+
+/** An error that broke off a read of everything has what came before it. */
+function withPartial(error: unknown, before: Buffer[]): unknown {
+  if (before.length === 0 || !(error instanceof ProtocolError)) return error;
+  const partial = Buffer.concat(error.partial === null ? before : [...before, error.partial]);
+  Object.assign(error, { partial });
+  const { cause } = error;
+  if (cause instanceof IncompleteRead || cause instanceof InvalidChunkLength) Object.assign(cause, { partial });
+  return error;
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
+const NOTHING = { trailers: '', read: false, wire: 0, body: Number.NaN, total: Number.NaN };
+const BROKEN = { phase: 'body', sent: true } as const;
+const LINE_FEED = 0x0a;
+/** Bytes that are asked for when few are wanted. */
+const STEP = 64 * 1024;
+/** Bytes that are here or on their way while a body is read piece by piece. */
+const WINDOW = 1024 * 1024;
+/** A line is put together in memory. */
+const LONGEST_LINE = 256 * 1024 * 1024;
