@@ -53,7 +53,7 @@ export async function bombs(count) {
   if (status !== 200) complaints.push(`the pool answered ${status} afterwards`);
   if (seen.harmless.length > 0) complaints.push(`${seen.harmless.length} were taken whole: ${seen.harmless[0]}`);
   if (seen.other.length > 0) complaints.push(`${seen.other.length} ended otherwise: ${seen.other[0]}`);
-  await pool.close();
+  await pool.close({ timeout: 5_000 });
   await server.stop();
   return complaints;
 }

@@ -50,6 +50,7 @@ export class Memory {
 
   /** Least squares over the last two thirds. */
   toString() {
+    if (this.#samples.length < 3) return 'too short a run to tell its memory';
     const late = this.#samples.slice(Math.floor(this.#samples.length / 3));
     const mean = (place) => late.reduce((sum, sample) => sum + sample[place], 0) / late.length;
     const [x, y] = [mean(0), mean(1)];

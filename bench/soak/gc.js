@@ -29,7 +29,7 @@ export async function gc(count) {
   );
   const complaints = [...books(pool.stats()), ...memory.above(32), ...memory.complaints()];
   if (stuck > 0) complaints.push(`${stuck} connections did not come back within ${freedWithin / 1000} s`);
-  await pool.close();
+  await pool.close({ timeout: 5_000 });
   await server.stop();
   return complaints;
 }

@@ -44,7 +44,7 @@ export async function streams(gibibytes) {
   const complaints = [...books(pool.stats()), ...memory.above(mostGrowth), ...memory.complaints()];
   if (seen.wrong.length > 0) complaints.push(`${seen.wrong.length} bodies were wrong: ${seen.wrong[0]}`);
   if (seen.failed.length > 0) complaints.push(`${seen.failed.length} failed: ${seen.failed[0]}`);
-  await pool.close();
+  await pool.close({ timeout: 5_000 });
   await server.stop();
   return complaints;
 }
