@@ -5,15 +5,17 @@
  *   { client, probe: true }                               can it be imported, and which version is it
  *   { client, scenario: 'cold', server, expect }          the time from its import to its first answer
  *   { client, scenario, server, expect, seconds, warmup } N loops for so many seconds
+ *   { client, scenario: 'stream-…', …, size }             bodies of that many bytes, one after the other
  *
- * `server` is { host, port, origin }, `expect` the file of the body that has to come.
+ * `server` is { host, port, origin }, `expect` the file of the body that has to come, or of what it repeats.
  */
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuTimes, peakMemory } from './machine.js';
-import { makeCheck, scenarios } from './scenarios.js';
+import { isStream, makeCheck, scenarios } from './scenarios.js';
 import { percentile } from './statistics.js';
+import { measureStream } from './streams.js';
 
 /** A thousand connections on a busy machine may need a moment; more milliseconds than this are a fault, not load. */
 const endsWithin = 30_000;
@@ -30,6 +32,7 @@ async function perform() {
     return { version: client.version() };
   }
   const scenario = scenarios.find(({ name }) => name === task.scenario);
+  if (isStream(scenario)) return stream(scenario);
   const check = makeCheck(scenario, readFileSync(task.expect));
   return scenario.kind === 'cold' ? coldStart(scenario, check) : load(scenario, check);
 }
@@ -39,6 +42,14 @@ async function coldStart(scenario, check) {
   const opened = await client.open(task.server, 1);
   check(await opened.bytes(scenario.path), true);
   return { wall: performance.now() - began, rss: peakMemory() };
+}
+
+async function stream(scenario) {
+  const block = scenario.kind === 'stream-down' ? readFileSync(task.expect) : null;
+  const opened = await client.open(task.server, scenario.concurrency);
+  const figures = await measureStream(opened, scenario, task, block);
+  await opened.close();
+  return figures;
 }
 
 async function load(scenario, check) {

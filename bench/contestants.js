@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from '../scripts/run.js';
@@ -40,29 +41,46 @@ export async function probe(name, ceiling) {
 }
 
 /** The figure of one client in one scenario. Rejects when the client fails, answers wrongly or does not end. */
-export async function measure(name, scenario, { server, seconds, warmup, ceiling }) {
-  const expect = server.expect(scenario.path);
+export async function measure(name, scenario, { server, seconds, warmup, size, ceiling }) {
+  const { host, port, origin } = scenario.kind === 'stream-up' ? server.sink : server;
+  const expect = scenario.kind === 'stream-up' ? os.devNull : server.expect(scenario.path);
   const within = seconds + 90;
   if (name !== 'ceiling') {
-    const { host, port, origin } = server;
-    const task = { client: name, scenario: scenario.name, seconds, warmup, server: { host, port, origin }, expect };
+    const task = {
+      client: name,
+      scenario: scenario.name,
+      seconds,
+      warmup,
+      size,
+      server: { host, port, origin },
+      expect,
+    };
     return measured(process.execPath, [script, JSON.stringify(task)], within);
   }
   const args = {
-    address: `${server.host}:${server.port}`,
+    address: `${host}:${port}`,
     path: scenario.path,
     concurrency: scenario.concurrency,
     seconds,
     warmup: warmup.seconds,
     expect,
+    kind: nativeKinds[scenario.kind] ?? 'bytes',
+    size,
   };
   const words = Object.entries(args).flatMap(([option, value]) => [`--${option}`, String(value)]);
-  return measured(ceiling, scenario.kind === 'gzip' ? [...words, '--gzip'] : words, within);
+  return measured(ceiling, words, within);
 }
 
-/** Whether a client has a figure in a scenario at all: without Node.js there is nothing to import. */
+/** What the ceiling has to know of a scenario; to it all else is bytes. */
+const nativeKinds = { gzip: 'gzip', 'stream-down': 'stream-down', 'stream-up': 'stream-up' };
+
+/**
+ * Whether a client has a figure in a scenario at all: without Node.js there is nothing to import, and wreq-js gathers
+ * an upload in memory before it sends any of it.
+ */
 export function takesPart(name, scenario) {
-  return !(name === 'ceiling' && scenario.kind === 'cold');
+  if (name === 'ceiling') return scenario.kind !== 'cold';
+  return !(name === 'wreq-js' && scenario.kind === 'stream-up');
 }
 
 /** Ends whatever is being measured and waits until it is gone; for a run that is interrupted. */

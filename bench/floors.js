@@ -3,8 +3,9 @@
  * nothing on another, a ratio on the same machine does.
  */
 import { readFileSync } from 'node:fs';
+import { rateUnit } from './scenarios.js';
 
-const names = { rate: 'requests/s', main: 'CPU of the JavaScript thread', p50: 'p50', wall: 'cold start' };
+const names = { main: 'CPU of the JavaScript thread', p50: 'p50', wall: 'cold start' };
 
 /** Every floor that concerns the chosen scenarios and clients: `[{ ok, line }]`. A floor without a figure is not reached. */
 export function compareWithFloors(results, { scenarios, clients }) {
@@ -16,10 +17,11 @@ export function compareWithFloors(results, { scenarios, clients }) {
 }
 
 function judge({ scenario, measure, against, atLeast, atMost }, results) {
-  const of = (client) => results.find(({ name }) => name === scenario)?.clients[client]?.[measure];
+  const measured = results.find(({ name }) => name === scenario);
+  const of = (client) => measured?.clients[client]?.[measure];
   const [ours, theirs] = [of('ferropool'), of(against)];
   const bound = atLeast === undefined ? `at most ${atMost}` : `at least ${atLeast}`;
-  const what = `${scenario}: ${names[measure]} against ${against}`;
+  const what = `${scenario}: ${names[measure] ?? rateUnit(measured)} against ${against}`;
   if (!ours || !theirs) return { ok: false, line: `✘ ${what}: not measured, ${bound} wanted` };
   const ratio = ours.median / theirs.median;
   const ok = atLeast === undefined ? ratio <= atMost : ratio >= atLeast;

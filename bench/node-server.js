@@ -17,7 +17,15 @@ for (const [url, { type, encoding, file }] of Object.entries(
   routes.set(url, { headers, body });
 }
 
+/** Reads an upload to its end and answers with the number of its bytes. */
+function count(request, response) {
+  let bytes = 0;
+  request.on('data', (piece) => (bytes += piece.length));
+  request.on('end', () => response.end(String(bytes)));
+}
+
 const server = createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, (request, response) => {
+  if (request.url === '/sink') return count(request, response);
   const route = routes.get(request.url);
   if (!route) return response.writeHead(404, { 'content-length': 0 }).end();
   return response.writeHead(200, route.headers).end(route.body);

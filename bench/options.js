@@ -1,7 +1,7 @@
 /** The command line: what may be asked for, and a plain sentence for what may not. */
 import { parseArgs } from 'node:util';
 import { clientNames } from './contestants.js';
-import { scenarios, shortWarmup, warmup } from './scenarios.js';
+import { scenarios, shortStreamSize, shortWarmup, streamSize, warmup } from './scenarios.js';
 
 export const usage = `node bench/run.js [options]
 
@@ -10,7 +10,7 @@ export const usage = `node bench/run.js [options]
   --rounds N         rounds per scenario, 5 unless given
   --seconds S        measured seconds per client and round, 2 unless given
   --server NAME      nginx or node; nginx where there is one, unless given
-  --smoke            one round of 0.3 s: shows that all of it works, not how fast anything is
+  --smoke            one round of 0.3 s, small streams: shows that all of it works, not how fast anything is
   --check            compare with the floors in floors.json; the status is 1 when one is not reached
   --require          a client that cannot be imported fails the run instead of being skipped (--check implies it)
   --help             this`;
@@ -39,6 +39,7 @@ export function parseOptions(argv) {
     rounds: positive('rounds', values.rounds ?? (values.smoke ? '1' : '5'), Number.isInteger),
     seconds: positive('seconds', values.seconds ?? (values.smoke ? '0.3' : '2'), Number.isFinite),
     warmup: values.smoke ? shortWarmup : warmup,
+    streamSize: values.smoke ? shortStreamSize : streamSize,
     coldStarts: values.smoke ? 1 : 10,
     server: values.server === undefined ? null : listed('server', values.server, ['nginx', 'node'])[0],
     smoke: values.smoke,

@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { barChart } from './chart.js';
+import { isStream, rateUnit } from './scenarios.js';
 
 const results = fileURLToPath(new URL('results', import.meta.url));
 
@@ -13,7 +14,7 @@ export function headline(run) {
     .join('\n');
 }
 
-function facts({ date, revision, machine, server, clients, rounds, seconds, warmup, coldStarts }) {
+function facts({ date, revision, machine, server, clients, rounds, seconds, warmup, coldStarts, streamSize }) {
   const load =
     machine.loadAfter === undefined
       ? figure(machine.load)
@@ -34,14 +35,15 @@ function facts({ date, revision, machine, server, clients, rounds, seconds, warm
     ],
     [
       'rounds',
-      `${rounds} of ${seconds} s after a warm-up of at least ${warmup.seconds} s (until ${warmup.requests} requests, or ${warmup.atMost} s); cold starts: ${coldStarts}`,
+      `${rounds} of ${seconds} s after a warm-up of at least ${warmup.seconds} s (until ${warmup.requests} requests, or ${warmup.atMost} s); cold starts: ${coldStarts}${streamSize ? `; streamed bodies of ${streamSize / 2 ** 20} MiB` : ''}`,
     ],
   ];
 }
 
 export function progressLine(scenario, round, rounds, client, { rate, main, wall }) {
-  const value = wall === undefined ? `${figure(rate)} requests/s, main ${figure(main)} µs` : `${figure(wall)} ms`;
-  return `${scenario.padEnd(14)} ${`${round}/${rounds}`.padEnd(6)} ${client.padEnd(13)} ${value}`;
+  const value =
+    wall === undefined ? `${figure(rate)} ${rateUnit(scenario)}, main ${figure(main)} µs` : `${figure(wall)} ms`;
+  return `${scenario.name.padEnd(14)} ${`${round}/${rounds}`.padEnd(6)} ${client.padEnd(13)} ${value}`;
 }
 
 /** Writes the files (a partial run's where they disturb nothing); gives the tables for the terminal. */
@@ -69,13 +71,14 @@ ${[...lines, ...skipped].join('\n')}
 ![CPU of the JavaScript thread](main-thread.svg)
 
 Medians over the rounds, with the least and the greatest in brackets. "main" is CPU of the thread that runs JavaScript and
-"process" CPU of all threads, both in µs a request. What is measured and what is not claimed: [README](${readme}).
+"process" CPU of all threads, both in µs a request, or a MiB where a body is streamed. What is measured and what is not claimed: [README](${readme}).
 
 ${tables}`;
 }
 
 function table(scenario) {
-  return scenario.kind === 'cold' ? coldTable(scenario) : loadTable(scenario);
+  if (scenario.kind === 'cold') return coldTable(scenario);
+  return isStream(scenario) ? streamTable(scenario) : loadTable(scenario);
 }
 
 function loadTable({ title, clients }) {
@@ -97,6 +100,20 @@ function loadTable({ title, clients }) {
   );
 }
 
+/** A latency of one such body would be its size divided by the rate, so there is none. */
+function streamTable({ title, clients }) {
+  const base = clients.undici?.rate.median;
+  const rows = byMedian(clients, 'rate', -1).map(([name, { rate, main, process: all, rss }]) => [
+    name,
+    spread(rate),
+    base ? figure(rate.median / base) : '-',
+    spread(main),
+    figure(all?.median),
+    figure(rss?.median),
+  ]);
+  return tableOf(title, ['client', 'MiB/s', '× undici', 'main µs/MiB', 'process µs/MiB', 'peak MiB'], rows);
+}
+
 function coldTable({ title, clients }) {
   const rows = byMedian(clients, 'wall', 1).map(([name, { wall, rss }]) => [name, spread(wall), figure(rss?.median)]);
   return tableOf(title, ['client', 'wall ms', 'peak MiB'], rows);
@@ -115,7 +132,7 @@ function byMedian(clients, measure, direction) {
 
 function throughputChart({ scenarios, machine }) {
   return barChart({
-    title: 'Requests per second (more is better)',
+    title: 'Requests per second; streams: MiB/s (more is better)',
     note: `Node.js ${machine.node}, ${machine.cores} cores; ceiling: hyper alone, without Node.js`,
     groups: scenarios.filter(({ kind }) => kind !== 'cold').map((scenario) => bars(scenario, 'rate', -1)),
   });
@@ -123,7 +140,7 @@ function throughputChart({ scenarios, machine }) {
 
 function mainThreadChart({ scenarios, machine }) {
   return barChart({
-    title: 'CPU of the JavaScript thread, µs a request; cold start, ms (less is better)',
+    title: 'CPU of the JavaScript thread, µs a request; streams: µs a MiB; cold start, ms (less is better)',
     note: `Node.js ${machine.node}, ${machine.cores} cores`,
     groups: scenarios.map((scenario) => bars(scenario, scenario.kind === 'cold' ? 'wall' : 'main', 1)),
   });

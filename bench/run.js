@@ -9,7 +9,7 @@ import { describeMachine, loadNow } from './machine.js';
 import { parseOptions, usage } from './options.js';
 import { buildCeiling, installRivals } from './prepare.js';
 import { headline, progressLine, writeReport } from './report.js';
-import { makeBodies } from './scenarios.js';
+import { makeBodies, isStream } from './scenarios.js';
 import { startServer } from './server.js';
 import { summary } from './statistics.js';
 
@@ -29,12 +29,15 @@ async function main() {
   }
 
   if (!installRivals()) return complain('The clients to compare with could not be installed; see what npm says above.');
-  const ceiling = options.clients.includes('ceiling') ? buildCeiling() : null;
+  const kinds = new Set(options.scenarios.map(({ kind }) => kind));
+  const uploads = kinds.has('stream-up');
+  const ceiling = uploads || options.clients.includes('ceiling') ? buildCeiling() : null;
   const { versions, skipped } = await rollCall(options.clients, ceiling);
   for (const [name, reason] of Object.entries(skipped)) console.log(`${name} does not take part: ${reason}`);
   if (options.require && Object.keys(skipped).length > 0) return complain('A client that has to take part cannot.');
 
-  const server = await startServer(options.server, makeBodies(newToken()));
+  const bodies = makeBodies(newToken(), kinds.has('stream-down') ? options.streamSize : 0);
+  const server = await startServer(options.server, bodies, { sink: uploads, ceiling });
   const interruption = stopWhenInterrupted(server);
   try {
     const run = {
@@ -48,6 +51,7 @@ async function main() {
       seconds: options.seconds,
       warmup: options.warmup,
       coldStarts: options.coldStarts,
+      streamSize: options.scenarios.some(isStream) ? options.streamSize : null,
       clients: versions,
       skipped,
     });
@@ -99,12 +103,13 @@ async function measureRounds(clients, scenario, options, server, ceiling) {
           server,
           seconds: options.seconds,
           warmup: options.warmup,
+          size: options.streamSize,
           ceiling,
         });
       } catch (error) {
         throw new Error(`${name} in ${scenario.name}: ${error.message}`, { cause: error });
       }
-      console.log(progressLine(scenario.name, round + 1, count, name, figures[name]));
+      console.log(progressLine(scenario, round + 1, count, name, figures[name]));
     }
     rounds.push(figures);
   }

@@ -4,12 +4,17 @@
  */
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
+import { mebibyte, wirePieces } from './streams.js';
 
 /** What comes before anything counts: so many seconds, and then so many requests unless they would take longer than `atMost` seconds. */
 export const warmup = { seconds: 0.3, requests: 3000, atMost: 1.5 };
 
 /** The smoke run's: it wants no figures, only answers. */
 export const shortWarmup = { seconds: 0.1, requests: 0, atMost: 0.1 };
+
+/** How much one streamed body is, and the smoke run's. */
+export const streamSize = 256 * mebibyte;
+export const shortStreamSize = 4 * mebibyte;
 
 /** `path` is asked for by `concurrency` loops at once; `kind` says what is done with the body. */
 export const scenarios = [
@@ -39,14 +44,41 @@ export const scenarios = [
     concurrency: 100,
     kind: 'gzip',
   },
+  {
+    name: 'stream-down',
+    title: 'a large body read piece by piece, 1 at a time',
+    path: '/stream',
+    concurrency: 1,
+    kind: 'stream-down',
+  },
+  {
+    name: 'stream-up',
+    title: 'a large body sent piece by piece, 1 at a time',
+    path: '/sink',
+    concurrency: 1,
+    kind: 'stream-up',
+  },
   { name: 'cold', title: 'import and first request in a fresh process', path: '/small', concurrency: 1, kind: 'cold' },
 ];
 
-/** The bodies by path: what a client must end up with, and what goes over the wire where that is something else. */
-export function makeBodies(token) {
+/** Whether a scenario is about a body that is never in one place, up or down. */
+export const isStream = ({ kind }) => kind.startsWith('stream-');
+
+/** What a rate counts. */
+export const rateUnit = (scenario) => (isStream(scenario) ? 'MiB/s' : 'requests/s');
+
+/**
+ * The bodies by path: what a client must end up with, and what goes over the wire where that is something else. Of the
+ * streamed one only the block is given that it repeats, and its size; without a size it is not there.
+ */
+export function makeBodies(token, streamed = 0) {
   const text = (length, fill) => Buffer.from(framed(token, length, fill), 'latin1');
   const gzipped = text(100 * 1024, tableRows);
+  const block = binary(token, mebibyte);
+  block.write(token, token.length, 'latin1');
+  const stream = { type: 'application/octet-stream', body: block, pieces: () => wirePieces(block, streamed) };
   return {
+    ...(streamed > 0 && { '/stream': stream }),
     '/small': { type: 'text/plain', body: text(183, (length) => 'small body, '.repeat(length)) },
     '/body-1m': { type: 'application/octet-stream', body: binary(token, 1024 * 1024) },
     '/json-10k': { type: 'application/json', body: Buffer.from(jsonDocument(token, 10 * 1024), 'latin1') },

@@ -1,9 +1,19 @@
 /**
  * The server side of a run: the bodies in a temporary folder, and nginx (or Node's own server) that serves them from
- * there, in its own process. Whatever is made here is gone again after `stop()`.
+ * there, in its own process; beside it the sink that uploads go to. Whatever is made here is gone again after `stop()`.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect, createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -14,22 +24,31 @@ import { fileURLToPath } from 'node:url';
 /** How long a server may take to listen. */
 const listensWithin = 10_000;
 
-/** Starts the wanted server (`nginx`, `node`, or null for nginx where there is one) with the given bodies. */
-export async function startServer(wanted, bodies) {
+/**
+ * Starts the wanted server (`nginx`, `node`, or null for nginx where there is one) with the given bodies. nginx answers
+ * an upload before it has read it, so uploads go to the ceiling's sink, or to Node's server where there is none.
+ */
+export async function startServer(wanted, bodies, { sink, ceiling }) {
   const nginx = wanted === 'node' ? null : nginxVersion();
   if (wanted === 'nginx' && !nginx) throw new Error('nginx was not found; --server node needs none');
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ferropool-bench-'));
   try {
     const routes = writeBodies(folder, bodies);
     const started = nginx ? await startNginx(folder, routes, bodies) : await startNode(folder);
-    const { child, port } = started;
+    const { child } = started;
+    const other = sink
+      ? await startSink(folder, wanted === 'node' ? null : ceiling, started, nginx).catch(async (error) => {
+          await end(child);
+          throw error;
+        })
+      : null;
     return {
-      name: nginx ?? `node:http of Node.js ${process.versions.node}`,
-      host: '127.0.0.1',
-      port,
-      origin: `http://127.0.0.1:${port}`,
+      name: `${nginx ?? `node:http of Node.js ${process.versions.node}`}${other ? `; uploads: ${other.name}` : ''}`,
+      ...at(started.port),
+      sink: other && at(other.port),
       expect: (url) => path.join(folder, routes[url].expect),
       async stop() {
+        if (other?.child) await end(other.child);
         await end(child);
         rmSync(folder, { recursive: true, force: true });
       },
@@ -38,6 +57,17 @@ export async function startServer(wanted, bodies) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
+}
+
+function at(port) {
+  return { host: '127.0.0.1', port, origin: `http://127.0.0.1:${port}` };
+}
+
+/** The ceiling's sink; else the Node.js server that is there already, or one of its own beside nginx. */
+async function startSink(folder, ceiling, started, nginx) {
+  if (ceiling) return { name: 'a sink in Rust', ...(await startChild(ceiling, ['sink'])) };
+  const name = 'node:http';
+  return nginx ? { name, ...(await startNode(folder)) } : { name, port: started.port };
 }
 
 /** `nginx/1.2.3`, or null when there is none; Debian keeps it where only root's PATH looks. */
@@ -56,10 +86,11 @@ function writeBodies(folder, bodies) {
   // nginx started by root serves as somebody else, who has to be able to read this.
   chmodSync(folder, 0o755);
   const routes = {};
-  for (const [url, { type, body, wire, encoding }] of Object.entries(bodies)) {
+  for (const [url, { type, body, wire, encoding, pieces }] of Object.entries(bodies)) {
     const file = `${url.slice(1)}.wire`;
     const expect = `${url.slice(1)}.body`;
-    writeFileSync(path.join(folder, file), wire ?? body, { mode: 0o644 });
+    if (pieces) writePieces(path.join(folder, file), pieces());
+    else writeFileSync(path.join(folder, file), wire ?? body, { mode: 0o644 });
     writeFileSync(path.join(folder, expect), body, { mode: 0o644 });
     routes[url] = { type, encoding, file, expect };
   }
@@ -67,9 +98,22 @@ function writeBodies(folder, bodies) {
   return routes;
 }
 
-async function startNode(folder) {
-  const script = fileURLToPath(new URL('node-server.js', import.meta.url));
-  const child = spawn(process.execPath, [script, folder], { stdio: ['pipe', 'pipe', 'inherit'] });
+function writePieces(file, pieces) {
+  const descriptor = openSync(file, 'w', 0o644);
+  try {
+    for (const piece of pieces) appendFileSync(descriptor, piece);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function startNode(folder) {
+  return startChild(process.execPath, [fileURLToPath(new URL('node-server.js', import.meta.url)), folder]);
+}
+
+/** A server of ours: it prints its port and ends with its standard input. */
+async function startChild(command, words) {
+  const child = spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   const port = await new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once('line', (line) => resolve(Number(line)));
     child.once('error', reject);

@@ -3,6 +3,8 @@
  * that every worker ends well. Not part of `npm test`; needs a built package (`npm run build`).
  *
  *   node bench/soak.js tokens|waiters|workers|aborts [--requests N] [--minutes M]
+ *   node bench/soak.js streams [--gib 20] [--minutes M]
+ *   node bench/soak.js bombs|gc [--requests N] [--minutes M]
  *
  * `--minutes` (default 10) ends a run early; what it had done until then is judged all the same.
  */
@@ -11,6 +13,10 @@ import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
 import { HTTPConnectionPool, HTTPError } from '../dist/index.js';
+import { bombs } from './soak/bombs.js';
+import { books, clock, lanes, Memory } from './soak/common.js';
+import { gc } from './soak/gc.js';
+import { streams } from './soak/streams.js';
 
 /** How often a large answer repeats its token. */
 const LARGE = 2_000;
@@ -141,59 +147,6 @@ async function aborts(count) {
   return complaints;
 }
 
-/** Resident memory over a run: flat when the last third is no higher than the second by more than a tenth. */
-class Memory {
-  #samples = [];
-  #next = 0;
-
-  look() {
-    const now = performance.now();
-    if (now < this.#next) return;
-    this.#next = now + 250;
-    this.#samples.push([(now - began) / 60_000, process.memoryUsage().rss / 1_048_576]);
-  }
-
-  complaints() {
-    const third = this.#samples.length / 3;
-    if (third < 4) return [];
-    const most = (samples) => Math.max(...samples.map(([, mebibytes]) => mebibytes));
-    const [second, last] = [
-      most(this.#samples.slice(Math.floor(third), Math.floor(2 * third))),
-      most(this.#samples.slice(Math.floor(2 * third))),
-    ];
-    return last > second * 1.1 ? [`memory grew from ${second.toFixed(0)} to ${last.toFixed(0)} MiB`] : [];
-  }
-
-  /** Least squares over the last two thirds. */
-  toString() {
-    const late = this.#samples.slice(Math.floor(this.#samples.length / 3));
-    const mean = (place) => late.reduce((sum, sample) => sum + sample[place], 0) / late.length;
-    const [x, y] = [mean(0), mean(1)];
-    const slope =
-      late.reduce((sum, [minute, size]) => sum + (minute - x) * (size - y), 0) /
-      late.reduce((sum, [minute]) => sum + (minute - x) ** 2, 0);
-    return `memory ${y.toFixed(0)} MiB, ${slope.toFixed(1)} MiB a minute`;
-  }
-}
-
-function books({ opened, closed, idle, leased, waiting }) {
-  if (opened === closed + idle + leased && leased === 0 && waiting === 0) return [];
-  return [`the pool's books do not balance: ${JSON.stringify({ opened, closed, idle, leased, waiting })}`];
-}
-
-/** Runs `one` for 1 to `count`, so many at a time, until the time is up; how many it did. */
-async function lanes(count, width, one) {
-  let next = 0;
-  const lane = async () => {
-    while (next < count && performance.now() < deadline) {
-      next += 1;
-      await one(next);
-    }
-  };
-  await Promise.all(Array.from({ length: width }, lane));
-  return next;
-}
-
 /** In a thread of its own, so that the memory and the event loop that are watched are the client's. */
 async function startServer() {
   const script = `(${serve.toString()})(require('node:worker_threads').parentPort, require('node:http'), ${LARGE})`;
@@ -228,20 +181,23 @@ const runs = {
   waiters: [waiters, 100_000],
   workers: [workers, 1_000],
   aborts: [aborts, 100_000],
+  streams: [streams, 20],
+  bombs: [bombs, 1_000],
+  gc: [gc, 100_000],
 };
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { requests: { type: 'string' }, minutes: { type: 'string', default: '10' } },
+  options: { requests: { type: 'string' }, gib: { type: 'string' }, minutes: { type: 'string', default: '10' } },
 });
 const chosen = runs[positionals[0]];
 if (!chosen) {
   console.error(`There is no run "${positionals[0] ?? ''}"; there are: ${Object.keys(runs).join(', ')}.`);
   process.exit(2);
 }
-const requests = Number(values.requests ?? chosen[1]);
-const began = performance.now();
-const deadline = began + Number(values.minutes) * 60_000;
-const complaints = await chosen[0](requests);
-console.log(`${positionals[0]}: ${((performance.now() - began) / 1000).toFixed(1)} s`);
+const amount = Number((positionals[0] === 'streams' ? values.gib : values.requests) ?? chosen[1]);
+clock.began = performance.now();
+clock.deadline = clock.began + Number(values.minutes) * 60_000;
+const complaints = await chosen[0](amount);
+console.log(`${positionals[0]}: ${((performance.now() - clock.began) / 1000).toFixed(1)} s`);
 for (const complaint of complaints) console.log(`✘ ${complaint}`);
 process.exit(complaints.length === 0 ? 0 : 1);

@@ -2,8 +2,8 @@
 export const version = () => `undici ${process.versions.undici} in Node.js`;
 
 export async function open({ origin }) {
-  const get = async (path) => {
-    const response = await fetch(origin + path);
+  const get = async (path, init) => {
+    const response = await fetch(origin + path, init);
     if (response.status !== 200) throw new Error(`the server answered ${response.status}`);
     return response;
   };
@@ -12,6 +12,14 @@ export async function open({ origin }) {
     bytes,
     decoded: bytes,
     text: async (path) => (await get(path)).text(),
+    down: async (path, take) => {
+      for await (const piece of (await get(path)).body) take(piece);
+    },
+    up: async (path, pieces) => (await get(path, upload(pieces))).text(),
     close: () => undefined,
   };
+}
+
+function upload(pieces) {
+  return { method: 'POST', body: ReadableStream.from(pieces), duplex: 'half' };
 }

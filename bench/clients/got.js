@@ -3,6 +3,7 @@
  * Bytes are asked for as an option: `.buffer()` on the promise makes a string of the body first.
  */
 import { Agent } from 'node:http';
+import { Readable } from 'node:stream';
 import { locate, versionOf } from '../packages.js';
 
 const entry = locate('got');
@@ -19,6 +20,13 @@ export async function open({ origin }, concurrency) {
     bytes,
     decoded: bytes,
     text: async (path) => client(origin + path),
+    down: async (path, take) => {
+      for await (const piece of client.stream(origin + path)) take(piece);
+    },
+    up: async (path, pieces, length) => {
+      const headers = { 'content-length': String(length) };
+      return client.post(origin + path, { body: Readable.from(pieces), headers });
+    },
     close: () => agent.destroy(),
   };
 }

@@ -8,8 +8,8 @@ export const version = () => versionOf('impit');
 export async function open({ origin }) {
   const { Impit } = await import(entry);
   const client = new Impit();
-  const get = async (path) => {
-    const response = await client.fetch(origin + path);
+  const get = async (path, init) => {
+    const response = await client.fetch(origin + path, init);
     if (response.status !== 200) throw new Error(`the server answered ${response.status}`);
     return response;
   };
@@ -18,6 +18,14 @@ export async function open({ origin }) {
     bytes,
     decoded: bytes,
     text: async (path) => (await get(path)).text(),
+    down: async (path, take) => {
+      for await (const piece of (await get(path)).body) take(piece);
+    },
+    up: async (path, pieces) => (await get(path, upload(pieces))).text(),
     close: () => undefined,
   };
+}
+
+function upload(pieces) {
+  return { method: 'POST', body: ReadableStream.from(pieces), duplex: 'half' };
 }

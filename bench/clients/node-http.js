@@ -1,10 +1,14 @@
 /** node:http with a keep-alive agent; the pieces of a body are joined when it ends, and nothing is decoded by itself. */
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { gunzipSync } from 'node:zlib';
 
 export const version = () => `Node.js ${process.versions.node}`;
 
 export async function open({ host, port }, concurrency) {
-  const { Agent, get } = await import('node:http');
+  const { Agent, get, request: ask } = await import('node:http');
   const agent = new Agent({ keepAlive: true, maxSockets: concurrency });
   const bytes = (path) =>
     new Promise((resolve, reject) => {
@@ -21,6 +25,24 @@ export async function open({ host, port }, concurrency) {
     bytes,
     decoded: async (path) => gunzipSync(await bytes(path)),
     text: async (path) => (await bytes(path)).toString('utf8'),
+    down: async (path, take) => {
+      const [response] = await once(get({ host, port, path, agent }), 'response');
+      expectOk(response);
+      for await (const piece of response) take(piece);
+    },
+    up: async (path, pieces, length) => {
+      const headers = { 'content-length': length };
+      const request = ask({ host, port, path, agent, method: 'POST', headers });
+      const answered = once(request, 'response');
+      await pipeline(Readable.from(pieces), request);
+      const [response] = await answered;
+      expectOk(response);
+      return text(response);
+    },
     close: () => agent.destroy(),
   };
+}
+
+function expectOk({ statusCode }) {
+  if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
 }

@@ -19,6 +19,15 @@ export async function open({ origin }, concurrency) {
     bytes,
     decoded: async (path) => gunzipSync(await bytes(path)),
     text: async (path) => (await get(path)).text(),
+    down: async (path, take) => {
+      for await (const piece of await get(path)) take(piece);
+    },
+    up: async (path, pieces, length) => {
+      const headers = { 'content-length': String(length) };
+      const { statusCode, body } = await pool.request({ method: 'POST', path, headers, body: pieces });
+      if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
+      return body.text();
+    },
     close: () => pool.close(),
   };
 }

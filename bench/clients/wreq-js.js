@@ -18,6 +18,9 @@ export async function open({ origin }) {
     bytes,
     decoded: bytes,
     text: async (path) => (await get(path)).text(),
+    down: async (path, take) => {
+      for await (const piece of (await get(path)).body) take(piece);
+    },
     close: () => session.close(),
   };
 }

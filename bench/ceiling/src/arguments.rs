@@ -1,4 +1,4 @@
-//! What the runner asks for: `--name value` pairs and nothing optional but `--gzip`.
+//! What the runner asks for: `--name value` pairs, all needed but `--kind` and `--size`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,19 +18,31 @@ pub(crate) struct Arguments {
     pub(crate) warmup: Duration,
     /// The file that holds the body every answer must have, decoded.
     pub(crate) expect: PathBuf,
-    /// Whether answers are compressed and have to be decoded.
-    pub(crate) gzip: bool,
+    /// What is done with a body.
+    pub(crate) kind: Kind,
+    /// How many bytes a streamed body has.
+    pub(crate) size: u64,
+}
+
+/// What a measurement does with its bodies.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Gathered and checked.
+    Bytes,
+    /// Gathered, decoded and checked.
+    Gzip,
+    /// Taken piece by piece, nothing gathered.
+    StreamDown,
+    /// Sent piece by piece; the answer is the number of bytes that came.
+    StreamUp,
 }
 
 impl Arguments {
     pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let (mut address, mut path, mut concurrency) = (None, None, None);
-        let (mut seconds, mut warmup, mut expect, mut gzip) = (None, None, None, false);
+        let (mut seconds, mut warmup, mut expect) = (None, None, None);
+        let (mut kind, mut size) = (Some(Kind::Bytes), Some(0));
         while let Some(name) = words.next() {
-            if name == "--gzip" {
-                gzip = true;
-                continue;
-            }
             let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
                 "--address" => address = value.parse().ok(),
@@ -38,6 +50,8 @@ impl Arguments {
                 "--concurrency" => concurrency = value.parse().ok(),
                 "--seconds" => seconds = span(&value),
                 "--warmup" => warmup = span(&value),
+                "--kind" => kind = named(&value),
+                "--size" => size = value.parse().ok(),
                 "--expect" => expect = Some(PathBuf::from(value)),
                 _ => return Err(format!("there is no option {name}")),
             }
@@ -49,8 +63,19 @@ impl Arguments {
             seconds: seconds.ok_or("--seconds is needed")?,
             warmup: warmup.ok_or("--warmup is needed")?,
             expect: expect.ok_or("--expect FILE is needed")?,
-            gzip,
+            kind: kind.ok_or("--kind bytes|gzip|stream-down|stream-up")?,
+            size: size.ok_or("--size BYTES is a number")?,
         })
+    }
+}
+
+fn named(text: &str) -> Option<Kind> {
+    match text {
+        "bytes" => Some(Kind::Bytes),
+        "gzip" => Some(Kind::Gzip),
+        "stream-down" => Some(Kind::StreamDown),
+        "stream-up" => Some(Kind::StreamUp),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Kind};
 
 /// What every loop of a measurement shares; all of them run on one thread, so cells are enough.
 pub(crate) struct Work {
@@ -52,7 +52,7 @@ impl Work {
             target: arguments.path.parse()?,
             host: arguments.address.to_string().parse()?,
             expected: std::fs::read(&arguments.expect)?,
-            gzip: arguments.gzip,
+            gzip: arguments.kind == Kind::Gzip,
             phase: Cell::new(Phase::Warming),
             cold: Cell::new(arguments.concurrency),
             warm: Notify::new(),

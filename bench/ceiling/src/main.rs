@@ -2,12 +2,16 @@
 //!
 //! N connections, each with a loop that sends GET, reads the body whole, checks it and sends again. Every client that
 //! is built on hyper does this work and more, so no figure of theirs can honestly be above this one.
+//! A streamed body, down or up, is one connection's and one at a time; its figures are MiB instead of requests.
 //! It prints the same JSON line as `bench/client.js`; what it cannot know (a JavaScript thread) is null.
+//! Started as `ferropool-ceiling sink` it is the server that uploads go to (see `sink`).
 //! Not here: parsing of JSON (there is no JavaScript to parse for) and anything a product would need.
 
 mod arguments;
 mod load;
 mod machine;
+mod sink;
+mod streams;
 
 use std::error::Error;
 use std::rc::Rc;
@@ -17,16 +21,22 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::arguments::Arguments;
-use crate::load::{Tally, Work};
+use crate::arguments::{Arguments, Kind};
+use crate::load::Work;
 
 /// Any failure ends the run: a benchmark that lost a request has no figure to show.
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
+    if std::env::args().nth(1).as_deref() == Some("sink") {
+        return sink::serve();
+    }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    let line = runtime.block_on(measure(&arguments))?;
+    let line = match arguments.kind {
+        Kind::Bytes | Kind::Gzip => runtime.block_on(measure(&arguments))?,
+        Kind::StreamDown | Kind::StreamUp => runtime.block_on(streams::measure(&arguments))?,
+    };
     #[expect(clippy::print_stdout, reason = "the line is what the runner reads")]
     {
         println!("{line}");
@@ -59,8 +69,15 @@ async fn measure(arguments: &Arguments) -> Result<String, Failure> {
     while let Some(ended) = loops.join_next().await {
         ended??;
     }
-    let cpu = cpu_after.zip(cpu_before).map(|(after, before)| after - before);
-    Ok(report(&tally, elapsed, cpu))
+    Ok(Figures {
+        requests: tally.requests(),
+        amount: tally.requests() as f64,
+        elapsed,
+        cpu_nanoseconds: cpu_after.zip(cpu_before).map(|(after, before)| after - before),
+        p50: tally.percentile(0.50),
+        p99: tally.percentile(0.99),
+    }
+    .line())
 }
 
 /// The cause a loop left behind says more than the silence it led to.
@@ -68,18 +85,30 @@ fn failure(work: &Work, otherwise: &str) -> String {
     work.first_failure().unwrap_or_else(|| otherwise.to_owned())
 }
 
-fn report(tally: &Tally, elapsed: Duration, cpu: Option<u64>) -> String {
-    let requests = tally.requests();
-    let per_request = |nanoseconds: u64| nanoseconds as f64 / 1_000.0 / requests.max(1) as f64;
-    format!(
-        "{{\"requests\":{requests},\"seconds\":{:.6},\"rate\":{:.3},\"main\":null,\"process\":{},\"p50\":{},\"p99\":{},\"rss\":{}}}",
-        elapsed.as_secs_f64(),
-        requests as f64 / elapsed.as_secs_f64(),
-        number(cpu.map(per_request)),
-        number(tally.percentile(0.50)),
-        number(tally.percentile(0.99)),
-        number(machine::peak_memory_mib()),
-    )
+/// What a measurement found. `amount` is what the rate and the cost are of: requests, or MiB of a stream.
+struct Figures {
+    requests: usize,
+    amount: f64,
+    elapsed: Duration,
+    cpu_nanoseconds: Option<u64>,
+    p50: Option<f64>,
+    p99: Option<f64>,
+}
+
+impl Figures {
+    fn line(&self) -> String {
+        let each = |nanoseconds: u64| nanoseconds as f64 / 1_000.0 / self.amount.max(1.0);
+        format!(
+            "{{\"requests\":{},\"seconds\":{:.6},\"rate\":{:.3},\"main\":null,\"process\":{},\"p50\":{},\"p99\":{},\"rss\":{}}}",
+            self.requests,
+            self.elapsed.as_secs_f64(),
+            self.amount / self.elapsed.as_secs_f64(),
+            number(self.cpu_nanoseconds.map(each)),
+            number(self.p50),
+            number(self.p99),
+            number(machine::peak_memory_mib()),
+        )
+    }
 }
 
 fn number(value: Option<f64>) -> String {
