@@ -339,6 +339,8 @@ export class HTTPConnectionPool extends ConnectionPool {
       lines: null,
       fields: null,
       body: null,
+      source: null,
+      onProgress: null,
       limits: null,
       timeout: null,
       poolTimeout: null,

@@ -14,9 +14,14 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use bytes::Bytes;
+use ferropool_core::budget::Budget;
 use ferropool_core::client::case::CaseBook;
 use ferropool_core::client::execute::execute;
-use ferropool_core::client::request::Request;
+use ferropool_core::client::line::{Line, Pace};
+use ferropool_core::client::request::{Payload, Request, Wanted};
+use ferropool_core::client::response::{Data, Response};
+use ferropool_core::client::stream::{Ended, Stream};
+use ferropool_core::client::upload::Source;
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::handoff::{Inbox, Outbox};
@@ -27,7 +32,8 @@ use tokio::task::AbortHandle;
 
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Id, Malformed, Submission, next_submission};
+use crate::marshal::{Block, Id, Malformed, Part, Submission, With, next_submission};
+use crate::stream::{self, Flow, Flows, Valve, Wire};
 
 /// What goes to the I/O thread.
 pub(crate) enum Work {
@@ -35,6 +41,10 @@ pub(crate) enum Work {
     Open(u32, Box<Blueprint>),
     /// Records, and when they were submitted.
     Batch(Bytes, Instant),
+    /// A large piece of a request's body.
+    Piece(Id, Bytes),
+    /// What may lie around undelivered.
+    Budget(u64),
     /// The environment ends.
     Stop,
 }
@@ -86,7 +96,14 @@ async fn serve(link: Arc<Link>) {
         ids: Ids::default(),
         observer: Box::new(Watch(Rc::clone(&out))),
     });
-    let mut desk = Desk { out, shared, pools: Vec::new(), abortable: Rc::default() };
+    let mut desk = Desk {
+        out,
+        shared,
+        pools: Vec::new(),
+        abortable: Rc::default(),
+        flows: Rc::default(),
+        budget: Rc::default(),
+    };
     let mut work = Vec::new();
     loop {
         std::future::poll_fn(|cx| link.inbox.poll_receive(cx, &mut work)).await;
@@ -102,6 +119,8 @@ async fn serve(link: Arc<Link>) {
                         }
                     }
                 }
+                Work::Piece(id, bytes) => desk.flows.send(id, Part::Piece(bytes)),
+                Work::Budget(most) => desk.budget.set(most),
                 Work::Stop => return,
             }
         }
@@ -115,6 +134,9 @@ struct Desk {
     pools: Vec<Option<Rc<Pool>>>,
     /// Calls that may be aborted. Most calls have no signal and are not in here.
     abortable: Rc<RefCell<HashMap<Id, AbortHandle>>>,
+    /// Calls whose bodies come in pieces.
+    flows: Rc<Flows>,
+    budget: Rc<Budget>,
 }
 
 impl Desk {
@@ -135,7 +157,9 @@ impl Desk {
         #[cfg(feature = "faults")]
         ferropool_core::faults::trip("thread");
         match submission {
-            Submission::Request { id, pool, request, abortable } => self.request(id, pool, request, abortable),
+            Submission::Request { id, pool, request, with } => self.request(id, pool, request, with),
+            Submission::Read { id, order } => self.flows.read(id, order, &self.budget),
+            Submission::Send { id, part } => self.flows.send(id, part),
             Submission::Abort { id } => {
                 let task = self.abortable.borrow_mut().remove(&id);
                 if let Some(task) = task {
@@ -181,9 +205,12 @@ impl Desk {
         }
     }
 
-    fn request(&self, id: Id, pool: u32, request: Box<Request>, abortable: bool) {
+    fn request(&self, id: Id, pool: u32, mut request: Box<Request>, with: With) {
         let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
-        let table = abortable.then(|| Rc::clone(&self.abortable));
+        let table = with.abortable.then(|| Rc::clone(&self.abortable));
+        let flow = self.flow(id, &mut request, with);
+        let streamed = flow.as_ref().and_then(|flow| Some((flow.valve.clone()?, Rc::clone(&self.budget))));
+        let entered = flow.map(|flow| self.flows.enter(id, flow));
         // Made here: a task that is aborted before its first turn has run nothing of its body.
         let mut ending = Ending::new(id, out);
         let task = tokio::task::spawn_local(async move {
@@ -193,47 +220,96 @@ impl Desk {
                 Some(pool) => execute(&pool, &request).await,
                 None => Err(gone()),
             };
+            match outcome {
+                Ok(response) => {
+                    let stream = ending.response(response);
+                    if let (Some(stream), Some((valve, budget))) = (stream, streamed) {
+                        // Boxed: its state would make every call's task larger.
+                        Box::pin(stream::carry(stream, valve, budget, &mut ending)).await;
+                    }
+                }
+                Err(error) => ending.error(error),
+            }
+            drop(entered);
             if let Some(table) = table {
                 table.borrow_mut().remove(&id);
             }
-            match outcome {
-                Ok(response) => ending.response(response),
-                Err(error) => ending.error(error),
-            }
         });
-        if abortable {
+        if with.abortable {
             self.abortable.borrow_mut().insert(id, task.abort_handle());
         }
+    }
+
+    /// What a call needs whose bodies come in pieces, or who tells of its progress; most calls need nothing.
+    fn flow(&self, id: Id, request: &mut Request, with: With) -> Option<Flow> {
+        let streamed = request.wanted != Wanted::Whole;
+        if with.pieces.is_none() && !with.progress && !streamed {
+            return None;
+        }
+        let line: Rc<dyn Line> = Rc::new(Wire { id, out: Rc::clone(&self.out) });
+        let pace = || with.progress.then(|| Pace::new(Rc::clone(&line)));
+        request.progress = pace();
+        let source = with.pieces.map(|length| Source::of(Rc::clone(&line), length, pace()));
+        if let Some(source) = &source {
+            request.body = Payload::Pieces(Rc::clone(source));
+        }
+        Some(Flow { valve: streamed.then(|| Valve::new(with.asks)), source })
     }
 }
 
 /// The promise that a call ends exactly once: dropped without an outcome it was aborted, or it panicked.
-struct Ending {
+pub(crate) struct Ending {
     id: Id,
     out: Rc<Outgoing>,
-    open: bool,
+    course: Course,
+}
+
+/// How far a call has come, as JavaScript sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// Its promise is open.
+    Open,
+    /// Its response is there, the body is not.
+    Streaming,
+    /// Nothing more will come.
+    Ended,
 }
 
 impl Ending {
     fn new(id: Id, out: Rc<Outgoing>) -> Self {
-        Self { id, out, open: true }
+        Self { id, out, course: Course::Open }
     }
 
-    fn response(&mut self, response: Box<ferropool_core::client::response::Response>) {
-        self.open = false;
+    /// Gives back what is still to be read.
+    fn response(&mut self, response: Box<Response>) -> Option<Box<Stream>> {
         let epoch = self.out.link.epoch;
-        self.out.add(|block| block.response(self.id, response, epoch));
+        let mut stream = None;
+        self.out.add(|block| stream = block.response(self.id, response, epoch));
+        self.course = if stream.is_some() { Course::Streaming } else { Course::Ended };
+        stream
     }
 
-    fn error(&mut self, error: Error) {
-        self.open = false;
-        self.out.add(|block| block.error(self.id, error));
+    /// A piece of the response's body; with `headroom` it is the rest.
+    pub(crate) fn piece(&mut self, data: Data, wire: u64, headroom: Option<u32>) {
+        self.out.add(|block| block.piece(self.id, data, wire, headroom));
+    }
+
+    /// The response's body has ended.
+    pub(crate) fn ended(&mut self, ended: &Ended, read: bool) {
+        self.course = Course::Ended;
+        self.out.add(|block| block.ended(self.id, ended, read));
+    }
+
+    pub(crate) fn error(&mut self, error: Error) {
+        let streamed = self.course == Course::Streaming;
+        self.course = Course::Ended;
+        self.out.add(|block| block.error(self.id, error, streamed));
     }
 
     fn reply(&mut self, outcome: Result<serde_json::Value, Error>) {
         match outcome {
             Ok(json) => {
-                self.open = false;
+                self.course = Course::Ended;
                 self.out.add(|block| block.notice(completion::REPLY, self.id, &json));
             }
             Err(error) => self.error(error),
@@ -243,7 +319,7 @@ impl Ending {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if self.open {
+        if self.course != Course::Ended {
             self.error(if thread::panicking() {
                 Error::new(Kind::Internal, "ferropool panicked while it worked on this call; please report it")
             } else {
@@ -254,7 +330,7 @@ impl Drop for Ending {
 }
 
 /// What leaves this thread: gathered while tasks run, handed over once they have had their turn.
-struct Outgoing {
+pub(crate) struct Outgoing {
     link: Arc<Link>,
     block: RefCell<Block>,
     /// Connections that closed: told behind all else in the block, since a connection that is not kept closes before
@@ -269,7 +345,7 @@ impl Outgoing {
         Rc::new(Self { link, block: RefCell::default(), closed: RefCell::default(), flusher: Cell::new(None) })
     }
 
-    fn add(&self, write: impl FnOnce(&mut Block)) {
+    pub(crate) fn add(&self, write: impl FnOnce(&mut Block)) {
         let large = {
             let mut block = self.block.borrow_mut();
             write(&mut block);
@@ -366,6 +442,14 @@ impl Observer for Watch {
                     figures.maxsize,
                     pool.stats.oldest(Instant::now()).unwrap_or_default().as_secs_f64(),
                     figures.waiting
+                ),
+            }),
+            Warning::Unread => serde_json::json!({
+                "code": "FERROPOOL_BODY_UNREAD",
+                "message": format!(
+                    "A streamed body from {} was let go because nobody began to read it. Read it, drainConn() or close() \
+                     it; further ones are counted in stats().abandoned.",
+                    pool.name
                 ),
             }),
         };

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use napi::bindgen_prelude::{Object, Uint8ArraySlice, Unknown};
 use napi::{Env, JsValue, Result, Status, sys};
 
+use crate::marshal::Handed;
+
 /// The one way to make JavaScript run: a thread-safe function that carries no data. What is queued in one leaks when a
 /// worker ends; nothing is.
 #[derive(Debug)]
@@ -158,32 +160,35 @@ pub(crate) fn on_environment_end(env: Env, hook: impl FnOnce() + 'static) -> Res
     check(status, "napi_add_env_cleanup_hook")
 }
 
-/// Hands a block of memory over to JavaScript: a Buffer over it, freed when that is collected. Where external memory is
-/// not allowed (Electron), a copy.
-pub(crate) fn hand_over(env: Env, bytes: Vec<u8>) -> Result<Object<'static>> {
-    extern "C" fn free(_: sys::napi_env, data: *mut c_void, hint: *mut c_void) {
-        // SAFETY: `hint` is the boxed Vec whose memory the Buffer showed; Node calls a finalizer once, when nothing
-        // refers to `data` any more.
-        drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
-        let _ = data;
+/// Hands memory over to JavaScript: a Buffer over it, freed when that is collected. Where external memory is not allowed
+/// (Electron), a copy.
+pub(crate) fn hand_over(env: Env, memory: Handed) -> Result<Object<'static>> {
+    extern "C" fn free(_: sys::napi_env, _: *mut c_void, hint: *mut c_void) {
+        // SAFETY: `hint` is the boxed owner of the memory that the Buffer showed; Node calls a finalizer once, when nothing
+        // refers to that memory any more.
+        drop(unsafe { Box::from_raw(hint.cast::<Handed>()) });
     }
-    let mut boxed = Box::new(bytes);
-    let (data, length) = (boxed.as_mut_ptr(), boxed.len());
+    let mut boxed = Box::new(memory);
+    let (data, length) = match &mut *boxed {
+        Handed::Owned(bytes) => (bytes.as_mut_ptr(), bytes.len()),
+        Handed::Shared(bytes) => (bytes.as_ptr().cast_mut(), bytes.len()),
+    };
     let hint = Box::into_raw(boxed);
     let mut value = ptr::null_mut();
-    // SAFETY: `data` points to `length` bytes that live until `free` runs, in a Vec that nothing else touches; `env` is
-    // the environment of the call we are in.
+    // SAFETY: `data` points to `length` bytes that live until `free` runs, in an owner that nothing else touches; `env` is
+    // the environment of the call we are in. JavaScript may write to them: a Vec is ours alone, and a shared part was
+    // split off hyper's read buffer, which never looks at it again and of which no other handle covers these bytes.
     let status = unsafe {
         sys::napi_create_external_buffer(env.raw(), length, data.cast(), Some(free), hint.cast(), &raw mut value)
     };
     if status != sys::Status::napi_ok {
         // SAFETY: Node did not take the memory: the pointer is still ours alone.
-        let bytes = unsafe { Box::from_raw(hint) };
+        let owner = unsafe { Box::from_raw(hint) };
         let mut copied = ptr::null_mut();
-        // SAFETY: `bytes` lives through the call, which copies it.
-        let status = unsafe {
-            sys::napi_create_buffer_copy(env.raw(), bytes.len(), bytes.as_ptr().cast(), &raw mut copied, &raw mut value)
-        };
+        // SAFETY: the memory lives in `owner` through the call, which copies it.
+        let status =
+            unsafe { sys::napi_create_buffer_copy(env.raw(), length, data.cast(), &raw mut copied, &raw mut value) };
+        drop(owner);
         check(status, "napi_create_buffer_copy")?;
     }
     Ok(Object::from_raw(env.raw(), value))

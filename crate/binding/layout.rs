@@ -28,6 +28,22 @@ pub(crate) mod submission {
     pub(crate) const CLOSE: u32 = 4;
     /// Nobody holds the pool any more.
     pub(crate) const FORGET: u32 = 5;
+    /// So many more bytes of a response's body may come; its reading has begun.
+    pub(crate) const GRANT: u32 = 6;
+    /// All that is left of a response's body, in one block behind so many free bytes.
+    pub(crate) const REST: u32 = 7;
+    /// Read and drop what is left of a response's body.
+    pub(crate) const DRAIN: u32 = 8;
+    /// Nobody will read the response's body; a small rest may be drained.
+    pub(crate) const RELEASE: u32 = 9;
+    /// Nobody will read the response's body; its connection is closed.
+    pub(crate) const SHUT: u32 = 10;
+    /// A piece of the request's body.
+    pub(crate) const PIECE: u32 = 11;
+    /// The request's body has ended.
+    pub(crate) const FINISH: u32 = 12;
+    /// The source of the request's body has failed; why, as text.
+    pub(crate) const BREAK: u32 = 13;
 }
 
 /// A request's words.
@@ -52,7 +68,8 @@ pub(crate) mod request {
     pub(crate) const READ: usize = 14;
     /// See [`CONNECT`].
     pub(crate) const TOTAL: usize = 16;
-    /// See [`CONNECT`]. `close` has its time-out here too, `warm` its count in [`URL`].
+    /// See [`CONNECT`]. `close` has its time-out here too, and a grant the bytes that were taken since the last one. `warm`,
+    /// a grant and the rest have their number in [`URL`], a piece and a break the bytes of what follows.
     pub(crate) const POOL_TIMEOUT: usize = 18;
     /// Bytes of the fixed part.
     pub(crate) const FIXED: usize = 80;
@@ -77,6 +94,16 @@ pub(crate) mod request {
     pub(crate) const HAS_POOL_TIMEOUT: u32 = 1 << 16;
     /// The body is JSON.
     pub(crate) const JSON: u32 = 1 << 17;
+    /// `preloadContent: false`: the response's body comes in pieces.
+    pub(crate) const STREAM: u32 = 1 << 18;
+    /// With [`STREAM`]: the pieces become one block after all, so that its limits hold.
+    pub(crate) const STREAM_WHOLE: u32 = 1 << 19;
+    /// With [`STREAM`]: nothing of the body before it is granted.
+    pub(crate) const STREAM_ASKS: u32 = 1 << 20;
+    /// The request's body comes in pieces; in its place stands their sum, a double, NaN where it is not known.
+    pub(crate) const PIECES: u32 = 1 << 21;
+    /// The caller wants to hear of progress.
+    pub(crate) const PROGRESS: u32 = 1 << 22;
 
     /// A header line whose value has this length is left out (`SKIP_HEADER`).
     pub(crate) const SKIP: u32 = u32::MAX;
@@ -100,6 +127,42 @@ pub(crate) mod completion {
     pub(crate) const CLOSED: u32 = 5;
     /// Something that a person should hear of; as JSON.
     pub(crate) const WARNING: u32 = 6;
+    /// A piece of a response's body.
+    pub(crate) const PIECE: u32 = 7;
+    /// A response's body has ended.
+    pub(crate) const END: u32 = 8;
+    /// There is room for more of the request's body.
+    pub(crate) const WANT: u32 = 9;
+    /// How far a body has come.
+    pub(crate) const PROGRESS: u32 = 10;
+}
+
+/// The words of what a call tells between its beginning and its end.
+pub(crate) mod flow {
+    /// Bytes of what follows: a piece's, or the trailers'.
+    pub(crate) const BYTES: usize = 4;
+    /// See the response's [`super::response::EXTERNAL`], and the flags below.
+    pub(crate) const FLAGS: usize = 5;
+    /// A double: bytes of the body on the wire so far; those wanted; those that have gone.
+    pub(crate) const COUNT: usize = 6;
+    /// Of the rest: the bytes before it that are free. Of the end: a float, milliseconds from the head.
+    pub(crate) const FIRST: usize = 8;
+    /// Of the end: a float, milliseconds of the whole call.
+    pub(crate) const SECOND: usize = 9;
+    /// Of progress, a double in place of both: the bytes in all, NaN where that is not known.
+    pub(crate) const TOTAL: usize = 8;
+    /// Bytes of the fixed part.
+    pub(crate) const FIXED: usize = 40;
+
+    /// Bytes of a response's body that come before anybody has asked for them, so that a small one is there with its head.
+    pub(crate) const UNASKED: u32 = 64 * 1024;
+
+    /// The piece is the rest that was asked for.
+    pub(crate) const REST: u32 = 1 << 8;
+    /// The end was reached by reading.
+    pub(crate) const READ: u32 = 1 << 9;
+    /// Progress of the request's body; of the response's otherwise.
+    pub(crate) const UP: u32 = 1 << 10;
 }
 
 /// A response's words.
@@ -120,7 +183,7 @@ pub(crate) mod response {
     pub(crate) const TRAILERS: usize = 10;
     /// Bytes of the defects, as JSON.
     pub(crate) const DEFECTS: usize = 11;
-    /// Body bytes on the wire, a double.
+    /// Body bytes on the wire, a double; of a body in pieces those announced, NaN for none.
     pub(crate) const WIRE: usize = 12;
     /// Ten floats: pool, dns, connect, proxy, tls, send, headers, deliver, body, total; milliseconds, NaN for "did not
     /// happen".
@@ -138,6 +201,8 @@ pub(crate) mod response {
     pub(crate) const EXTERNAL: u32 = 4;
     /// The peer gave a reason phrase, if only an empty one.
     pub(crate) const REASON: u32 = 8;
+    /// The body comes in pieces. Of an error: it ends such a body.
+    pub(crate) const STREAM: u32 = 16;
 }
 
 /// The words of everything else that completes: a JSON text, for an error with what was received of the body.
@@ -172,7 +237,10 @@ pub(crate) fn describe() -> serde_json::Value {
         "record": { "LENGTH": LENGTH, "KIND": KIND, "SLOT": SLOT, "GENERATION": GENERATION, "POOL": POOL },
         "submission": {
             "REQUEST": submission::REQUEST, "ABORT": submission::ABORT, "WARM": submission::WARM,
-            "CLOSE": submission::CLOSE, "FORGET": submission::FORGET,
+            "CLOSE": submission::CLOSE, "FORGET": submission::FORGET, "GRANT": submission::GRANT,
+            "REST": submission::REST, "DRAIN": submission::DRAIN, "RELEASE": submission::RELEASE,
+            "SHUT": submission::SHUT, "PIECE": submission::PIECE, "FINISH": submission::FINISH,
+            "BREAK": submission::BREAK,
         },
         "request": {
             "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
@@ -182,11 +250,20 @@ pub(crate) fn describe() -> serde_json::Value {
             "CHUNKED": request::CHUNKED, "ANY_HOST": request::ANY_HOST, "RAW": request::RAW,
             "ANY_LENGTH": request::ANY_LENGTH, "ABORTABLE": request::ABORTABLE, "HAS_TIMEOUT": request::HAS_TIMEOUT,
             "HAS_POOL_TIMEOUT": request::HAS_POOL_TIMEOUT, "JSON": request::JSON, "SKIP": request::SKIP,
+            "STREAM": request::STREAM, "STREAM_WHOLE": request::STREAM_WHOLE, "STREAM_ASKS": request::STREAM_ASKS,
+            "PIECES": request::PIECES, "PROGRESS": request::PROGRESS,
         },
         "methods": request::METHODS,
         "completion": {
             "RESPONSE": completion::RESPONSE, "ERROR": completion::ERROR, "REPLY": completion::REPLY,
             "OPENED": completion::OPENED, "CLOSED": completion::CLOSED, "WARNING": completion::WARNING,
+            "PIECE": completion::PIECE, "END": completion::END, "WANT": completion::WANT,
+            "PROGRESS": completion::PROGRESS,
+        },
+        "flow": {
+            "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,
+            "SECOND": flow::SECOND, "TOTAL": flow::TOTAL, "FIXED": flow::FIXED, "REST": flow::REST, "READ": flow::READ,
+            "UP": flow::UP, "UNASKED": flow::UNASKED,
         },
         "response": {
             "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,
@@ -194,6 +271,7 @@ pub(crate) fn describe() -> serde_json::Value {
             "TRAILERS": response::TRAILERS, "DEFECTS": response::DEFECTS, "WIRE": response::WIRE,
             "TIMINGS": response::TIMINGS, "FIXED": response::FIXED, "CHUNKED": response::CHUNKED,
             "REUSED": response::REUSED, "EXTERNAL": response::EXTERNAL, "REASON": response::REASON,
+            "STREAM": response::STREAM,
         },
         "notice": {
             "TEXT": notice::TEXT, "FLAGS": notice::FLAGS, "PARTIAL": notice::PARTIAL,

@@ -22,12 +22,13 @@ use napi_derive::napi;
 
 use crate::engine::{Link, Work};
 use crate::ffi::WakeUp;
-use crate::marshal::{Block, Id, Taken};
+use crate::marshal::{Block, Handed, Id, Taken};
 
 mod engine;
 mod ffi;
 mod layout;
 mod marshal;
+mod stream;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -73,8 +74,9 @@ pub struct Engine {
     blocks: VecDeque<Block>,
     /// Where the first block is taken on.
     at: usize,
-    bodies: VecDeque<(Id, Vec<u8>)>,
+    bodies: VecDeque<(Id, Handed)>,
     in_flight: u64,
+    budget: u64,
 }
 
 struct PoolEntry {
@@ -119,6 +121,7 @@ impl Engine {
             at: 0,
             bodies: VecDeque::new(),
             in_flight: 0,
+            budget: 0,
         })
     }
 
@@ -172,6 +175,38 @@ impl Engine {
                 self.link.wake_up.hold(env);
             }
             self.in_flight += u64::from(calls);
+        }
+    }
+
+    /// Hands over a large piece of a request's body by itself: it is copied once, not twice.
+    #[napi(catch_unwind)]
+    pub fn push(&mut self, slot: u32, generation: u32, piece: &[u8]) {
+        trip("push");
+        self.link.inbox.send(Work::Piece(Id { slot, generation }, ffi::copy_of(piece)));
+    }
+
+    /// Bytes of streamed bodies that may lie around without having been taken.
+    #[napi(catch_unwind)]
+    pub fn budget(&mut self, most: f64) {
+        trip("budget");
+        self.budget = most as u64;
+        self.link.inbox.send(Work::Budget(self.budget));
+    }
+
+    /// A reader waits for a body (`true`), or does not any more: the event loop stays alive while one does.
+    #[napi(catch_unwind)]
+    pub fn hold(&mut self, env: Env, on: bool) {
+        trip("hold");
+        if on {
+            if self.in_flight == 0 {
+                self.link.wake_up.hold(env);
+            }
+            self.in_flight += 1;
+        } else {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            if self.in_flight == 0 {
+                self.link.wake_up.release_hold(env);
+            }
         }
     }
 
@@ -271,6 +306,9 @@ impl Engine {
             if let Some(entry) = entry {
                 self.link.inbox.send(Work::Open(handle as u32, Box::new(entry.blueprint.clone())));
             }
+        }
+        if self.budget > 0 {
+            self.link.inbox.send(Work::Budget(self.budget));
         }
         self.link.fallen.store(false, Ordering::Release);
         match engine::start(Arc::clone(&self.link)) {

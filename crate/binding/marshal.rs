@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_core::client::request::{Line, Request};
-use ferropool_core::client::response::{Data, Response};
+use ferropool_core::client::line::Direction;
+use ferropool_core::client::request::{Line, Payload, Request, Wanted};
+use ferropool_core::client::response::{Body, Data, Response};
+use ferropool_core::client::stream::{Ended, Stream};
 use ferropool_policy::error::{Error, Fields};
 use ferropool_policy::settings::{Limits, Timeouts, wait};
 
-use super::layout::{self, completion, notice, request, response, submission};
+use super::layout::{self, completion, flow, notice, request, response, submission};
 
 /// A call's id: unique in an engine's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,8 +26,8 @@ pub(crate) struct Id {
 /// What JavaScript wants.
 #[derive(Debug)]
 pub(crate) enum Submission {
-    /// A call on a pool; `abortable` if a signal came with it.
-    Request { id: Id, pool: u32, request: Box<Request>, abortable: bool },
+    /// A call on a pool, and what comes with it.
+    Request { id: Id, pool: u32, request: Box<Request>, with: With },
     /// The call is not wanted any more.
     Abort { id: Id },
     /// Open so many connections.
@@ -34,6 +36,58 @@ pub(crate) enum Submission {
     Close { id: Id, pool: u32, timeout: Option<Duration> },
     /// Nobody holds the pool.
     Forget { pool: u32 },
+    /// What becomes of a response's body.
+    Read { id: Id, order: Order },
+    /// What becomes of a request's body.
+    Send { id: Id, part: Part },
+}
+
+/// What a request brings besides itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct With {
+    /// A signal may end it.
+    pub(crate) abortable: bool,
+    /// Its body comes in pieces; the sum of them, if that is known.
+    pub(crate) pieces: Option<Option<u64>>,
+    /// The caller hears of progress.
+    pub(crate) progress: bool,
+    /// Nothing of the response's body before it is granted.
+    pub(crate) asks: bool,
+}
+
+/// What the reader of a response's body wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// So many more bytes; so many that were given have been taken.
+    Grant { bytes: u32, taken: u64 },
+    /// All that is left, behind so many free bytes.
+    Rest { headroom: u32 },
+    /// The end, without what is before it.
+    Drain,
+    /// Nothing more; a small rest may be drained.
+    Release,
+    /// Nothing more.
+    Shut,
+}
+
+/// What comes of a request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Bytes.
+    Piece(Bytes),
+    /// Its end.
+    Finish,
+    /// Its failure.
+    Break(String),
+}
+
+/// Memory on its way to JavaScript.
+#[derive(Debug)]
+pub(crate) enum Handed {
+    /// A block.
+    Owned(Vec<u8>),
+    /// A part of one, which nobody else has.
+    Shared(Bytes),
 }
 
 /// A record that does not add up.
@@ -60,8 +114,14 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
     Some(match word(record, layout::KIND)? {
         submission::REQUEST => {
             let flags = word(record, request::FLAGS)?;
-            let request = Box::new(request_of(record, flags, at)?);
-            Submission::Request { id, pool, request, abortable: flags & request::ABORTABLE != 0 }
+            let mut with = With {
+                abortable: flags & request::ABORTABLE != 0,
+                pieces: None,
+                progress: flags & request::PROGRESS != 0,
+                asks: flags & request::STREAM_ASKS != 0,
+            };
+            let request = Box::new(request_of(record, flags, at, &mut with)?);
+            Submission::Request { id, pool, request, with }
         }
         submission::ABORT => Submission::Abort { id },
         submission::WARM => Submission::Warm { id, pool, count: word(record, request::URL)? },
@@ -72,11 +132,30 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
             Submission::Close { id, pool, timeout }
         }
         submission::FORGET => Submission::Forget { pool },
+        submission::GRANT => {
+            let taken = double(record, request::POOL_TIMEOUT)? as u64;
+            Submission::Read { id, order: Order::Grant { bytes: word(record, request::URL)?, taken } }
+        }
+        submission::REST => Submission::Read { id, order: Order::Rest { headroom: word(record, request::URL)? } },
+        submission::DRAIN => Submission::Read { id, order: Order::Drain },
+        submission::RELEASE => Submission::Read { id, order: Order::Release },
+        submission::SHUT => Submission::Read { id, order: Order::Shut },
+        submission::PIECE => Submission::Send { id, part: Part::Piece(payload_of(record)?) },
+        submission::FINISH => Submission::Send { id, part: Part::Finish },
+        submission::BREAK => {
+            let said = String::from_utf8_lossy(&payload_of(record)?).into_owned();
+            Submission::Send { id, part: Part::Break(said) }
+        }
         _ => return None,
     })
 }
 
-fn request_of(record: &Bytes, flags: u32, at: Instant) -> Option<Request> {
+/// What follows a submission that is not a request.
+fn payload_of(record: &Bytes) -> Option<Bytes> {
+    Rest { record, at: request::FIXED }.bytes(word(record, request::URL)?)
+}
+
+fn request_of(record: &Bytes, flags: u32, at: Instant, with: &mut With) -> Option<Request> {
     let mut rest = Rest { record, at: request::FIXED };
     let url = rest.bytes(word(record, request::URL)?)?;
     let spelled = rest.bytes(word(record, request::METHOD)?)?;
@@ -98,7 +177,16 @@ fn request_of(record: &Bytes, flags: u32, at: Instant) -> Option<Request> {
         made.fields = pairs.into_iter().map(|Line { name, value }| Some((name, value?))).collect::<Option<_>>()?;
     }
     if flags & request::HAS_BODY != 0 {
-        made.body = Some(rest.bytes(word(record, request::BODY)?)?);
+        let body = rest.bytes(word(record, request::BODY)?)?;
+        if flags & request::PIECES == 0 {
+            made.body = Payload::Whole(body);
+        } else {
+            let length = f64::from_ne_bytes(body.as_ref().try_into().ok()?);
+            with.pieces = Some((length >= 0.0).then_some(length as u64));
+        }
+    }
+    if flags & request::STREAM != 0 {
+        made.wanted = Wanted::Pieces { whole: flags & request::STREAM_WHOLE != 0 };
     }
     if flags & request::JSON != 0 {
         made.content_type = Some("application/json");
@@ -177,21 +265,26 @@ pub(crate) struct Block {
     /// The records.
     pub(crate) records: Vec<u8>,
     /// Bodies too large to be copied, and the calls that they belong to.
-    pub(crate) bodies: VecDeque<(Id, Vec<u8>)>,
+    pub(crate) bodies: VecDeque<(Id, Handed)>,
 }
 
 impl Block {
-    /// Adds a response.
-    pub(crate) fn response(&mut self, id: Id, made: Box<Response>, epoch: Instant) {
+    /// Adds a response; what is still to be read of it is given back.
+    pub(crate) fn response(&mut self, id: Id, made: Box<Response>, epoch: Instant) -> Option<Box<Stream>> {
         let made = *made;
+        let (data, stream) = match made.body {
+            Body::Whole(data) => (data, None),
+            Body::Stream(stream) => (Data::Owned(Vec::new()), Some(stream)),
+        };
         let mut record = Record::begin(&mut self.records, completion::RESPONSE, id, response::FIXED);
-        let body = made.data.as_slice();
+        let body = data.as_slice();
         let external = body.len() > INLINE_MOST;
         let mut flags = 0;
         let mut set = |on: bool, flag: u32| flags |= if on { flag } else { 0 };
         set(made.chunked, response::CHUNKED);
         set(made.reused, response::REUSED);
         set(external, response::EXTERNAL);
+        set(stream.is_some(), response::STREAM);
         set(made.reason.is_some(), response::REASON);
         let head = record.append(|out| {
             out.extend_from_slice(made.reason.as_deref().unwrap_or_default());
@@ -215,7 +308,7 @@ impl Block {
         record.set(response::CONNECTION, made.connection.id);
         record.set(response::TRAILERS, trailers);
         record.set(response::DEFECTS, defects);
-        record.set_bytes(response::WIRE, &(made.body_bytes as f64).to_ne_bytes());
+        record.set_bytes(response::WIRE, &made.body_bytes.map_or(f64::NAN, |bytes| bytes as f64).to_ne_bytes());
         let timings = made.timings;
         let milliseconds = |span: Option<Duration>| span.map_or(f32::NAN, |span| span.as_secs_f32() * 1_000.0);
         let spans = [
@@ -236,16 +329,62 @@ impl Block {
         record.set(response::DELIVER, timings.done.map_or(0, |done| micros(done, epoch)));
         record.end();
         if external {
-            let body = match made.data {
-                Data::Owned(bytes) => bytes,
-                Data::Shared(bytes) => bytes.to_vec(),
-            };
-            self.bodies.push_back((id, body));
+            self.bodies.push_back((id, handed(data)));
+        }
+        stream
+    }
+
+    /// Adds a piece of a response's body, of which so many bytes have come over the wire by now; with `headroom` it is the
+    /// rest.
+    pub(crate) fn piece(&mut self, id: Id, data: Data, wire: u64, headroom: Option<u32>) {
+        let mut record = Record::begin(&mut self.records, completion::PIECE, id, flow::FIXED);
+        let bytes = data.as_slice();
+        let external = bytes.len() > INLINE_MOST;
+        if !external {
+            record.append(|out| out.extend_from_slice(bytes));
+        }
+        record.set(flow::BYTES, bytes.len() as u32);
+        let rest = if headroom.is_some() { flow::REST } else { 0 };
+        record.set(flow::FLAGS, rest | if external { response::EXTERNAL } else { 0 });
+        record.set_bytes(flow::COUNT, &(wire as f64).to_ne_bytes());
+        record.set(flow::FIRST, headroom.unwrap_or(0));
+        record.end();
+        if external {
+            self.bodies.push_back((id, handed(data)));
         }
     }
 
-    /// Adds an error.
-    pub(crate) fn error(&mut self, id: Id, error: Error) {
+    /// Adds the end of a response's body; `read` if it was reached.
+    pub(crate) fn ended(&mut self, id: Id, ended: &Ended, read: bool) {
+        let mut record = Record::begin(&mut self.records, completion::END, id, flow::FIXED);
+        let trailers = record.append(|out| ended.trailers.iter().for_each(|trailers| push_fields(out, trailers)));
+        record.set(flow::BYTES, trailers);
+        record.set(flow::FLAGS, if read { flow::READ } else { 0 });
+        record.set_bytes(flow::COUNT, &(ended.wire as f64).to_ne_bytes());
+        let milliseconds = |span: Duration| span.as_secs_f32() * 1_000.0;
+        record.set_bytes(flow::FIRST, &milliseconds(ended.body).to_ne_bytes());
+        record.set_bytes(flow::SECOND, &milliseconds(ended.total).to_ne_bytes());
+        record.end();
+    }
+
+    /// Adds that there is room for more of a request's body.
+    pub(crate) fn want(&mut self, id: Id, bytes: u64) {
+        let mut record = Record::begin(&mut self.records, completion::WANT, id, flow::FIXED);
+        record.set_bytes(flow::COUNT, &(bytes as f64).to_ne_bytes());
+        record.end();
+    }
+
+    /// Adds how far a body has come.
+    pub(crate) fn progress(&mut self, id: Id, way: Direction, bytes: u64, total: Option<u64>) {
+        let mut record = Record::begin(&mut self.records, completion::PROGRESS, id, flow::FIXED);
+        record.set(flow::FLAGS, if way == Direction::Up { flow::UP } else { 0 });
+        record.set_bytes(flow::COUNT, &(bytes as f64).to_ne_bytes());
+        record.set_bytes(flow::TOTAL, &total.map_or(f64::NAN, |total| total as f64).to_ne_bytes());
+        record.end();
+    }
+
+    /// Adds an error; `streamed` if it ends a body whose response is there already.
+    pub(crate) fn error(&mut self, id: Id, error: Error, streamed: bool) {
         let json = error_json(error.fields());
         let mut error = error;
         let partial = error.fields_mut().extra.partial.take();
@@ -258,12 +397,14 @@ impl Block {
             record.append(|out| out.extend_from_slice(partial));
         }
         record.set(notice::TEXT, text);
-        record.set(notice::FLAGS, if external { response::EXTERNAL } else { 0 });
+        let mut flags = if external { response::EXTERNAL } else { 0 };
+        flags |= if streamed { response::STREAM } else { 0 };
+        record.set(notice::FLAGS, flags);
         record.set(notice::PARTIAL, partial.as_ref().map_or(0, |partial| partial.len() as u32));
         record.set(notice::HAS_PARTIAL, u32::from(partial.is_some()));
         record.end();
         if external {
-            self.bodies.extend(partial.map(|partial| (id, partial)));
+            self.bodies.extend(partial.map(|partial| (id, Handed::Owned(partial))));
         }
     }
 
@@ -285,8 +426,15 @@ pub(crate) fn take_records(from: &[u8], into: &mut [u8], now: u32) -> Taken {
         let Some(copy) = into.get_mut(taken.bytes..end) else { break };
         copy.copy_from_slice(record);
         let kind = word(record, layout::KIND).unwrap_or(0);
-        if matches!(kind, completion::RESPONSE | completion::ERROR | completion::REPLY) {
-            taken.ended += 1;
+        let ends_body = word(record, notice::FLAGS).unwrap_or(0) & response::STREAM != 0;
+        match kind {
+            completion::RESPONSE | completion::REPLY => taken.ended += 1,
+            // A call whose body is still to come has ended with its head: what reads it holds the event loop by itself.
+            completion::ERROR if !ends_body => taken.ended += 1,
+            completion::PIECE if word(record, flow::FLAGS).unwrap_or(0) & response::EXTERNAL != 0 => {
+                taken.external += u64::from(word(record, flow::BYTES).unwrap_or(0));
+            }
+            _ => {}
         }
         if kind == completion::RESPONSE {
             let ready = word(record, response::DELIVER).unwrap_or(now);
@@ -422,9 +570,20 @@ impl<'b> Record<'b> {
     }
 }
 
+/// What is large enough is handed over as it is. A small part of one of hyper's buffers would hold all of it.
+fn handed(data: Data) -> Handed {
+    match data {
+        Data::Owned(bytes) => Handed::Owned(bytes),
+        Data::Shared(bytes) if bytes.len() < LEAST_SHARED => Handed::Owned(bytes.to_vec()),
+        Data::Shared(bytes) => Handed::Shared(bytes),
+    }
+}
+
 /// Bytes that every submission has, whatever its kind.
 const LEAST_LENGTH: usize = request::FIXED;
 /// Larger bodies are handed over instead of copied (ARCHITECTURE.md, "Large bodies").
 pub(crate) const INLINE_MOST: usize = 16 * 1024;
 /// Bytes of bodies handed over in one drain: V8 frees them only between turns of the event loop.
 pub(crate) const EXTERNAL_MOST: u64 = 64 * 1024 * 1024;
+/// Bytes of a part of a buffer that is handed over without being copied.
+const LEAST_SHARED: usize = 64 * 1024;

@@ -10,6 +10,7 @@ import { markAsUntransferable } from 'node:worker_threads';
 import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
+import { Inflow, Outflow, type Carrier } from './stream.ts';
 
 /** Facts about a connection, as its `opened` notice has them. */
 export interface ConnectionFacts {
@@ -47,6 +48,8 @@ export interface Raw {
   readonly base: number;
   /** The body, if it came beside the record. */
   readonly external: Buffer | null;
+  /** The body, if it is still to be read. */
+  readonly inflow: Inflow | null;
   readonly owner: Owner;
   /** As the caller gave it. */
   readonly url: string;
@@ -63,13 +66,20 @@ export interface Owner {
   /** The absolute URL of what was asked. @internal */
   locate(url: string, fields: Call['fields']): string;
   /** @internal */
-  refuse(record: ErrorRecord, url: string): Error;
+  refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
 }
 
 /** A call that has not completed. */
 interface Pending {
   resolve: (value: never) => void;
   reject: (reason: unknown) => void;
+  /** The response's body, once its head is there. */
+  inflow: Inflow | null;
+  /** The request's body, if it comes in pieces. */
+  outflow: Outflow | null;
+  onProgress: Call['onProgress'];
+  /** Nothing of the response's body comes before it is asked for. */
+  asks: boolean;
   owner: Owner;
   url: string;
   fields: Call['fields'];
@@ -79,7 +89,7 @@ interface Pending {
 }
 
 /** One engine an environment, started by the first pool. */
-export class Engine {
+export class Engine implements Carrier {
   static #only: Engine | null = null;
 
   readonly #native = guarded(() => new addon.Engine(() => this.#onWake()));
@@ -91,6 +101,9 @@ export class Engine {
   readonly #connections: Map<number, string> = new Map();
   readonly #signals: WeakMap<AbortSignal, Watch> = new WeakMap();
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
+  readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.letGo(true));
+  /** Readers that wait for bodies. */
+  #waiting = 0;
   #slab = newSlab(SLAB);
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
@@ -137,8 +150,22 @@ export class Engine {
     batch.calls += 1;
     this.#schedule();
     const outcome = new Promise<T>((resolve, reject) => {
-      const { url, fields } = call;
-      const pending: Pending = { resolve, reject, owner, url, fields, signal, slot, generation };
+      const { url, fields, source, onProgress } = call;
+      const outflow = source === null ? null : new Outflow(source);
+      const pending: Pending = {
+        resolve,
+        reject,
+        inflow: null,
+        outflow,
+        onProgress,
+        asks: (call.flags & layout.REQUEST_STREAM_ASKS) !== 0,
+        owner,
+        url,
+        fields,
+        signal,
+        slot,
+        generation,
+      };
       this.#slots[slot] = pending;
       if (signal !== null) this.#watch(signal, pending);
     });
@@ -185,8 +212,55 @@ export class Engine {
     this.#batch.calls += 1;
     this.#schedule();
     return new Promise<T>((resolve, reject) => {
-      this.#slots[slot] = { resolve, reject, owner, url: '', fields: null, signal: null, slot, generation };
+      const rest = { inflow: null, outflow: null, onProgress: null, asks: false, url: '', fields: null, signal: null };
+      this.#slots[slot] = { resolve, reject, owner, slot, generation, ...rest };
     });
+  }
+
+  /** Bytes of streamed bodies that may lie around without having been taken. */
+  budget(most: number): void {
+    guarded(() => this.#native.budget(most));
+  }
+
+  /** When `reader` is collected, nobody can read the body any more. */
+  watchReader(reader: object, inflow: Inflow): void {
+    this.#unread.register(reader, new WeakRef(inflow));
+  }
+
+  /** @internal */
+  order(kind: number, slot: number, generation: number, bytes: number, taken: number): void {
+    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+    this.#batch.control(kind, slot, generation, 0, bytes, taken);
+    this.#schedule();
+  }
+
+  /** @internal */
+  piece(slot: number, generation: number, bytes: Uint8Array): void {
+    if (bytes.length < LARGE_PIECE) {
+      this.#payload(layout.SUBMISSION_PIECE, slot, generation, bytes);
+      return;
+    }
+    // Behind what was written before it.
+    this.#flush();
+    if (!this.#fallen) guarded(() => this.#native.push(slot, generation, bytes));
+  }
+
+  /** @internal */
+  finish(slot: number, generation: number, failure: string | null): void {
+    if (failure === null) this.#payload(layout.SUBMISSION_FINISH, slot, generation, '');
+    else this.#payload(layout.SUBMISSION_BREAK, slot, generation, failure.slice(0, MOST_SAID));
+  }
+
+  /** @internal */
+  hold(on: boolean): void {
+    this.#waiting += on ? 1 : -1;
+    if (this.#waiting === (on ? 1 : 0)) guarded(() => this.#native.hold(on));
+  }
+
+  #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
+    if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();
+    this.#batch.payload(kind, slot, generation, payload);
+    this.#schedule();
   }
 
   #slot(): number {
@@ -204,7 +278,17 @@ export class Engine {
     this.#generations[slot] = (generation + 1) >>> 0;
     this.#free.push(slot);
     if (pending.signal !== null) this.#unwatch(pending.signal, pending);
+    // Whatever became of the call, nobody wants more of its body.
+    pending.outflow?.stop();
     return pending;
+  }
+
+  /** The call that a record is about, which goes on. */
+  #peek(base: number): Pending | null {
+    const { words } = this.#slab;
+    const pending = this.#slots[words[base + layout.RECORD_SLOT] as number];
+    if (pending === null || pending === undefined) return null;
+    return pending.generation === words[base + layout.RECORD_GENERATION] ? pending : null;
   }
 
   #schedule(): void {
@@ -298,6 +382,20 @@ export class Engine {
         case layout.COMPLETION_ERROR:
           external += this.#fail(base);
           break;
+        case layout.COMPLETION_PIECE:
+          external += this.#piece(base);
+          break;
+        case layout.COMPLETION_END:
+          this.#end(base);
+          break;
+        case layout.COMPLETION_WANT: {
+          const pending = this.#peek(base);
+          pending?.outflow?.want(this, pending.slot, pending.generation, this.#double(base + layout.FLOW_COUNT));
+          break;
+        }
+        case layout.COMPLETION_PROGRESS:
+          this.#progress(base);
+          break;
         default:
           this.#notice(base);
       }
@@ -314,25 +412,91 @@ export class Engine {
     if (((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) {
       external = this.#native.takeBody(slot, generation);
     }
-    const pending = this.#take(slot, generation);
+    const streamed = ((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_STREAM) !== 0;
+    const pending = streamed ? this.#peek(base) : this.#take(slot, generation);
     if (pending !== null) {
+      const inflow = streamed ? this.#stream(pending) : null;
       const connection = words[base + layout.RESPONSE_CONNECTION] as number;
       const raw: Raw = {
         slab: this.#slab,
         base,
         external,
+        inflow,
         owner: pending.owner,
         url: pending.url,
         fields: pending.fields,
         connection: this.#connections.get(connection) ?? null,
       };
+      const { resolve, reject } = pending;
+      // A promise leads to its response, whose collection is how a body that nobody reads is noticed.
+      pending.inflow = inflow;
+      pending.resolve = nothing;
+      pending.reject = nothing;
       try {
-        pending.resolve(pending.owner.respond(raw) as never);
+        resolve(pending.owner.respond(raw) as never);
       } catch (error) {
-        pending.reject(error);
+        inflow?.letGo(false);
+        reject(error);
       }
     }
     return external === null ? 0 : external.length;
+  }
+
+  #piece(base: number): number {
+    const { words, bytes } = this.#slab;
+    const flags = words[base + layout.FLOW_FLAGS] as number;
+    const length = words[base + layout.FLOW_BYTES] as number;
+    let piece: Buffer;
+    let external = 0;
+    if ((flags & layout.RESPONSE_EXTERNAL) !== 0) {
+      const slot = words[base + layout.RECORD_SLOT] as number;
+      piece = this.#native.takeBody(slot, words[base + layout.RECORD_GENERATION] as number);
+      external = piece.length;
+    } else {
+      const start = (base << 2) + layout.FLOW_FIXED;
+      piece = bytes.subarray(start, start + length);
+    }
+    const inflow = this.#peek(base)?.inflow ?? null;
+    if ((flags & layout.FLOW_REST) !== 0) inflow?.finish(piece, words[base + layout.FLOW_FIRST] as number);
+    else inflow?.push(piece, this.#double(base + layout.FLOW_COUNT));
+    return external;
+  }
+
+  #end(base: number): void {
+    const { words, bytes, floats } = this.#slab;
+    const pending = this.#take(
+      words[base + layout.RECORD_SLOT] as number,
+      words[base + layout.RECORD_GENERATION] as number,
+    );
+    const start = (base << 2) + layout.FLOW_FIXED;
+    pending?.inflow?.end({
+      trailers: bytes.toString('latin1', start, start + (words[base + layout.FLOW_BYTES] as number)),
+      read: ((words[base + layout.FLOW_FLAGS] as number) & layout.FLOW_READ) !== 0,
+      wire: this.#double(base + layout.FLOW_COUNT),
+      body: floats[base + layout.FLOW_FIRST] as number,
+      total: floats[base + layout.FLOW_SECOND] as number,
+    });
+  }
+
+  #progress(base: number): void {
+    const total = this.#double(base + layout.FLOW_TOTAL);
+    const up = ((this.#slab.words[base + layout.FLOW_FLAGS] as number) & layout.FLOW_UP) !== 0;
+    const pending = this.#peek(base);
+    try {
+      pending?.onProgress?.(up ? 'up' : 'down', this.#double(base + layout.FLOW_COUNT), Number.isNaN(total) ? null : total);
+    } catch (error) {
+      // What the caller's function throws ends his call.
+      if (pending !== null) this.#cut(pending, error);
+    }
+  }
+
+  #double(at: number): number {
+    return this.#slab.doubles[at >> 1] as number;
+  }
+
+  /** From here on the call is a body. */
+  #stream({ slot, generation, asks }: Pending): Inflow {
+    return new Inflow(this, slot, generation, asks ? 0 : layout.FLOW_UNASKED);
   }
 
   #fail(base: number): number {
@@ -355,11 +519,8 @@ export class Engine {
       }
     }
     const pending = this.#take(slot, generation);
-    if (pending !== null) {
-      const { signal } = pending;
-      // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
-      pending.reject(signal?.aborted === true ? signal.reason : refusal(pending, record));
-    }
+    // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
+    if (pending !== null) settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));
     return external;
   }
 
@@ -416,7 +577,7 @@ export class Engine {
   #lose(calls: [slot: number, generation: number][], record: ErrorRecord): void {
     for (const [slot, generation] of calls) {
       const pending = this.#take(slot, generation);
-      if (pending !== null) pending.reject(refusal(pending, record));
+      if (pending !== null) settle(pending, refusal(pending, record));
     }
   }
 
@@ -453,11 +614,17 @@ export class Engine {
   /** The promises reject now, with the signal's reason; the slots stay until the core has let go. */
   #abort(signal: AbortSignal, calls: Set<Pending>): void {
     this.#signals.delete(signal);
-    for (const { reject, slot, generation } of calls) {
-      reject(signal.reason);
-      if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
-      this.#batch.control(layout.SUBMISSION_ABORT, slot, generation, 0);
+    for (const pending of calls) {
+      this.#cut(pending, signal.reason);
     }
+  }
+
+  #cut(pending: Pending, error: unknown): void {
+    const { slot, generation } = pending;
+    settle(pending, error);
+    pending.outflow?.stop();
+    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+    this.#batch.control(layout.SUBMISSION_ABORT, slot, generation, 0);
     this.#schedule();
   }
 }
@@ -476,12 +643,22 @@ interface Watch {
 }
 
 /** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
-function refusal({ owner, url }: Pending, record: ErrorRecord): unknown {
+function refusal({ owner, url, outflow }: Pending, record: ErrorRecord): unknown {
   try {
-    return owner.refuse(record, url);
+    return owner.refuse(record, url, outflow?.failure?.error);
   } catch (error) {
     return error;
   }
+}
+
+/** Ends a call, or the body that it has become. */
+function settle({ inflow, reject }: Pending, error: unknown): void {
+  if (inflow === null) reject(error);
+  else inflow.fail(error);
+}
+
+function nothing(): void {
+  // The call has its response; what comes after it comes to its body.
 }
 
 function unsendable(message: string): ErrorRecord {
@@ -503,6 +680,10 @@ function newSlab(size: number): Slab {
 
 /** Bytes of a slab: the most that one small response can keep alive. */
 const SLAB = 64 * 1024;
+/** Bytes of a piece that is handed over by itself. */
+const LARGE_PIECE = 16 * 1024;
+/** Characters of what a failed source says. */
+const MOST_SAID = 1024;
 /** Bytes handed over in one turn. */
 const EXTERNAL_MOST = 64 * 1024 * 1024;
 /** A drain that fails so often at a stretch will not succeed. */

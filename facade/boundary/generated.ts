@@ -4,10 +4,14 @@
  */
 
 export const COMPLETION_CLOSED = 5;
+export const COMPLETION_END = 8;
 export const COMPLETION_ERROR = 2;
 export const COMPLETION_OPENED = 4;
+export const COMPLETION_PIECE = 7;
+export const COMPLETION_PROGRESS = 10;
 export const COMPLETION_REPLY = 3;
 export const COMPLETION_RESPONSE = 1;
+export const COMPLETION_WANT = 9;
 export const COMPLETION_WARNING = 6;
 
 export const ERRORS = [
@@ -37,11 +41,25 @@ export const ERRORS = [
   { className: 'TypeError', code: 'ERR_INVALID_OPTION' },
   { className: 'RangeError', code: 'ERR_INVALID_OPTION' },
   { className: 'TypeError', code: 'ERR_INVALID_BODY' },
+  { className: 'ProtocolError', code: 'ERR_INVALID_BODY' },
+  { className: 'ProtocolError', code: 'ERR_UNREAD_TIMEOUT' },
   { className: 'ResponseNotRead', code: 'ERR_NOT_READ' },
   { className: 'TypeError', code: 'ERR_NOT_SUPPORTED' },
   { className: 'Error', code: 'ERR_ABORTED' },
   { className: 'HTTPError', code: 'ERR_INTERNAL' },
 ] as const;
+
+export const FLOW_BYTES = 4;
+export const FLOW_COUNT = 6;
+export const FLOW_FIRST = 8;
+export const FLOW_FIXED = 40;
+export const FLOW_FLAGS = 5;
+export const FLOW_READ = 512;
+export const FLOW_REST = 256;
+export const FLOW_SECOND = 9;
+export const FLOW_TOTAL = 8;
+export const FLOW_UNASKED = 65536;
+export const FLOW_UP = 1024;
 
 export const METHODS = [
   '',
@@ -97,10 +115,15 @@ export const REQUEST_JSON = 131072;
 export const REQUEST_LIMITS = 11;
 export const REQUEST_LINES = 8;
 export const REQUEST_METHOD = 7;
+export const REQUEST_PIECES = 2097152;
 export const REQUEST_POOL_TIMEOUT = 18;
+export const REQUEST_PROGRESS = 4194304;
 export const REQUEST_RAW = 4096;
 export const REQUEST_READ = 14;
 export const REQUEST_SKIP = 4294967295;
+export const REQUEST_STREAM = 262144;
+export const REQUEST_STREAM_ASKS = 1048576;
+export const REQUEST_STREAM_WHOLE = 524288;
 export const REQUEST_TOTAL = 16;
 export const REQUEST_URL = 6;
 
@@ -116,14 +139,23 @@ export const RESPONSE_HEAD = 7;
 export const RESPONSE_REASON = 8;
 export const RESPONSE_REUSED = 2;
 export const RESPONSE_STATUS = 4;
+export const RESPONSE_STREAM = 16;
 export const RESPONSE_TIMINGS = 14;
 export const RESPONSE_TRAILERS = 10;
 export const RESPONSE_WIRE = 12;
 
 export const SUBMISSION_ABORT = 2;
+export const SUBMISSION_BREAK = 13;
 export const SUBMISSION_CLOSE = 4;
+export const SUBMISSION_DRAIN = 8;
+export const SUBMISSION_FINISH = 12;
 export const SUBMISSION_FORGET = 5;
+export const SUBMISSION_GRANT = 6;
+export const SUBMISSION_PIECE = 11;
+export const SUBMISSION_RELEASE = 9;
 export const SUBMISSION_REQUEST = 1;
+export const SUBMISSION_REST = 7;
+export const SUBMISSION_SHUT = 10;
 export const SUBMISSION_WARM = 3;
 
 export const VERSION = '0.1.0';

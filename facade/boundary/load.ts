@@ -19,6 +19,9 @@ export interface NativeEngine {
   open(settings: string): string;
   forget(handle: number): void;
   submit(batch: Uint8Array, calls: number): void;
+  push(slot: number, generation: number, piece: Uint8Array): void;
+  budget(most: number): void;
+  hold(on: boolean): void;
   drain(slab: Uint8Array, offset: number): number;
   needed(): number;
   ring(): void;

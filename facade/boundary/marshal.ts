@@ -3,6 +3,7 @@
  * over with the next batch. Nothing is judged here but what cannot be written down.
  */
 import * as layout from './generated.ts';
+import type { Source } from './stream.ts';
 
 /** A request's parts as the facade has merged them. Absent parts are `null`, so that the shape never changes. */
 export interface Call {
@@ -17,6 +18,10 @@ export interface Call {
   /** Names and values in turn, for the query. */
   fields: readonly (string | Uint8Array)[] | null;
   body: string | Uint8Array | null;
+  /** Where the body comes from, if it comes in pieces. */
+  source: Source | null;
+  /** Who hears of progress. */
+  onProgress: ((direction: 'up' | 'down', bytes: number, total: number | null) => void) | null;
   /** As JSON. */
   limits: string | null;
   /** Milliseconds; `null` is none. */
@@ -70,7 +75,7 @@ export class Batch {
     for (let at = 0; at < this.used; at += words[(at >> 2) + layout.RECORD_LENGTH] as number) {
       const base = at >> 2;
       const kind = words[base + layout.RECORD_KIND];
-      if (kind === layout.SUBMISSION_ABORT || kind === layout.SUBMISSION_FORGET) continue;
+      if (!COMPLETING.has(kind as number)) continue;
       yield [words[base + layout.RECORD_SLOT] as number, words[base + layout.RECORD_GENERATION] as number];
     }
   }
@@ -92,7 +97,7 @@ export class Batch {
     words[base + layout.REQUEST_METHOD] = at - before;
     flags |= known;
     words[base + layout.REQUEST_LINES] = 0;
-    const { lines, fields, body, limits, timeout } = call;
+    const { lines, fields, body, source, limits, timeout } = call;
     if (lines !== null) {
       flags |= layout.REQUEST_HAS_HEADERS;
       words[base + layout.REQUEST_LINES] = lines.length >> 1;
@@ -109,6 +114,10 @@ export class Batch {
       before = at;
       at = writeEither(bytes, at, body);
       words[base + layout.REQUEST_BODY] = at - before;
+    } else if (source !== null) {
+      flags |= layout.REQUEST_HAS_BODY | layout.REQUEST_PIECES;
+      at = bytes.writeDoubleLE(source.length ?? Number.NaN, at);
+      words[base + layout.REQUEST_BODY] = 8;
     }
     words[base + layout.REQUEST_LIMITS] = 0;
     if (limits !== null) {
@@ -132,12 +141,20 @@ export class Batch {
     this.#end(base, layout.SUBMISSION_REQUEST, slot, generation, call.pool, at);
   }
 
-  /** Writes a submission that has no payload: abort, warm, close, forget. */
+  /** Writes a submission that has no payload. */
   control(kind: number, slot: number, generation: number, pool: number, count = 0, span: number = Number.NaN): void {
     const base = this.used >> 2;
     this.#words[base + layout.REQUEST_URL] = count;
     this.#doubles[(this.used >> 3) + (layout.REQUEST_POOL_TIMEOUT >> 1)] = span;
     this.#end(base, kind, slot, generation, pool, this.used + layout.REQUEST_FIXED);
+  }
+
+  /** Writes a submission that is a request's body, or a part of it. */
+  payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
+    const start = this.used;
+    const at = writeEither(this.bytes, start + layout.REQUEST_FIXED, payload);
+    this.#words[(start >> 2) + layout.REQUEST_URL] = at - start - layout.REQUEST_FIXED;
+    this.#end(start >> 2, kind, slot, generation, 0, at);
   }
 
   #end(base: number, kind: number, slot: number, generation: number, pool: number, at: number): void {
@@ -248,6 +265,12 @@ function align(length: number): number {
 const METHOD_NUMBERS: Map<string, number> = new Map(
   layout.METHODS.map((name, at) => [name, at] as const).filter(([, at]) => at > 0),
 );
+/** Submissions that a completion answers. */
+const COMPLETING: ReadonlySet<number> = new Set([
+  layout.SUBMISSION_REQUEST,
+  layout.SUBMISSION_WARM,
+  layout.SUBMISSION_CLOSE,
+]);
 /** Bytes of a batch; a fuller one is handed over before the microtask. */
 const CAPACITY = 64 * 1024;
 /** Places are computed in 32 bits with a sign. */

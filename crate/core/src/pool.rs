@@ -53,6 +53,8 @@ pub enum Warning {
     Full,
     /// A request has waited 30 s for a connection.
     Starving,
+    /// A streamed body was let go because nobody began to read it (`unreadTimeout`), or collected without being read.
+    Unread,
 }
 
 /// Which connections will do for a request.
@@ -125,7 +127,7 @@ pub struct Pool {
     forced: Cell<bool>,
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
-    warned: Cell<(bool, bool)>,
+    warned: RefCell<Vec<Warning>>,
     watching: Cell<bool>,
     me: Weak<Self>,
 }
@@ -138,8 +140,8 @@ enum Reaper {
 }
 
 /// A call's place among those in flight.
-pub struct Call<'p> {
-    pool: &'p Pool,
+pub struct Call {
+    pool: Rc<Pool>,
     place: Place,
 }
 
@@ -169,7 +171,7 @@ impl Pool {
             drained: Notify::new(),
             forced: Cell::new(false),
             cut: Notify::new(),
-            warned: Cell::new((false, false)),
+            warned: RefCell::default(),
             watching: Cell::new(false),
             me: Weak::clone(me),
         }))
@@ -440,7 +442,7 @@ impl Pool {
 
     /// Warns once when somebody has waited for [`STARVING`].
     fn watch_waiters(&self) {
-        if self.warned.get().1 || self.watching.replace(true) {
+        if self.warned.borrow().contains(&Warning::Starving) || self.watching.replace(true) {
             return;
         }
         let me = Weak::clone(&self.me);
@@ -459,14 +461,10 @@ impl Pool {
         });
     }
 
-    fn warn(&self, warning: Warning) {
-        let (full, starving) = self.warned.get();
-        let (said, all) = match warning {
-            Warning::Full => (full, (true, starving)),
-            Warning::Starving => (starving, (full, true)),
-        };
-        if !said {
-            self.warned.set(all);
+    /// Says it once.
+    pub(crate) fn warn(&self, warning: Warning) {
+        if !self.warned.borrow().contains(&warning) {
+            self.warned.borrow_mut().push(warning);
             self.shared.observer.warn(warning, self);
         }
     }
@@ -512,21 +510,16 @@ impl Pool {
         self.ledger.borrow().figures()
     }
 
-    /// Takes note of a response's size and repairs.
-    fn count_response(&self, decoded: u64, repaired: bool) {
-        self.stats.decoded.add(decoded);
-        self.stats.repaired.add(u64::from(repaired));
-    }
-
     /// Enters a call among those in flight.
-    pub fn begin_call(&self, started: Instant) -> Call<'_> {
+    pub fn begin_call(self: &Rc<Self>, started: Instant) -> Call {
         let mut calls = self.calls.borrow_mut();
         let place = calls.begin(started);
         if self.stats.in_flight.get() == 0 {
             self.stats.set_oldest(Some(started));
         }
         self.stats.in_flight.add(1);
-        Call { pool: self, place }
+        drop(calls);
+        Call { pool: Rc::clone(self), place }
     }
 }
 
@@ -539,7 +532,7 @@ impl Drop for Pool {
     }
 }
 
-impl Drop for Call<'_> {
+impl Drop for Call {
     fn drop(&mut self) {
         let mut calls = self.pool.calls.borrow_mut();
         let stats = &self.pool.stats;

@@ -64,6 +64,10 @@ pub enum Kind {
     OptionRange,
     /// A body that cannot be sent.
     InvalidBody,
+    /// The source of the request's body failed, or gave more or less than was announced.
+    BodyFailed,
+    /// Nobody began to read a streamed body in time.
+    UnreadTimeout,
     /// The body was not read yet.
     NotRead,
     /// Served by a later version.
@@ -76,7 +80,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::PoolEmpty,
         Self::PoolFull,
         Self::PoolClosed,
@@ -103,6 +107,8 @@ impl Kind {
         Self::InvalidOption,
         Self::OptionRange,
         Self::InvalidBody,
+        Self::BodyFailed,
+        Self::UnreadTimeout,
         Self::NotRead,
         Self::NotSupported,
         Self::Aborted,
@@ -149,6 +155,8 @@ impl Kind {
             Self::InvalidOption => ("ERR_INVALID_OPTION", "TypeError"),
             Self::OptionRange => ("ERR_INVALID_OPTION", "RangeError"),
             Self::InvalidBody => ("ERR_INVALID_BODY", "TypeError"),
+            Self::BodyFailed => ("ERR_INVALID_BODY", "ProtocolError"),
+            Self::UnreadTimeout => ("ERR_UNREAD_TIMEOUT", "ProtocolError"),
             Self::NotRead => ("ERR_NOT_READ", "ResponseNotRead"),
             Self::NotSupported => ("ERR_NOT_SUPPORTED", "TypeError"),
             Self::Aborted => ("ERR_ABORTED", "Error"),

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// Spans in milliseconds, as JavaScript has them. `None` is "none": the clock does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -28,7 +28,9 @@ pub struct Limits {
     pub header_count: u32,
     /// Bytes of a body on the wire.
     pub wire: Option<u64>,
-    /// Bytes of a body after decoding. Default 268,435,456 for preloaded bodies.
+    /// Bytes of a body after decoding, `u64::MAX` where the caller wants no limit. `None` is "not said": see
+    /// [`Limits::of_whole`] and [`Limits::of_stream`].
+    #[serde(deserialize_with = "or_unlimited")]
     pub decoded: Option<u64>,
     /// Decoded bytes for each wire byte, judged once past 8 MiB. Default 1,100.
     pub ratio: Option<f64>,
@@ -42,11 +44,33 @@ impl Default for Limits {
             header_bytes: 256 * 1024,
             header_count: 256,
             wire: None,
-            decoded: Some(256 * 1024 * 1024),
+            decoded: None,
             ratio: Some(1_100.0),
             codings: 5,
         }
     }
+}
+
+impl Limits {
+    /// What holds for a body that becomes one block of memory: 256 MiB where nothing was said, and never more than a
+    /// record can tell and every supported Node.js can hold (READ-12).
+    #[must_use]
+    pub fn of_whole(mut self) -> Self {
+        self.decoded = Some(self.decoded.unwrap_or(MOST_UNASKED).min(MOST_WHOLE));
+        self
+    }
+
+    /// What holds for a body that is read in pieces, whose memory is bounded anyway: only what was asked for.
+    #[must_use]
+    pub fn of_stream(mut self) -> Self {
+        self.decoded = self.decoded.filter(|&most| most != u64::MAX);
+        self
+    }
+}
+
+/// `null` is "no limit", which is not the same as silence.
+fn or_unlimited<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Option::deserialize(from).map(|given| Some(given.unwrap_or(u64::MAX)))
 }
 
 /// Where the client side of a socket is bound.
@@ -125,6 +149,8 @@ pub struct PoolSettings {
     pub lenient: bool,
     /// What a response may cost.
     pub limits: Limits,
+    /// A streamed body whose reading has not begun after so many milliseconds is let go; 0: never.
+    pub unread_timeout: f64,
     /// `host` or `host:port` → `address` or `address:port`.
     pub resolve: BTreeMap<String, String>,
 }
@@ -150,6 +176,7 @@ impl Default for PoolSettings {
             max_requests_per_connection: 0,
             lenient: true,
             limits: Limits::default(),
+            unread_timeout: 60_000.0,
             resolve: BTreeMap::new(),
         }
     }
@@ -171,12 +198,17 @@ pub fn wait(milliseconds: f64) -> Option<Duration> {
     if milliseconds == 0.0 { Some(Duration::ZERO) } else { span(milliseconds) }
 }
 
+/// Bytes of a preloaded body where nothing was said.
+const MOST_UNASKED: u64 = 256 * 1024 * 1024;
+/// 4 GiB less one.
+const MOST_WHOLE: u64 = u32::MAX as u64;
+
 /// Some thirty thousand years: any system's `Instant` can be that far away, and nobody waits for it.
 const NEVER: f64 = 1e15;
 
 #[cfg(test)]
 mod tests {
-    use super::{span, wait};
+    use super::{Limits, span, wait};
     use std::time::Duration;
 
     #[test]
@@ -189,5 +221,14 @@ mod tests {
         assert_eq!((wait(0.0), wait(2.0)), (Some(Duration::ZERO), Some(Duration::from_millis(2))));
         assert_eq!((wait(-1.0), wait(f64::NAN), wait(f64::INFINITY)), (None, None, None));
         assert_eq!(span(9.9e14), Some(Duration::from_secs(990_000_000_000)));
+    }
+
+    #[test]
+    fn silence_about_decoded_bytes_bounds_a_whole_body_alone() {
+        let of = |json: &str| serde_json::from_str::<Limits>(json).expect("limits");
+        let both = |json: &str| (of(json).of_whole().decoded, of(json).of_stream().decoded);
+        assert_eq!(both("{}"), (Some(256 * 1024 * 1024), None));
+        assert_eq!(both(r#"{"decoded":null}"#), (Some(u64::from(u32::MAX)), None));
+        assert_eq!(both(r#"{"decoded":10}"#), (Some(10), Some(10)));
     }
 }

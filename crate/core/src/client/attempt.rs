@@ -4,27 +4,32 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_policy::error::{Error, Kind, Phase};
-use ferropool_policy::ledger::Discard;
+use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::settings::Limits;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
 
 use super::clocks::{Clocks, read_timeout};
+use super::exchange::{Exchange, fail};
 use super::execute::Progress;
 use super::failure;
+use super::frames::{Frames, Terms};
 use super::judge::{self, Judgement};
 use super::message::Message;
-use super::receive::{Gathered, gather};
-use super::request::Request;
-use super::response::Response;
+use super::receive::{decoder, gather};
+use super::request::{Request, Wanted};
+use super::response::{Body, Data, Response};
+use super::stream::{About, Stream};
+use super::upload::Source;
+use crate::body::decode::Decoder;
 use crate::clock::now;
 use crate::conn::tap::Tap;
 use crate::observe::timings::Timings;
-use crate::pool::Held;
+use crate::pool::{Held, Pool};
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
+    pub(super) pool: &'a Rc<Pool>,
     pub(super) request: &'a Request,
     pub(super) limits: &'a Limits,
     pub(super) clocks: &'a Clocks,
@@ -54,10 +59,13 @@ impl Attempt<'_> {
         tap.begin(self.limits);
         self.progress.tap.replace(Some(Rc::clone(&tap)));
         self.progress.phase.set(Phase::Send);
-        let Message { http, close } = message;
+        let Message { http, close, source } = message;
         let method = http.method().clone();
+        if let Some(source) = &source {
+            source.begin(&tap);
+        }
         let answer = connection.sender.try_send_request(http);
-        let answer = self.head(&tap, answer, began).await;
+        let answer = self.head(&tap, source.as_deref(), answer, began).await;
         self.progress.sent.set(self.progress.sent.get() || tap.written() > 0);
         let response = match answer {
             Ok(response) => response,
@@ -68,49 +76,48 @@ impl Attempt<'_> {
 
         let (mut parts, body) = response.into_parts();
         let judged = judge::judge(&method, parts.status, parts.version, &mut parts.headers, &tap.scan());
-        let judgement = match judged {
-            Ok(judgement) => judgement,
+        let Judged { frames, decoder, judgement } = match judged.and_then(|judgement| {
+            self.body_of(&method, &parts, body, judgement, &tap, source.clone())
+        }) {
+            Ok(judged) => judged,
             Err(error) => return Err(Self::fail(held, &tap, error)),
         };
-        let unsent = tap.write_blocked();
-        let gathered = match self.body(&method, &parts, body, &judgement, &tap).await {
-            Ok(gathered) => gathered,
-            Err(error) => return Err(Self::fail(held, &tap, error)),
-        };
-        let ended = now();
-
+        let reason = Some(reason(parts.status, &tap));
+        let reused = held.reused;
         let sent_at = tap.last_write().unwrap_or(began);
-        let timings = Timings {
+        let mut timings = Timings {
             pool: Some(began.saturating_duration_since(self.asked).saturating_sub(spent(dial))),
             dns: dial.and_then(|(dns, _)| dns),
             connect: dial.map(|(_, connect)| connect),
             send: Some(sent_at.saturating_duration_since(began)),
             headers: Some(headed.saturating_duration_since(sent_at.min(headed))),
-            body: Some(ended.saturating_duration_since(headed)),
-            total: None,
-            done: None,
+            ..Timings::default()
         };
-        let reason = Some(reason(parts.status, &tap));
-        let reused = held.reused;
-        let Judgement { keep, hint, chunked, defects, .. } = judgement;
-        held.count_response(gathered.data.as_slice().len() as u64, !defects.is_empty());
-        // An early answer leaves the upload unfinished: hyper would go on with it (THR-317).
-        if keep && !close && !unsent && gathered.complete {
-            held.heard(hint);
-            held.keep();
-        } else {
-            held.discard(Discard::NotReusable);
-        }
+        let Judgement { keep, hint, chunked, length, defects, .. } = judgement;
+        held.count_repair(!defects.is_empty());
+        let exchange = Exchange { held, tap, keep: keep && !close, hint, source };
+        let (body, body_bytes, trailers) = match self.request.wanted {
+            Wanted::Whole => {
+                let (data, wire, trailers) = self.whole(frames, decoder, exchange).await?;
+                timings.body = Some(now().saturating_duration_since(headed));
+                (Body::Whole(data), Some(wire), trailers)
+            }
+            Wanted::Pieces { .. } => {
+                let waits = (timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default());
+                let stream = Stream::new(frames, decoder, *self.limits, exchange, self.about(headed, waits));
+                (Body::Stream(stream), length, None)
+            }
+        };
         let http::response::Parts { status, version, headers, .. } = parts;
         Ok(Box::new(Response {
             status: status.as_u16(),
             version: if version == http::Version::HTTP_10 { 10 } else { 11 },
             reason,
             headers,
-            trailers: gathered.trailers,
+            trailers,
             defects,
-            data: gathered.data,
-            body_bytes: gathered.wire,
+            body,
+            body_bytes,
             chunked,
             attempts: self.attempts,
             reused,
@@ -119,11 +126,69 @@ impl Attempt<'_> {
         }))
     }
 
+    /// Reads the body, and gives the connection back.
+    async fn whole(
+        &self,
+        mut frames: Frames,
+        decoder: Option<Decoder>,
+        exchange: Exchange,
+    ) -> Result<(Data, u64, Option<http::HeaderMap>), Failed> {
+        match gather(&mut frames, decoder, self.limits).await {
+            Ok(data) => {
+                exchange.held.count_decoded(data.as_slice().len() as u64);
+                exchange.end(frames.is_complete());
+                Ok((data, frames.wire(), frames.take_trailers()))
+            }
+            Err(error) => {
+                let accepted = exchange.tap.written();
+                Err(Failed { error: exchange.fail(error), accepted })
+            }
+        }
+    }
+
+    fn body_of(
+        &self,
+        method: &Method,
+        parts: &http::response::Parts,
+        body: Incoming,
+        judgement: Judgement,
+        tap: &Rc<Tap>,
+        source: Option<Rc<Source>>,
+    ) -> Result<Judged, Error> {
+        let bodiless = *method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 304);
+        let decode = self.request.decode_content && !bodiless;
+        let decoder = decoder(&parts.headers, &judgement, self.limits, decode)?;
+        let terms = Terms {
+            source,
+            read: self.clocks.read,
+            enforce_length: self.request.enforce_content_length,
+            most_wire: self.limits.wire,
+            progress: self.request.progress.clone(),
+        };
+        let frames = Frames::new(body, Rc::clone(tap), &judgement, terms);
+        Ok(Judged { frames, decoder, judgement })
+    }
+
+    fn about(&self, headed: Instant, waits: (Duration, Duration)) -> About {
+        About {
+            pool: Rc::clone(self.pool),
+            // The loop enters it: a call is in flight until its body has ended.
+            call: None,
+            attempts: self.attempts,
+            started: self.request.started,
+            headed,
+            total: self.clocks.total,
+            waits,
+            ended: None,
+        }
+    }
+
     /// Waits for the head. Sending is under `read` from step to step; the head as a whole is under `read` from the
     /// moment that the request was out, so that a dripping head ends too (THR-103).
     async fn head(
         &self,
         tap: &Tap,
+        source: Option<&Source>,
         answer: impl Future<
             Output = Result<
                 http::Response<Incoming>,
@@ -132,7 +197,7 @@ impl Attempt<'_> {
         >,
         began: Instant,
     ) -> Result<http::Response<Incoming>, Error> {
-        let classify = |error: hyper::client::conn::TrySendError<_>| failure::of_head(&error.into_error(), tap);
+        let classify = |error: hyper::client::conn::TrySendError<_>| failure::of_head(&error.into_error(), tap, source);
         let Some(read) = self.clocks.read else {
             return answer.await.map_err(classify);
         };
@@ -143,6 +208,10 @@ impl Attempt<'_> {
                 return answer.map_err(classify);
             }
             until = tap.last_write().unwrap_or(began) + read;
+            if let Some(source) = source {
+                // A slow source is not a slow peer.
+                until = source.peer_owes_since().map_or_else(|| now() + read, |since| until.max(since + read));
+            }
             if until <= now() {
                 let sending = tap.write_blocked() || tap.written() == 0;
                 let phase = if sending { Phase::Send } else { Phase::Headers };
@@ -152,40 +221,17 @@ impl Attempt<'_> {
         }
     }
 
-    async fn body(
-        &self,
-        method: &Method,
-        parts: &http::response::Parts,
-        body: Incoming,
-        judgement: &Judgement,
-        tap: &Tap,
-    ) -> Result<Gathered, Error> {
-        let bodiless = *method == Method::HEAD || matches!(parts.status.as_u16(), 204 | 304);
-        let decode = self.request.decode_content && !bodiless;
-        gather(
-            body,
-            &parts.headers,
-            judgement,
-            self.limits,
-            decode,
-            self.request.enforce_content_length,
-            self.clocks.read,
-            tap,
-        )
-        .await
-    }
-
     fn fail(held: Held, tap: &Tap, error: Error) -> Failed {
         let accepted = tap.written();
-        let error = if held.was_forced() {
-            Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(error.fields().phase.unwrap_or(Phase::Total))
-        } else {
-            error
-        };
-        let why = if error.kind() == Kind::TooLarge { Discard::Aborted } else { Discard::Failed };
-        held.discard(why);
-        Failed { error, accepted }
+        Failed { error: fail(held, error), accepted }
     }
+}
+
+/// A head that was judged, and its body.
+struct Judged {
+    frames: Frames,
+    decoder: Option<Decoder>,
+    judgement: Judgement,
 }
 
 /// What of the wait for a connection was dialling.

@@ -17,8 +17,8 @@ use ferropool_policy::settings::Limits;
 use super::attempt::{Attempt, Failed};
 use super::clocks::{Clocks, within};
 use super::message::message;
-use super::request::Request;
-use super::response::Response;
+use super::request::{Request, Wanted as Asked};
+use super::response::{Body, Response};
 use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
@@ -69,12 +69,15 @@ pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Box<Response>
         },
     };
     let ended = now();
-    drop(call);
     match outcome {
         Ok(mut response) => {
+            response.timings.done = Some(ended);
+            if let Body::Stream(stream) = &mut response.body {
+                stream.goes_on(call);
+                return Ok(response);
+            }
             let total = ended.saturating_duration_since(request.started);
             response.timings.total = Some(total);
-            response.timings.done = Some(ended);
             let timings = &response.timings;
             pool.stats.succeeded(timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default(), total);
             Ok(response)
@@ -106,7 +109,7 @@ async fn attempts(
         let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
         let held = pool.checkout(until, clocks.connect, &progress.phase, wanted).await?;
         progress.attempts.set(progress.attempts.get() + 1);
-        let attempt = Attempt { request, limits, clocks, progress, asked, attempts: progress.attempts.get() };
+        let attempt = Attempt { pool, request, limits, clocks, progress, asked, attempts: progress.attempts.get() };
         match attempt.run(held, message).await {
             Ok(response) => return Ok(response),
             Err(Failed { error, accepted }) => {
@@ -127,13 +130,11 @@ fn limits_of(pool: &Pool, request: &Request) -> Limits {
     let mut limits = *request.limits.as_ref().unwrap_or(own);
     limits.header_bytes = limits.header_bytes.min(own.header_bytes);
     limits.header_count = limits.header_count.min(own.header_count);
-    limits.decoded = Some(limits.decoded.unwrap_or(MOST_PRELOADED).min(MOST_PRELOADED));
-    limits
+    match request.wanted {
+        Asked::Whole | Asked::Pieces { whole: true } => limits.of_whole(),
+        Asked::Pieces { whole: false } => limits.of_stream(),
+    }
 }
-
-/// Bytes of a preloaded body, whatever the limits say: it becomes one Buffer, and 4 GiB less one is what a record can tell
-/// and every supported Node.js can hold (READ-12).
-const MOST_PRELOADED: u64 = u32::MAX as u64;
 
 /// The first wait counts from the call itself: time in the queue before the I/O thread is waiting too.
 fn deadline_of(request: &Request, replays: u32, asked: Instant, span: std::time::Duration) -> Option<Instant> {

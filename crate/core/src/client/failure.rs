@@ -5,10 +5,14 @@ use std::io;
 
 use ferropool_policy::error::{Cause, Error, Kind, Phase, quote};
 
+use super::upload::Source;
 use crate::conn::tap::Tap;
 
 /// What ended the wait for a head.
-pub(super) fn of_head(error: &hyper::Error, tap: &Tap) -> Error {
+pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) -> Error {
+    if let Some(failure) = source.and_then(Source::failure) {
+        return failure;
+    }
     if let Some(breach) = tap.breach() {
         return breach;
     }

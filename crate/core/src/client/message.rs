@@ -3,6 +3,8 @@
 //! Everything is judged here, before a connection is asked for: bad input is a clear error and nothing is sent. The order
 //! of the automatic fields is urllib3's (HDR-01): Host, Accept-Encoding, framing, User-Agent, then the caller's.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, quote};
 use ferropool_policy::origin::Origin;
@@ -14,8 +16,8 @@ use http::header::{
 use http::{Extensions, Method, Uri};
 
 use super::case::CaseBook;
-use super::request::{Line, Request};
-use super::upload::Upload;
+use super::request::{Line, Payload, Request};
+use super::upload::{Source, Upload};
 
 /// A message ready to be sent.
 #[derive(Debug)]
@@ -24,18 +26,26 @@ pub struct Message {
     pub http: http::Request<Upload>,
     /// The caller asked for `Connection: close`.
     pub close: bool,
+    /// Where its body comes from, if it has one.
+    pub source: Option<Rc<Source>>,
 }
 
 impl Message {
-    fn new(method: Method, uri: Uri, headers: HeaderMap, spelling: Option<Extensions>, upload: Upload) -> Self {
-        let mut http = http::Request::new(upload);
+    fn new(
+        method: Method,
+        uri: Uri,
+        headers: HeaderMap,
+        spelling: Option<Extensions>,
+        source: Option<Rc<Source>>,
+    ) -> Self {
+        let mut http = http::Request::new(source.as_ref().map_or_else(Upload::default, |source| Upload::of(Rc::clone(source))));
         *http.method_mut() = method;
         *http.uri_mut() = uri;
         *http.headers_mut() = headers;
         if let Some(spelling) = spelling {
             *http.extensions_mut() = spelling;
         }
-        Self { http, close: false }
+        Self { http, close: false, source }
     }
 }
 
@@ -106,7 +116,8 @@ impl Defaults {
             Framing::None => {}
             Framing::Length(_) if own.content_length.is_some() => {}
             Framing::Length(length) => drop(headers.append(CONTENT_LENGTH, HeaderValue::from(*length))),
-            Framing::Chunked => drop(headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+            Framing::Unknown if own.content_length.is_some() => {}
+            Framing::Chunked | Framing::Unknown => drop(headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
         }
         if !own.user_agent {
             headers.append(USER_AGENT, self.user_agent.clone());
@@ -137,6 +148,8 @@ enum Framing {
     None,
     Length(u64),
     Chunked,
+    /// By chunks, unless the caller's own lines know the length.
+    Unknown,
 }
 
 /// Judges a request and makes its message.
@@ -150,41 +163,52 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
     };
     if foreign.is_none()
         && request.headers.is_none()
-        && request.body.is_none()
+        && matches!(request.body, Payload::None)
         && !request.chunked
         && !wants_length(&method)
     {
         let (headers, spelling, close) = &defaults.plain;
         if !headers.is_empty() || defaults.lines.is_empty() {
-            let message = Message::new(method, uri, headers.clone(), spelling.clone(), Upload::Empty);
+            let message = Message::new(method, uri, headers.clone(), spelling.clone(), None);
             return Ok(Message { close: *close, ..message });
         }
     }
     let lines = request.headers.as_deref().unwrap_or(&defaults.lines);
-    let length = request.body.as_ref().map(|body| body.len() as u64);
+    let (there, length) = match &request.body {
+        Payload::None => (false, Some(0)),
+        Payload::Whole(body) => (true, Some(body.len() as u64)),
+        Payload::Pieces(source) => (true, source.length()),
+    };
     let framing = match length {
         _ if request.chunked => Framing::Chunked,
-        Some(length) => Framing::Length(length),
-        None if wants_length(&method) => Framing::Length(0),
-        None => Framing::None,
+        Some(length) if there || wants_length(&method) => Framing::Length(length),
+        Some(_) => Framing::None,
+        // BODY-11: a length that only the caller knows stands in his own lines.
+        None => Framing::Unknown,
     };
     let head = defaults.head(lines, &framing, request.content_type, book, foreign)?;
-    let chunked = request.chunked || head.asked_chunked;
+    let chunked = request.chunked || head.asked_chunked || (length.is_none() && head.content_length.is_none());
     if let Some(announced) = head.content_length {
         if chunked {
             return Err(invalid_header("Content-Length and Transfer-Encoding exclude one another (RFC 9112 §6.2)"));
         }
-        let actual = length.unwrap_or(0);
-        if announced != actual {
+        if let Some(actual) = length
+            && announced != actual
+        {
             return Err(invalid_header(format!("Content-Length says {announced}, but the body has {actual} bytes")));
         }
     }
-    let upload = match &request.body {
-        body if chunked => Upload::Chunked(body.clone().unwrap_or_default()),
-        Some(body) if !body.is_empty() => Upload::Sized(body.clone()),
-        _ => Upload::Empty,
+    let source = match &request.body {
+        Payload::None if !chunked => None,
+        Payload::None => Some(Source::whole(Bytes::new(), true, None)),
+        Payload::Whole(body) => Some(Source::whole(body.clone(), chunked, request.progress.clone())),
+        Payload::Pieces(source) => {
+            // What is announced is kept, by whoever it was announced.
+            source.frame(chunked, if chunked { source.length() } else { length.or(head.content_length) });
+            Some(Rc::clone(source))
+        }
     };
-    let message = Message::new(method, uri, head.headers, head.spelling, upload);
+    let message = Message::new(method, uri, head.headers, head.spelling, source);
     Ok(Message { close: head.close, ..message })
 }
 

@@ -2,14 +2,18 @@
 
 pub mod case;
 pub mod execute;
+pub mod line;
 pub mod message;
 pub mod request;
 pub mod response;
+pub mod stream;
 pub mod upload;
 
 mod attempt;
 mod clocks;
+mod exchange;
 mod failure;
+mod frames;
 mod judge;
 mod receive;
 mod replay;

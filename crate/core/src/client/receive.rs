@@ -2,112 +2,78 @@
 //!
 //! Memory grows with what has arrived, never with what was announced (THR-1015), and a body of one piece is not copied.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::time::Duration;
-
 use bytes::Bytes;
-use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::settings::Limits;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
 
-use super::clocks::{read_timeout, within};
-use super::failure::{Broken, of_body};
-use super::judge::{Judgement, filter_trailers};
+use super::frames::{Frames, too_large};
+use super::judge::Judgement;
 use super::response::Data;
 use crate::body::decode::Decoder;
-use crate::clock::now;
-use crate::conn::tap::Tap;
 
-/// A body that was read.
-#[derive(Debug)]
-pub(super) struct Gathered {
-    pub(super) data: Data,
-    pub(super) trailers: Option<HeaderMap>,
-    /// Body bytes on the wire.
-    pub(super) wire: u64,
-    /// It ended by its own framing.
-    pub(super) complete: bool,
+/// A body of which something has been given already.
+#[derive(Default)]
+pub(super) struct Begun {
+    pub(super) decoder: Option<Decoder>,
+    /// Received and not decoded yet.
+    pub(super) input: Bytes,
+    /// Decoded bytes given before.
+    pub(super) given: u64,
 }
 
-/// Reads a body to its end.
-#[expect(clippy::too_many_arguments, reason = "one caller; a struct would name the same eight things again")]
-pub(super) async fn gather(
-    mut body: Incoming,
+/// Reads a body to its end. What was received before it broke off goes with the error (RESP-09).
+pub(super) async fn gather(frames: &mut Frames, decoder: Option<Decoder>, limits: &Limits) -> Result<Data, Error> {
+    gather_rest(frames, Begun { decoder, ..Begun::default() }, limits, 0).await
+}
+
+/// Reads the rest of a body behind `headroom` bytes, which are left for the caller to fill in.
+pub(super) async fn gather_rest(
+    frames: &mut Frames,
+    begun: Begun,
+    limits: &Limits,
+    headroom: usize,
+) -> Result<Data, Error> {
+    let Begun { decoder, input, given } = begun;
+    let most = limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
+    let named = limits.decoded.unwrap_or(MOST_IN_A_BLOCK);
+    let mut sink = Sink::new(decoder, frames.length(), vec![0; headroom], most, named);
+    if !input.is_empty() {
+        sink.take(input)?;
+    }
+    loop {
+        match frames.next().await {
+            Ok(Some(piece)) => sink.take(piece)?,
+            Ok(None) => break,
+            Err(mut error) => {
+                error.fields_mut().extra.partial = Some(sink.so_far().split_off(headroom));
+                return Err(error);
+            }
+        }
+    }
+    sink.finish(frames.is_complete() && frames.wire() > 0)
+}
+
+/// What undoes a body's codings: those of the transfer, which belong to the connection and are undone whatever the caller
+/// says, and then the content's.
+pub(super) fn decoder(
     headers: &HeaderMap,
     judgement: &Judgement,
     limits: &Limits,
     decode: bool,
-    enforce_length: bool,
-    read: Option<Duration>,
-    tap: &Tap,
-) -> Result<Gathered, Error> {
-    let mut sink = Sink::new(headers, judgement, limits, decode)?;
-    let mut trailers = None;
-    let mut complete = true;
-    while !body.is_end_stream() {
-        let frame = match read {
-            None => next(&mut body).await,
-            Some(read) => within(now().checked_add(read), next(&mut body))
-                .await
-                .map_err(|_| partial(read_timeout(Phase::Body, read), &mut sink, None))?,
-        };
-        match frame {
-            None => break,
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(piece) => sink.take(piece, limits)?,
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            },
-            Some(Err(error)) => match of_body(&error, tap) {
-                Broken::Short if !enforce_length && !judgement.chunked => {
-                    complete = false;
-                    break;
-                }
-                Broken::Short => return Err(short(judgement, &mut sink)),
-                Broken::Chunk(said) => {
-                    let error = Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body);
-                    return Err(partial(error, &mut sink, None));
-                }
-                Broken::Other(error) => return Err(partial(error, &mut sink, None)),
-            },
-        }
-    }
-    if let Some(trailers) = &mut trailers {
-        // hyper's own bound is that of the head, which may be larger.
-        if trailers.len() > MOST_TRAILERS {
-            let message = format!("Connection broken: more than {MOST_TRAILERS} trailer lines");
-            return Err(partial(Error::new(Kind::Chunk, message).in_phase(Phase::Body), &mut sink, None));
-        }
-        filter_trailers(trailers);
-    }
-    let wire = sink.wire;
-    let data = sink.finish(complete)?;
-    Ok(Gathered { data, trailers, wire, complete })
-}
-
-fn next(body: &mut Incoming) -> impl Future<Output = Option<Result<Frame<Bytes>, hyper::Error>>> {
-    poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))
-}
-
-/// RESP-09: "N bytes read, M more expected".
-fn short(judgement: &Judgement, sink: &mut Sink) -> Error {
-    let read = sink.wire;
-    let expected = judgement.length.map(|length| length.saturating_sub(read));
-    let message = match expected {
-        Some(more) => format!("Connection broken: IncompleteRead({read} bytes read, {more} more expected)"),
-        None => format!("Connection broken: the response ended prematurely after {read} bytes"),
+) -> Result<Option<Decoder>, Error> {
+    let transfer = Decoder::of_transfer(judgement.transfer_codings.iter().map(Vec::as_slice), limits)?;
+    let content = if decode && headers.contains_key(CONTENT_ENCODING) {
+        let values = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
+        Decoder::new(values, limits)?
+    } else {
+        None
     };
-    partial(Error::new(Kind::IncompleteRead, message).in_phase(Phase::Body), sink, expected)
-}
-
-fn partial(mut error: Error, sink: &mut Sink, expected: Option<u64>) -> Error {
-    let extra = &mut error.fields_mut().extra;
-    extra.partial = Some(sink.so_far());
-    extra.expected = expected;
-    error
+    Ok(match (transfer, content) {
+        (Some(outer), Some(inner)) => Some(outer.then(inner)),
+        (outer, inner) => outer.or(inner),
+    })
 }
 
 /// Where pieces go.
@@ -117,43 +83,34 @@ struct Sink {
     /// Decoded parts of [`PART`] bytes, full; what follows them is in `data`.
     parts: Vec<Vec<u8>>,
     data: Data,
-    wire: u64,
+    /// Bytes before the body's own.
+    headroom: usize,
+    /// Bytes that the body may have, and the limit to name when it has more.
+    most: u64,
+    named: u64,
     /// For each further growth.
     announced: Option<u64>,
 }
 
 impl Sink {
-    fn new(headers: &HeaderMap, judgement: &Judgement, limits: &Limits, decode: bool) -> Result<Self, Error> {
-        // A transfer coding belongs to the connection, so it is undone whatever `decodeContent` says.
-        let transfer = Decoder::of_transfer(judgement.transfer_codings.iter().map(Vec::as_slice), limits)?;
-        let content = if decode && headers.contains_key(CONTENT_ENCODING) {
-            let values = headers.get_all(CONTENT_ENCODING).iter().map(http::HeaderValue::as_bytes);
-            Decoder::new(values, limits)?
-        } else {
-            None
-        };
-        let decoder = match (transfer, content) {
-            (Some(outer), Some(inner)) => Some(outer.then(inner)),
-            (outer, inner) => outer.or(inner),
-        };
-        let data = Data::Shared(Bytes::new());
-        Ok(Self { decoder, parts: Vec::new(), data, wire: 0, announced: judgement.length })
+    fn new(decoder: Option<Decoder>, announced: Option<u64>, before: Vec<u8>, most: u64, named: u64) -> Self {
+        let headroom = before.len();
+        let (mut parts, mut data) = (Vec::new(), Data::Shared(Bytes::new()));
+        match decoder {
+            _ if before.is_empty() => {}
+            // A part of its own: the others are filled up to their length.
+            Some(_) => parts.push(before),
+            None => data = Data::Owned(before),
+        }
+        Self { decoder, parts, data, headroom, most, named, announced }
     }
 
-    fn take(&mut self, piece: Bytes, limits: &Limits) -> Result<(), Error> {
-        self.wire += piece.len() as u64;
-        if let Some(allowed) = limits.wire
-            && self.wire > allowed
-        {
-            return Err(too_large("wire", allowed));
-        }
+    fn take(&mut self, piece: Bytes) -> Result<(), Error> {
         if self.decoder.is_some() {
             return self.decode(&piece);
         }
-        if let Some(allowed) = limits.decoded
-            && self.wire > allowed
-        {
-            return Err(too_large("decoded", allowed));
+        if (self.data.as_slice().len() - self.headroom + piece.len()) as u64 > self.most {
+            return Err(too_large("decoded", self.named));
         }
         match &mut self.data {
             Data::Shared(none) if none.is_empty() => self.data = Data::Shared(piece),
@@ -178,6 +135,11 @@ impl Sink {
         let done = loop {
             if out.len() == PART {
                 self.parts.push(std::mem::replace(&mut out, Vec::with_capacity(PART)));
+                // The decoder has the caller's limit; without one there is still the block's.
+                let parts = self.parts.iter().map(Vec::len).sum::<usize>();
+                if (parts - self.headroom) as u64 > self.most {
+                    break Err(too_large("decoded", self.named));
+                }
             } else if out.len() == out.capacity() {
                 out.reserve_exact(room(out.len(), piece.len() - consumed));
             }
@@ -194,8 +156,8 @@ impl Sink {
         done
     }
 
-    fn finish(mut self, complete: bool) -> Result<Data, Error> {
-        if self.decoder.is_some() && complete && self.wire > 0 {
+    fn finish(&mut self, complete: bool) -> Result<Data, Error> {
+        if self.decoder.is_some() && complete {
             self.decode(&[])?;
             let mut out = self.owned();
             if let Some(decoder) = &mut self.decoder {
@@ -206,7 +168,7 @@ impl Sink {
         if !self.parts.is_empty() {
             self.data = Data::Owned(self.so_far());
         }
-        Ok(self.data)
+        Ok(std::mem::replace(&mut self.data, Data::Shared(Bytes::new())))
     }
 
     fn owned(&mut self) -> Vec<u8> {
@@ -222,7 +184,8 @@ impl Sink {
         if self.parts.is_empty() {
             return last;
         }
-        let mut all = Vec::with_capacity(self.parts.len() * PART + last.len());
+        let length = self.parts.iter().map(Vec::len).sum::<usize>() + last.len();
+        let mut all = Vec::with_capacity(length);
         for part in self.parts.drain(..) {
             all.extend_from_slice(&part);
         }
@@ -250,14 +213,7 @@ fn in_body(error: Error) -> Error {
     error.in_phase(Phase::Body)
 }
 
-fn too_large(limit: &'static str, allowed: u64) -> Error {
-    Error::new(Kind::TooLarge, format!("the response passed the limit '{limit}' of {allowed} bytes"))
-        .with_limit(limit, allowed)
-        .in_phase(Phase::Body)
-}
-
 /// Bytes of a part of a decoded body.
 const PART: usize = 4 * 1024 * 1024;
-
-/// Lines after a chunked body; their bytes are bounded by hyper, at 16 KiB.
-const MOST_TRAILERS: usize = 100;
+/// 4 GiB less one: what a record can tell, and every supported Node.js can hold (READ-12).
+const MOST_IN_A_BLOCK: u64 = u32::MAX as u64;

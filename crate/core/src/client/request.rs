@@ -1,9 +1,13 @@
 //! A request as the core takes it: what the caller said, not yet judged.
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferropool_policy::settings::{Limits, Timeouts};
+
+use super::line::Pace;
+use super::upload::Source;
 
 /// One header line as the caller gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,30 @@ pub struct Line {
     pub name: Bytes,
     /// `None` is `SKIP_HEADER`: leave that default header out.
     pub value: Option<Bytes>,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug, Default)]
+pub enum Payload {
+    /// Nothing.
+    #[default]
+    None,
+    /// A body that is there.
+    Whole(Bytes),
+    /// A body that comes in pieces.
+    Pieces(Rc<Source>),
+}
+
+/// How the caller wants the response's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Read and decoded, with the response.
+    Whole,
+    /// In pieces, when he asks for them.
+    Pieces {
+        /// They are to become one block after all, so that a block's limits hold.
+        whole: bool,
+    },
 }
 
 /// One call.
@@ -30,8 +58,12 @@ pub struct Request {
     pub headers: Option<Vec<Line>>,
     /// A content type for the body where the headers in force have none (`json`).
     pub content_type: Option<&'static str>,
-    /// The body, whole.
-    pub body: Option<Bytes>,
+    /// The body.
+    pub body: Payload,
+    /// What becomes of the response's body.
+    pub wanted: Wanted,
+    /// Who hears of progress.
+    pub progress: Option<Pace>,
     /// Frame by chunks.
     pub chunked: bool,
     /// In place of the pool's.
@@ -59,7 +91,9 @@ impl Request {
             fields: Vec::new(),
             headers: None,
             content_type: None,
-            body: None,
+            body: Payload::None,
+            wanted: Wanted::Whole,
+            progress: None,
             chunked: false,
             timeout: None,
             pool_timeout: None,

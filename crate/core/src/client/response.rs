@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::HeaderMap;
 
+use super::stream::Stream;
 use crate::conn::http1::ConnectionInfo;
 use crate::observe::timings::Timings;
 
@@ -27,6 +28,15 @@ impl Data {
     }
 }
 
+/// What became of a response's body.
+#[derive(Debug)]
+pub enum Body {
+    /// Read.
+    Whole(Data),
+    /// To be read.
+    Stream(Box<Stream>),
+}
+
 /// What came of a call.
 #[derive(Debug)]
 pub struct Response {
@@ -43,9 +53,9 @@ pub struct Response {
     /// What leniency tolerated, a line each.
     pub defects: Vec<String>,
     /// The body.
-    pub data: Data,
-    /// Body bytes on the wire, before decoding.
-    pub body_bytes: u64,
+    pub body: Body,
+    /// Body bytes on the wire, before decoding; of one that is still to be read, those that were announced.
+    pub body_bytes: Option<u64>,
     /// Whether the body was framed by chunks.
     pub chunked: bool,
     /// Exchanges of the final hop.

@@ -35,9 +35,14 @@ impl Held {
         self.pool.stats.requests.add(1);
     }
 
-    /// Takes note of a response's decoded bytes, and of whether leniency repaired its head.
-    pub fn count_response(&self, decoded: u64, repaired: bool) {
-        self.pool.count_response(decoded, repaired);
+    /// Takes note of whether leniency repaired a response's head.
+    pub fn count_repair(&self, repaired: bool) {
+        self.pool.stats.repaired.add(u64::from(repaired));
+    }
+
+    /// Takes note of a response's decoded bytes.
+    pub fn count_decoded(&self, decoded: u64) {
+        self.pool.stats.decoded.add(decoded);
     }
 
     /// Whether `close` cut this lease off.

@@ -1,0 +1,286 @@
+//! A response's body on its way to JavaScript, and a request's on its way from there. What is wanted is granted first: a
+//! reader that does not take what it was given stops the socket.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use ferropool_core::budget::Budget;
+use ferropool_core::client::line::{Direction, Line};
+use ferropool_core::client::stream::Stream;
+use ferropool_core::client::upload::Source;
+use ferropool_policy::error::{Cause, Error, Kind, Phase};
+
+use crate::engine::{Ending, Outgoing};
+use crate::layout::flow;
+use crate::marshal::{Id, Order, Part};
+
+/// The calls whose bodies come in pieces, in whatever direction.
+#[derive(Default)]
+pub(crate) struct Flows(RefCell<HashMap<Id, Flow>>);
+
+/// One of them. Its place is free again when it is dropped by its task.
+#[derive(Clone, Default)]
+pub(crate) struct Flow {
+    pub(crate) valve: Option<Rc<Valve>>,
+    pub(crate) source: Option<Rc<Source>>,
+}
+
+/// Takes a call out when its task ends, however that is.
+pub(crate) struct Entered {
+    flows: Rc<Flows>,
+    id: Id,
+}
+
+impl Flows {
+    pub(crate) fn enter(self: &Rc<Self>, id: Id, flow: Flow) -> Entered {
+        self.0.borrow_mut().insert(id, flow);
+        Entered { flows: Rc::clone(self), id }
+    }
+
+    /// What the reader of a body wants. Of a body that has ended nobody can want anything.
+    pub(crate) fn read(&self, id: Id, order: Order, budget: &Budget) {
+        let valve = self.0.borrow().get(&id).and_then(|flow| flow.valve.clone());
+        if let Some(valve) = valve {
+            valve.order(order, budget);
+        }
+    }
+
+    /// What comes of a request's body. Nobody waits for one whose call has ended.
+    pub(crate) fn send(&self, id: Id, part: Part) {
+        let source = self.0.borrow().get(&id).and_then(|flow| flow.source.clone());
+        let Some(source) = source else { return };
+        match part {
+            Part::Piece(bytes) => source.push(bytes),
+            Part::Finish => source.end(),
+            Part::Break(said) => source.fail(
+                Error::new(Kind::BodyFailed, "Connection aborted: the request's body could not be read to its end.")
+                    .with_reason("ERR_BODY_SOURCE")
+                    .in_phase(Phase::Send)
+                    .caused_by(Cause::said(said)),
+            ),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.flows.0.borrow_mut().remove(&self.id);
+    }
+}
+
+/// What the reader of a body has granted, and what it wants to become of the rest.
+pub(crate) struct Valve {
+    credit: Cell<u64>,
+    will: Cell<Will>,
+    begun: Cell<bool>,
+    /// Given to JavaScript and not taken there.
+    lying: Cell<u64>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What is to become of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Will {
+    Pieces,
+    Rest(u32),
+    Drain,
+    Release,
+    Shut,
+}
+
+impl Valve {
+    /// With credit for what is read before anybody asks, unless the caller looks at the head first.
+    pub(crate) fn new(asks: bool) -> Rc<Self> {
+        Rc::new(Self {
+            credit: Cell::new(if asks { 0 } else { u64::from(flow::UNASKED) }),
+            will: Cell::new(Will::Pieces),
+            begun: Cell::new(false),
+            lying: Cell::new(0),
+            waker: RefCell::default(),
+        })
+    }
+
+    fn order(&self, order: Order, budget: &Budget) {
+        match order {
+            Order::Grant { bytes, taken } => {
+                self.begun.set(true);
+                self.credit.set(self.credit.get().saturating_add(u64::from(bytes)));
+                let taken = taken.min(self.lying.get());
+                self.lying.set(self.lying.get() - taken);
+                budget.give(taken);
+            }
+            Order::Rest { headroom } => self.turn(Will::Rest(headroom)),
+            Order::Drain => self.turn(Will::Drain),
+            Order::Release => self.turn(Will::Release),
+            Order::Shut => self.turn(Will::Shut),
+        }
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    fn turn(&self, will: Will) {
+        self.begun.set(true);
+        self.will.set(will);
+    }
+
+    /// Waits for a will that is not `than`, or that `enough` says can be done.
+    async fn changes(&self, enough: impl Fn(Will) -> bool) -> Will {
+        poll_fn(|cx| {
+            let will = self.will.get();
+            if enough(will) {
+                return Poll::Ready(will);
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Nobody will want to read any more.
+    async fn lets_go(&self) {
+        self.changes(|will| matches!(will, Will::Drain | Will::Release | Will::Shut)).await;
+    }
+}
+
+/// Gives the budget back what lies around of a body when its task ends.
+struct Lying<'v> {
+    valve: &'v Valve,
+    budget: &'v Budget,
+}
+
+impl Drop for Lying<'_> {
+    fn drop(&mut self) {
+        self.budget.give(self.valve.lying.replace(0));
+    }
+}
+
+/// Carries a body over, piece by piece, until its end or until nobody wants it.
+pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<Budget>, ending: &mut Ending) {
+    let _lying = Lying { valve: &valve, budget: &budget };
+    let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
+    loop {
+        let will = match wait(&stream, &valve, unread).await {
+            Waited::Will(will) => will,
+            Waited::TooLong => {
+                // In its turn `next` says that the time is up.
+                match stream.next(1).await {
+                    Err(error) => return ending.error(error),
+                    Ok(_) => continue,
+                }
+            }
+            Waited::Unread => {
+                stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+                stream.warn_unread();
+                return ending.error(stream.fail(unread_error()));
+            }
+        };
+        let outcome = match will {
+            Will::Pieces => {
+                let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
+                let next = async {
+                    budget.room(&valve.lying).await;
+                    stream.next(credit.max(1)).await
+                };
+                tokio::select! {
+                    biased;
+                    () = valve.lets_go() => continue,
+                    piece = next => piece,
+                }
+            }
+            Will::Rest(headroom) => {
+                tokio::select! {
+                    biased;
+                    () = valve.lets_go() => continue,
+                    rest = stream.rest(headroom as usize) => match rest {
+                        Ok(rest) => {
+                            ending.piece(rest, stream.wire(), Some(headroom));
+                            Ok(None)
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+            }
+            Will::Drain => {
+                let read = stream.drain(u64::MAX, None).await;
+                return ending.ended(&stream.ended(), read);
+            }
+            Will::Release => {
+                let read = stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+                return ending.ended(&stream.ended(), read);
+            }
+            Will::Shut => {
+                stream.let_go();
+                return ending.ended(&stream.ended(), false);
+            }
+        };
+        match outcome {
+            Ok(Some(piece)) => {
+                let bytes = piece.as_slice().len() as u64;
+                valve.credit.set(valve.credit.get().saturating_sub(bytes));
+                valve.lying.set(valve.lying.get() + bytes);
+                budget.take(bytes);
+                ending.piece(piece, stream.wire(), None);
+            }
+            Ok(None) => return ending.ended(&stream.ended(), true),
+            Err(error) => return ending.error(error),
+        }
+    }
+}
+
+/// What the wait for something to do came to.
+enum Waited {
+    Will(Will),
+    /// The call's `total` is up.
+    TooLong,
+    /// Nobody began to read in time.
+    Unread,
+}
+
+async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited {
+    // The end costs no credit.
+    let nothing_left = stream.is_read();
+    let ready = |will| will != Will::Pieces || valve.credit.get() > 0 || nothing_left;
+    if ready(valve.will.get()) {
+        return Waited::Will(valve.will.get());
+    }
+    let unread = unread.filter(|_| !valve.begun.get());
+    let until = [unread, stream.deadline()].into_iter().flatten().min();
+    let Some(until) = until else { return Waited::Will(valve.changes(ready).await) };
+    // The reading may begin while it is waited for: the clock of the unread is not looked at again then.
+    match tokio::time::timeout_at(until.into(), valve.changes(|will| ready(will) || valve.begun.get())).await {
+        Ok(_) if !ready(valve.will.get()) => Box::pin(wait(stream, valve, None)).await,
+        Ok(will) => Waited::Will(will),
+        Err(_) if unread == Some(until) => Waited::Unread,
+        Err(_) => Waited::TooLong,
+    }
+}
+
+fn unread_error() -> Error {
+    Error::new(Kind::UnreadTimeout, "Nobody began to read the body in time (unreadTimeout), so it was let go.")
+        .in_phase(Phase::Body)
+}
+
+/// The line of a call: what it says goes out with everything else.
+pub(crate) struct Wire {
+    pub(crate) id: Id,
+    pub(crate) out: Rc<Outgoing>,
+}
+
+impl Line for Wire {
+    fn want(&self, bytes: u64) {
+        self.out.add(|block| block.want(self.id, bytes));
+    }
+
+    fn progress(&self, way: Direction, bytes: u64, total: Option<u64>) {
+        self.out.add(|block| block.progress(self.id, way, bytes, total));
+    }
+}
+
+/// A rest that is cheaper to drain than a new connection is to make (THR-215), and how long that may take.
+const SMALL_REST: u64 = 64 * 1024;
+const SHORT_TIME: Duration = Duration::from_millis(100);

@@ -1,0 +1,59 @@
+//! What an exchange holds until its response has been read, and the verdict on its connection then.
+
+use std::rc::Rc;
+
+use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::keepalive::Hint;
+use ferropool_policy::ledger::Discard;
+
+use super::upload::Source;
+use crate::conn::tap::Tap;
+use crate::pool::Held;
+
+/// An exchange whose head is there.
+pub(super) struct Exchange {
+    pub(super) held: Held,
+    pub(super) tap: Rc<Tap>,
+    /// Nothing in either head speaks against using the connection again.
+    pub(super) keep: bool,
+    pub(super) hint: Hint,
+    pub(super) source: Option<Rc<Source>>,
+}
+
+impl Exchange {
+    /// The body is over; `complete` if it ended by its own framing.
+    pub(super) fn end(mut self, complete: bool) {
+        let sent = !self.tap.write_blocked() && self.source.as_ref().is_none_or(|source| source.is_handed());
+        if !sent && let Some(source) = &self.source {
+            // An early answer leaves the upload unfinished: hyper would go on with it (THR-317).
+            source.stop();
+        }
+        if self.keep && complete && sent {
+            self.held.heard(self.hint);
+            self.held.keep();
+        } else {
+            self.held.discard(Discard::NotReusable);
+        }
+    }
+
+    /// It broke off.
+    pub(super) fn fail(self, error: Error) -> Error {
+        fail(self.held, error)
+    }
+
+    /// Nobody wants the rest.
+    pub(super) fn abandon(self) {
+        self.held.discard(Discard::Abandoned);
+    }
+}
+
+/// Lets go of a connection whose exchange failed; the error says if `close` was the reason.
+pub(super) fn fail(held: Held, error: Error) -> Error {
+    let error = if held.was_forced() {
+        Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(error.fields().phase.unwrap_or(Phase::Total))
+    } else {
+        error
+    };
+    held.discard(if error.kind() == Kind::TooLarge { Discard::Aborted } else { Discard::Failed });
+    error
+}

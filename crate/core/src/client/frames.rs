@@ -1,0 +1,224 @@
+//! A response's body as it comes off the wire: the clock between two pieces, the account of bytes, and what may end it.
+//! Whether the pieces are gathered or handed on is nobody's business here.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ferropool_policy::error::{Error, Kind, Phase};
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+
+use super::clocks::{read_timeout, within};
+use super::failure::{Broken, of_body};
+use super::judge::{Judgement, filter_trailers};
+use super::line::{Direction, Pace};
+use super::upload::Source;
+use crate::clock::now;
+use crate::conn::tap::Tap;
+
+/// The pieces of one body.
+#[derive(Debug)]
+pub(super) struct Frames {
+    body: Incoming,
+    tap: Rc<Tap>,
+    /// What the request still sends, whose failure ends the response too.
+    source: Option<Rc<Source>>,
+    read: Option<Duration>,
+    enforce_length: bool,
+    chunked: bool,
+    length: Option<u64>,
+    most_wire: Option<u64>,
+    wire: u64,
+    trailers: Option<HeaderMap>,
+    progress: Option<Pace>,
+    end: End,
+}
+
+/// How a body ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It has not.
+    Open,
+    /// By its own framing.
+    Complete,
+    /// Before its time, which the caller does not mind.
+    Short,
+}
+
+/// What a body is read with.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) source: Option<Rc<Source>>,
+    pub(super) read: Option<Duration>,
+    pub(super) enforce_length: bool,
+    pub(super) most_wire: Option<u64>,
+    pub(super) progress: Option<Pace>,
+}
+
+impl Frames {
+    pub(super) fn new(body: Incoming, tap: Rc<Tap>, judgement: &Judgement, terms: Terms) -> Self {
+        let Terms { source, read, enforce_length, most_wire, progress } = terms;
+        let end = if body.is_end_stream() { End::Complete } else { End::Open };
+        let (chunked, length) = (judgement.chunked, judgement.length);
+        Self {
+            body,
+            tap,
+            source,
+            read,
+            enforce_length,
+            chunked,
+            length,
+            most_wire,
+            wire: 0,
+            trailers: None,
+            progress,
+            end,
+        }
+    }
+
+    /// The next piece; `None` at the end. A time-out is over this one step.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let Some(read) = self.read else {
+            return poll_fn(|cx| self.poll_next(cx)).await;
+        };
+        match within(now().checked_add(read), poll_fn(|cx| self.poll_next(cx))).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(read_timeout(Phase::Body, read)),
+        }
+    }
+
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            if self.end != End::Open {
+                return Poll::Ready(Ok(None));
+            }
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame,
+            };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                None => {}
+                Some(Ok(Ok(piece))) => {
+                    if self.body.is_end_stream() {
+                        self.end = End::Complete;
+                    }
+                    return Poll::Ready(self.count(piece).map(Some));
+                }
+                Some(Ok(Err(frame))) => {
+                    self.trailers = frame.into_trailers().ok();
+                    if let Err(error) = self.judge_trailers() {
+                        return Poll::Ready(Err(error));
+                    }
+                    if !self.body.is_end_stream() {
+                        continue;
+                    }
+                }
+                Some(Err(error)) => {
+                    let error = self.broken(&error);
+                    if let Some(error) = error {
+                        return Poll::Ready(Err(error));
+                    }
+                    self.end = End::Short;
+                    self.report(true);
+                    continue;
+                }
+            }
+            self.end = End::Complete;
+            self.report(true);
+        }
+    }
+
+    /// Bytes of the body on the wire so far.
+    pub(super) fn wire(&self) -> u64 {
+        self.wire
+    }
+
+    /// The announced length of the body on the wire.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// It ended by its own framing.
+    pub(super) fn is_complete(&self) -> bool {
+        self.end == End::Complete
+    }
+
+    /// It ended, in whatever way.
+    pub(super) fn is_over(&self) -> bool {
+        self.end != End::Open
+    }
+
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    /// Why the body broke off; `None` if it may.
+    fn broken(&self, error: &hyper::Error) -> Option<Error> {
+        if let Some(failure) = self.source.as_ref().and_then(|source| source.failure()) {
+            return Some(failure);
+        }
+        Some(match of_body(error, &self.tap) {
+            Broken::Short if !self.enforce_length && !self.chunked => return None,
+            Broken::Short => self.short(),
+            Broken::Chunk(said) => {
+                Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body)
+            }
+            Broken::Other(error) => error,
+        })
+    }
+
+    /// RESP-09: "N bytes read, M more expected".
+    fn short(&self) -> Error {
+        let read = self.wire;
+        let expected = self.length.map(|length| length.saturating_sub(read));
+        let message = match expected {
+            Some(more) => format!("Connection broken: IncompleteRead({read} bytes read, {more} more expected)"),
+            None => format!("Connection broken: the response ended prematurely after {read} bytes"),
+        };
+        let mut error = Error::new(Kind::IncompleteRead, message).in_phase(Phase::Body);
+        error.fields_mut().extra.expected = expected;
+        error
+    }
+
+    fn count(&mut self, piece: Bytes) -> Result<Bytes, Error> {
+        self.wire += piece.len() as u64;
+        if let Some(allowed) = self.most_wire
+            && self.wire > allowed
+        {
+            return Err(too_large("wire", allowed));
+        }
+        self.report(self.is_over());
+        Ok(piece)
+    }
+
+    /// hyper's own bound is that of the head, which may be larger.
+    fn judge_trailers(&mut self) -> Result<(), Error> {
+        let Some(trailers) = &mut self.trailers else { return Ok(()) };
+        if trailers.len() > MOST_TRAILERS {
+            let message = format!("Connection broken: more than {MOST_TRAILERS} trailer lines");
+            return Err(Error::new(Kind::Chunk, message).in_phase(Phase::Body));
+        }
+        filter_trailers(trailers);
+        Ok(())
+    }
+
+    fn report(&mut self, last: bool) {
+        if let Some(pace) = &mut self.progress {
+            pace.report(Direction::Down, self.wire, self.length, last, now());
+        }
+    }
+}
+
+pub(super) fn too_large(limit: &'static str, allowed: u64) -> Error {
+    Error::new(Kind::TooLarge, format!("the response passed the limit '{limit}' of {allowed} bytes"))
+        .with_limit(limit, allowed)
+        .in_phase(Phase::Body)
+}
+
+/// Lines after a chunked body; their bytes are bounded by hyper, at 16 KiB.
+const MOST_TRAILERS: usize = 100;

@@ -1,0 +1,406 @@
+//! A response's body in pieces, for whoever asks for them one after the other: nothing is read before it is asked for, and
+//! nothing is decoded beyond what was asked for (DEC-11).
+//!
+//! The connection goes back when the last byte has come off the wire, whether or not anybody has read it (READ-11). An
+//! error comes after what was received and decoded before it.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, Bytes};
+use ferropool_policy::error::{Error, Phase};
+use ferropool_policy::settings::{Limits, span};
+use http::HeaderMap;
+
+use super::clocks::{Elapsed, total_timeout, within};
+use super::exchange::Exchange;
+use super::frames::{Frames, too_large};
+use super::receive::{Begun, gather_rest};
+use super::response::Data;
+use crate::body::decode::Decoder;
+use crate::clock::now;
+use crate::pool::{Call, Pool, Warning};
+
+/// A body that is read in pieces. Dropped before its end, it closes the connection.
+pub struct Stream {
+    frames: Frames,
+    /// `None` for a body that is not coded, and once everything is decoded.
+    decoder: Option<Decoder>,
+    /// Received and not decoded yet.
+    input: Bytes,
+    limits: Limits,
+    /// `None` once the wire's part is over.
+    exchange: Option<Exchange>,
+    /// What comes after the piece that was given last.
+    later: Option<Error>,
+    given: u64,
+    about: About,
+}
+
+/// Whose body it is, for errors and figures.
+pub(super) struct About {
+    pub(super) pool: Rc<Pool>,
+    pub(super) call: Option<Call>,
+    pub(super) attempts: u32,
+    pub(super) started: Instant,
+    pub(super) headed: Instant,
+    pub(super) total: Option<(Instant, Duration)>,
+    /// For the figures: waiting for a connection, waiting for the head.
+    pub(super) waits: (Duration, Duration),
+    pub(super) ended: Option<Instant>,
+}
+
+/// How a body ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// After a chunked body.
+    pub trailers: Option<HeaderMap>,
+    /// Body bytes on the wire.
+    pub wire: u64,
+    /// From the head to the body's end.
+    pub body: Duration,
+    /// The whole call.
+    pub total: Duration,
+}
+
+impl Stream {
+    pub(super) fn new(
+        frames: Frames,
+        decoder: Option<Decoder>,
+        limits: Limits,
+        exchange: Exchange,
+        about: About,
+    ) -> Box<Self> {
+        let mut made = Box::new(Self {
+            frames,
+            decoder,
+            input: Bytes::new(),
+            limits,
+            exchange: Some(exchange),
+            later: None,
+            given: 0,
+            about,
+        });
+        made.settle();
+        made
+    }
+
+    /// The call is in flight until the body has ended.
+    pub(super) fn goes_on(&mut self, call: Call) {
+        if self.exchange.is_some() {
+            self.about.call = Some(call);
+        }
+    }
+
+    /// The next piece, decoded: at most about `most` bytes of it; `None` at the end. Dropping the future loses what it had
+    /// received.
+    ///
+    /// # Errors
+    /// What a preloaded body would meet. The connection is closed then.
+    pub async fn next(&mut self, most: usize) -> Result<Option<Data>, Error> {
+        let outcome = match self.about.total {
+            None => self.advance(most).await,
+            Some((at, total)) => match within(Some(at), self.advance(most)).await {
+                Ok(outcome) => outcome,
+                Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
+            },
+        };
+        outcome.map_err(|error| self.fail(error))
+    }
+
+    /// Everything that is left, in one block behind `headroom` bytes that the caller fills in.
+    ///
+    /// # Errors
+    /// As [`Stream::next`]; what was received before goes with the error. [`ferropool_policy::error::Kind::TooLarge`] for
+    /// more than one block can have.
+    pub async fn rest(&mut self, headroom: usize) -> Result<Data, Error> {
+        if let Some(error) = self.later.take() {
+            return Err(self.fail(error));
+        }
+        let Self { frames, limits, given, .. } = self;
+        let begun = Begun { decoder: self.decoder.take(), input: std::mem::take(&mut self.input), given: *given };
+        let reading = gather_rest(frames, begun, limits, headroom);
+        let outcome = match self.about.total {
+            None => reading.await,
+            Some((at, total)) => match within(Some(at), reading).await {
+                Ok(outcome) => outcome,
+                Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
+            },
+        };
+        let data = outcome.map_err(|error| self.fail(error))?;
+        self.count((data.as_slice().len() - headroom) as u64);
+        self.settle();
+        Ok(data)
+    }
+
+    /// Reads and drops the rest, undecoded, so that the connection can be used again: up to `most` bytes within `most_time`.
+    /// True if the end was reached. Whatever goes wrong costs the connection and nothing else (RESP-23).
+    pub async fn drain(&mut self, most: u64, most_time: Option<Duration>) -> bool {
+        self.decoder = None;
+        self.input = Bytes::new();
+        let until = most_time.and_then(|span| now().checked_add(span));
+        let until = [until, self.about.total.map(|(at, _)| at)].into_iter().flatten().min();
+        let allowed = self.frames.wire().saturating_add(most);
+        let reading = async {
+            // What cannot end in time is not begun.
+            if self.frames.length().is_some_and(|length| length > allowed) {
+                return false;
+            }
+            loop {
+                match self.frames.next().await {
+                    Ok(None) => return true,
+                    Ok(Some(_)) if self.frames.wire() <= allowed => {}
+                    Ok(Some(_)) | Err(_) => return false,
+                }
+            }
+        };
+        let drained = within(until, reading).await == Ok(true);
+        if drained { self.settle() } else { self.let_go() }
+        drained
+    }
+
+    /// Closes the connection, if it is still held.
+    pub fn let_go(&mut self) {
+        if let Some(exchange) = self.exchange.take() {
+            exchange.abandon();
+        }
+        self.about.call = None;
+    }
+
+    /// Whether all of it has been given, so that only its end is left.
+    pub fn is_read(&self) -> bool {
+        self.frames.is_over() && self.decoder.is_none()
+    }
+
+    /// Body bytes on the wire so far.
+    pub fn wire(&self) -> u64 {
+        self.frames.wire()
+    }
+
+    /// When the call's `total` is up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.about.total.map(|(at, _)| at)
+    }
+
+    /// How long its reading may take to begin.
+    pub fn unread_timeout(&self) -> Option<Duration> {
+        span(self.about.pool.settings.unread_timeout)
+    }
+
+    /// Tells a person, once a pool, that a body was let go unread.
+    pub fn warn_unread(&self) {
+        self.about.pool.warn(Warning::Unread);
+    }
+
+    /// What is known at the end.
+    pub fn ended(&mut self) -> Ended {
+        let ended = self.about.ended.unwrap_or_else(now);
+        Ended {
+            trailers: self.frames.take_trailers(),
+            wire: self.frames.wire(),
+            body: ended.saturating_duration_since(self.about.headed),
+            total: ended.saturating_duration_since(self.about.started),
+        }
+    }
+
+    /// Ends it with this error, which gets to know whose it is.
+    pub fn fail(&mut self, error: Error) -> Error {
+        let mut error = match self.exchange.take() {
+            Some(exchange) => exchange.fail(error),
+            None => error,
+        };
+        let About { pool, attempts, started, .. } = &self.about;
+        let fields = error.fields_mut();
+        fields.phase.get_or_insert(Phase::Body);
+        fields.host = Some(pool.name.clone());
+        fields.attempts = *attempts;
+        fields.elapsed = now().saturating_duration_since(*started);
+        fields.sent = true;
+        pool.stats.failed(&error);
+        self.about.call = None;
+        error
+    }
+
+    async fn advance(&mut self, most: usize) -> Result<Option<Data>, Error> {
+        if let Some(error) = self.later.take() {
+            return Err(error);
+        }
+        let piece = if self.decoder.is_some() {
+            self.decoded(most.clamp(1, PIECE)).await?
+        } else {
+            self.plain(most).await?
+        };
+        if let Some(piece) = &piece {
+            self.count(piece.as_slice().len() as u64);
+        }
+        Ok(piece)
+    }
+
+    async fn plain(&mut self, most: usize) -> Result<Option<Data>, Error> {
+        let Some(first) = self.frames.next().await? else {
+            self.settle();
+            return Ok(None);
+        };
+        self.settle();
+        let enough = SMALL.min(most);
+        if let Some(allowed) = self.limits.decoded
+            && self.given + first.len() as u64 > allowed
+        {
+            return Err(too_large("decoded", allowed));
+        }
+        if first.len() >= enough {
+            return Ok(Some(Data::Shared(first)));
+        }
+        let mut all = Data::Shared(first);
+        while all.as_slice().len() < enough {
+            let Some(piece) = self.at_hand().await else { break };
+            if let Some(allowed) = self.limits.decoded
+                && self.given + (all.as_slice().len() + piece.len()) as u64 > allowed
+            {
+                self.later = Some(too_large("decoded", allowed));
+                break;
+            }
+            all = match all {
+                Data::Owned(mut all) => {
+                    all.extend_from_slice(&piece);
+                    Data::Owned(all)
+                }
+                Data::Shared(first) => {
+                    let mut all = Vec::with_capacity((first.len() + piece.len()).max(1024));
+                    all.extend_from_slice(&first);
+                    all.extend_from_slice(&piece);
+                    Data::Owned(all)
+                }
+            };
+        }
+        Ok(Some(all))
+    }
+
+    async fn decoded(&mut self, most: usize) -> Result<Option<Data>, Error> {
+        let mut out = Vec::new();
+        while let Some(decoder) = &mut self.decoder {
+            if out.capacity() == out.len() {
+                let guess = self.input.len().saturating_mul(GUESS).clamp(1024, STEP).max(out.len());
+                out.reserve_exact(guess.min(most - out.len()));
+            }
+            let room = most - out.len();
+            match decoder.step(&self.input, &mut out, room) {
+                Ok(step) => self.input.advance(step.consumed),
+                Err(error) => return self.after(out, error),
+            }
+            if out.len() >= most {
+                break;
+            }
+            if !self.input.is_empty() {
+                continue;
+            }
+            if self.frames.is_over() {
+                let complete = self.frames.is_complete() && self.frames.wire() > 0;
+                if complete && let Err(error) = decoder.finish(&mut out) {
+                    return self.after(out, error);
+                }
+                self.decoder = None;
+                break;
+            }
+            if out.is_empty() {
+                self.input = self.frames.next().await?.unwrap_or_default();
+                self.settle();
+            } else {
+                match self.at_hand().await {
+                    Some(piece) => self.input = piece,
+                    None if self.frames.is_over() && self.later.is_none() => {}
+                    None => break,
+                }
+            }
+        }
+        if out.is_empty() {
+            return Ok(None);
+        }
+        if out.len() < out.capacity() / 2 {
+            out.shrink_to_fit();
+        }
+        Ok(Some(Data::Owned(out)))
+    }
+
+    /// What was decoded comes first, then the error.
+    fn after(&mut self, out: Vec<u8>, error: Error) -> Result<Option<Data>, Error> {
+        let error = error.in_phase(Phase::Body);
+        if out.is_empty() {
+            return Err(error);
+        }
+        self.later = Some(error);
+        Ok(Some(Data::Owned(out)))
+    }
+
+    /// A piece that is there already, or that hyper has once it had a turn: pieces of one byte are worth putting together
+    /// (THR-208). An error waits until what came before it has been given.
+    async fn at_hand(&mut self) -> Option<Bytes> {
+        let mut had_a_turn = false;
+        let polled = poll_fn(|cx| {
+            let polled = self.frames.poll_next(cx);
+            if polled.is_pending() && !had_a_turn {
+                // Behind hyper's task, which our own poll has woken.
+                had_a_turn = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Poll::Ready(polled)
+        })
+        .await;
+        match polled {
+            Poll::Pending => None,
+            Poll::Ready(Ok(piece)) => {
+                self.settle();
+                piece
+            }
+            Poll::Ready(Err(error)) => {
+                self.later = Some(error);
+                None
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: u64) {
+        self.given += bytes;
+        self.about.pool.stats.decoded.add(bytes);
+    }
+
+    /// Gives the connection back once the wire's part is over.
+    fn settle(&mut self) {
+        if !self.frames.is_over() {
+            return;
+        }
+        if let Some(exchange) = self.exchange.take() {
+            exchange.end(self.frames.is_complete());
+            let ended = now();
+            self.about.ended = Some(ended);
+            let (pool, headers) = self.about.waits;
+            let total = ended.saturating_duration_since(self.about.started);
+            self.about.pool.stats.succeeded(pool, headers, total);
+            self.about.call = None;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream").field("frames", &self.frames).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of a decoded piece at most.
+const PIECE: usize = 256 * 1024;
+/// Bytes of a piece that is not worth waiting for more.
+const SMALL: usize = 16 * 1024;
+/// Bytes that a decoded piece grows by at first.
+const STEP: usize = 64 * 1024;
+/// What text compresses to.
+const GUESS: usize = 4;

@@ -1,0 +1,275 @@
+/**
+ * Bodies in pieces, mirroring `crate/binding/stream.rs`. A response's comes as it is granted, a request's goes as there is
+ * room for it: neither side ever pushes.
+ */
+import * as layout from './generated.ts';
+
+/** What a body in pieces asks of its engine. */
+export interface Carrier {
+  /** Submits what becomes of a response's body. */
+  order(kind: number, slot: number, generation: number, bytes: number, taken: number): void;
+  /** Submits a piece of a request's body. */
+  piece(slot: number, generation: number, bytes: Uint8Array): void;
+  /** Submits that a request's body has ended, or failed and why. */
+  finish(slot: number, generation: number, failure: string | null): void;
+  /** The event loop stays alive while somebody waits. */
+  hold(on: boolean): void;
+}
+
+/** What is known once a response's body has ended. */
+export interface Ending {
+  /** Names and values in turn, a line feed after each. */
+  readonly trailers: string;
+  /** By reading, not by being let go of. */
+  readonly read: boolean;
+  /** Bytes of the body on the wire. */
+  readonly wire: number;
+  /** Milliseconds from the head, and of the whole call. */
+  readonly body: number;
+  readonly total: number;
+}
+
+/**
+ * A response's body as it comes. The engine holds it while it is open, so it must not lead to the response: that one's
+ * collection is how a body that nobody reads is noticed.
+ */
+export class Inflow {
+  readonly #carrier: Carrier;
+  readonly #slot: number;
+  readonly #generation: number;
+  #pieces: Buffer[] = [];
+  /** The first piece's place. */
+  #first = 0;
+  /** Bytes on the wire when each piece came. */
+  #wires: number[] = [];
+  #granted: number;
+  #taken = 0;
+  #wake: (() => void) | null = null;
+  #waiting: Promise<void> | null = null;
+  #began = false;
+  /** Bytes that have come and were not taken. */
+  buffered = 0;
+  /** Bytes of the body on the wire, up to the last piece that was taken from. */
+  wire = 0;
+  /** Set once the core has nothing more to say. */
+  ending: Ending | null = null;
+  /** What it failed with; whatever is buffered comes first. */
+  failure: { readonly error: unknown } | null = null;
+  /** The rest that was asked for, and the bytes in front of it that are free. */
+  rest: { readonly bytes: Buffer; readonly headroom: number } | null = null;
+
+  constructor(carrier: Carrier, slot: number, generation: number, granted: number) {
+    this.#carrier = carrier;
+    this.#slot = slot;
+    this.#generation = generation;
+    this.#granted = granted;
+  }
+
+  /** Nothing more will come. */
+  get over(): boolean {
+    return this.ending !== null || this.failure !== null;
+  }
+
+  /**
+   * Sees to it that at least so many bytes are here or on their way, half of them at a time so that not every piece costs a
+   * submission.
+   */
+  want(bytes: number): void {
+    if (this.over) return;
+    const coming = this.buffered + this.#granted;
+    if (this.#began && coming > bytes >> 1) return;
+    this.#began = true;
+    const more = Math.min(Math.max(bytes - coming, 0), MOST_GRANTED);
+    this.#granted += more;
+    this.#order(layout.SUBMISSION_GRANT, more);
+  }
+
+  /** The next piece, or at most so many bytes of it; `null` if none is here. */
+  take(most: number = Infinity): Buffer | null {
+    const piece = this.#pieces[this.#first];
+    if (piece === undefined) return null;
+    let taken = piece;
+    this.wire = this.#wires[this.#first] as number;
+    if (piece.length > most) {
+      taken = piece.subarray(0, most);
+      this.#pieces[this.#first] = piece.subarray(most);
+    } else {
+      this.#pieces[this.#first] = EMPTY;
+      this.#first += 1;
+      if (this.#first > MOST_GAPS || this.#first === this.#pieces.length) {
+        this.#pieces.splice(0, this.#first);
+        this.#wires.splice(0, this.#first);
+        this.#first = 0;
+      }
+    }
+    this.buffered -= taken.length;
+    this.#taken += taken.length;
+    return taken;
+  }
+
+  /** Resolves when something has come, or nothing more will. */
+  wait(): Promise<void> {
+    if (this.over) return Promise.resolve();
+    if (this.#waiting === null) {
+      this.#carrier.hold(true);
+      this.#waiting = new Promise((resolve) => (this.#wake = resolve));
+    }
+    return this.#waiting;
+  }
+
+  /** Asks for all that is left, in one block; it comes as {@link Inflow.rest}. */
+  askRest(): void {
+    if (!this.over) this.#order(layout.SUBMISSION_REST, this.buffered);
+  }
+
+  /** Asks for the end, without what is before it. */
+  drain(): void {
+    this.#drop();
+    if (!this.over) this.#order(layout.SUBMISSION_DRAIN, 0);
+  }
+
+  /** Nobody will read it: its connection is closed, or (`gently`) a small rest is drained to keep it. */
+  letGo(gently: boolean): void {
+    this.#drop();
+    if (!this.over) this.#order(gently ? layout.SUBMISSION_RELEASE : layout.SUBMISSION_SHUT, 0);
+  }
+
+  /** A piece came. @internal */
+  push(bytes: Buffer, wire: number): void {
+    this.#granted = Math.max(0, this.#granted - bytes.length);
+    this.#pieces.push(bytes);
+    this.#wires.push(wire);
+    this.buffered += bytes.length;
+    this.#rouse();
+  }
+
+  /** The rest came. @internal */
+  finish(bytes: Buffer, headroom: number): void {
+    this.rest = { bytes, headroom };
+  }
+
+  /** The end came. @internal */
+  end(ending: Ending): void {
+    this.ending = ending;
+    this.#rouse();
+  }
+
+  /** It failed. @internal */
+  fail(error: unknown): void {
+    if (this.over) return;
+    this.failure = { error };
+    this.#rouse();
+  }
+
+  #drop(): void {
+    this.#pieces = [];
+    this.#wires = [];
+    this.#first = 0;
+    this.buffered = 0;
+  }
+
+  #order(kind: number, bytes: number): void {
+    this.#carrier.order(kind, this.#slot, this.#generation, bytes, this.#taken);
+    this.#taken = 0;
+  }
+
+  #rouse(): void {
+    const wake = this.#wake;
+    if (wake === null) return;
+    this.#wake = null;
+    this.#waiting = null;
+    this.#carrier.hold(false);
+    wake();
+  }
+}
+
+/** Where a request's body comes from. */
+export interface Source {
+  /** Bytes in all, `null` where that is not known. */
+  readonly length: number | null;
+  /** Begins it, from its start. */
+  open(): Pieces;
+}
+
+/** A body's pieces, one after the other. */
+export interface Pieces {
+  /** The next one, `null` at the end. */
+  next(): Uint8Array | null | Promise<Uint8Array | null>;
+  /** Nobody wants the rest. */
+  cancel(): void;
+}
+
+/** A request's body as it goes: begun when there is room for its first piece, and never sooner. */
+export class Outflow {
+  readonly #source: Source;
+  #pieces: Pieces | null = null;
+  #room = 0;
+  #state: 'idle' | 'pumping' | 'over' = 'idle';
+  /** What the source failed with. */
+  failure: { readonly error: unknown } | null = null;
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  /** There is room for so many more bytes. @internal */
+  want(carrier: Carrier, slot: number, generation: number, bytes: number): void {
+    this.#room += bytes;
+    if (this.#state === 'idle') void this.#pump(carrier, slot, generation);
+  }
+
+  /** Nobody wants the rest. @internal */
+  stop(): void {
+    if (this.#state === 'over') return;
+    this.#state = 'over';
+    try {
+      this.#pieces?.cancel();
+    } catch {
+      // A source that cannot even be cancelled has nobody left to be told.
+    }
+  }
+
+  async #pump(carrier: Carrier, slot: number, generation: number): Promise<void> {
+    this.#state = 'pumping';
+    try {
+      this.#pieces ??= this.#source.open();
+      while (this.#room > 0) {
+        const step = this.#pieces.next();
+        const piece = step instanceof Promise ? await step : step;
+        if (this.#isOver()) return;
+        if (piece === null) {
+          this.#state = 'over';
+          carrier.finish(slot, generation, null);
+          return;
+        }
+        this.#room -= piece.length;
+        if (piece.length > 0) carrier.piece(slot, generation, piece);
+      }
+      this.#state = 'idle';
+    } catch (error) {
+      if (this.#isOver()) return;
+      this.failure = { error };
+      this.stop();
+      carrier.finish(slot, generation, saying(error));
+    }
+  }
+
+  #isOver(): boolean {
+    return this.#state === 'over';
+  }
+}
+
+/** What a source's error says: its own words are the caller's to see, as the cause. */
+function saying(error: unknown): string {
+  try {
+    return error instanceof Error ? error.message : String(error);
+  } catch {
+    return 'it threw what has no text';
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
+/** A number in a record has 32 bits. */
+const MOST_GRANTED = 2 ** 31;
+/** Places at the front of the queue that are empty before it is moved up. */
+const MOST_GAPS = 64;
