@@ -5,6 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { bodyFrom, bodyOfFields, withContentType, type Body } from './body.ts';
 import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
@@ -13,7 +14,6 @@ import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
 import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
 import {
   boolean,
-  bytesOf,
   checkRetries,
   CODE,
   fieldPairs,
@@ -98,7 +98,7 @@ export interface PoolStats {
 }
 
 /** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, 'fields' | 'json'>;
+export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
 
 /** The common base of pools. */
 export abstract class ConnectionPool {
@@ -250,7 +250,7 @@ export class HTTPConnectionPool extends ConnectionPool {
   /** The lowest level: the method goes out as it is given, and nothing is merged. */
   urlopen(method: string, url: string, options: UrlopenOptions = {}): Promise<HTTPResponse> {
     try {
-      for (const name of ['fields', 'json']) {
+      for (const name of MERGED) {
         if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
         throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
       }
@@ -314,8 +314,8 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   /** @internal */
-  refuse(record: ErrorRecord, url: string): Error {
-    return errorFromRecord(record, { pool: this, url });
+  refuse(record: ErrorRecord, url: string, cause?: unknown): Error {
+    return errorFromRecord(record, { pool: this, url, cause });
   }
 
   /** @internal */
@@ -325,7 +325,7 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
     const call = this.#call(method, url);
-    const signal = merge(call, options, fields, this.#limits);
+    const signal = merge(call, options, fields, this.#limits, this.#headers);
     if (signal !== null && signal.aborted) return Promise.reject(signal.reason as Error);
     return this.#send(call, signal);
   }
@@ -383,18 +383,29 @@ function merge(
   options: RequestOptions,
   fieldsGo: 'query' | 'body',
   poolLimits: Limits,
+  poolHeaders: HTTPHeaderDict,
 ): AbortSignal | null {
   if (typeof options !== 'object' || options === null) {
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
   let signal: AbortSignal | null = null;
   let json: unknown;
+  let fields: unknown = null;
+  let given: unknown = null;
+  let encodeMultipart = true;
+  let boundary: string | null = null;
   for (const name of Object.keys(options)) {
     const value: unknown = options[name as keyof RequestOptions];
     if (value === undefined) continue;
     switch (name) {
       case 'fields':
-        if (value !== null) call.fields = fieldPairs(value);
+        fields = value;
+        break;
+      case 'encodeMultipart':
+        encodeMultipart = boolean(value, name);
+        break;
+      case 'multipartBoundary':
+        boundary = boundaryOf(value);
         break;
       case 'headers':
         if (value !== null) call.lines = wireLines(value as HeaderSource);
@@ -403,7 +414,10 @@ function merge(
         json = value;
         break;
       case 'body':
-        if (value !== null) call.body = bodyOf(value);
+        given = value;
+        break;
+      case 'onProgress':
+        if (value !== null) hear(call, value);
         break;
       case 'timeout':
         call.timeout = Timeout.from(value);
@@ -443,8 +457,9 @@ function merge(
         refuseUnknown(name);
     }
   }
+  let body: Body | null = given === null ? null : bodyFrom(given, boundary);
   if (json !== undefined && json !== null) {
-    if (call.body !== null) {
+    if (body !== null) {
       throw argumentError(
         'type',
         CODE,
@@ -454,37 +469,42 @@ function merge(
     call.body = jsonText(json);
     call.flags |= layout.REQUEST_JSON;
   }
-  if (call.fields !== null) {
-    if (call.fields.length === 0) {
-      call.fields = null;
-    } else if (fieldsGo === 'body') {
-      if (call.body !== null) {
+  if (fields !== null) {
+    if (fieldsGo === 'query') {
+      const pairs = fieldPairs(fields);
+      if (pairs.length > 0) call.fields = pairs;
+    } else {
+      const form = bodyOfFields(fields, { encodeMultipart, boundary });
+      if (form !== null && (body !== null || call.body !== null)) {
         throw argumentError('type', CODE, "request got values for both 'fields' and 'body', can only specify one.");
       }
-      throw notSupported('fields in the body');
+      body ??= form;
+    }
+  }
+  if (body !== null) {
+    call.body = body.whole;
+    call.source = body.source;
+    if (body.contentType !== null) {
+      call.lines = withContentType(call.lines ?? wireLines(poolHeaders), body.contentType);
     }
   }
   if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
   return signal;
 }
 
-function bodyOf(value: unknown): string | Uint8Array {
-  if (typeof value === 'string') return value;
-  const bytes = bytesOf(value);
-  if (bytes !== null) return bytes;
-  if (typeof value === 'function' || (typeof value === 'object' && value !== null && isLaterBody(value))) {
-    throw notSupported('a body other than a string or bytes');
-  }
-  throw argumentError(
-    'type',
-    'ERR_INVALID_BODY',
-    `'body' must be a string, bytes (Buffer, ArrayBuffer or a view) or iterable. Instead was ${describe(value)}`,
-  );
+function boundaryOf(value: unknown): string | null {
+  if (value === null || typeof value === 'string') return value;
+  throw argumentError('type', CODE, `multipartBoundary is a string, not ${describe(value)}`);
 }
 
-function isLaterBody(value: object): boolean {
-  if (Symbol.iterator in value || Symbol.asyncIterator in value) return true;
-  return [URLSearchParams, FormData, Blob, ReadableStream].some((kind) => value instanceof kind);
+function hear(call: Call, listener: unknown): void {
+  if (typeof listener !== 'function') {
+    throw argumentError('type', CODE, `onProgress is a function, not ${describe(listener)}`);
+  }
+  const hears = listener as NonNullable<RequestOptions['onProgress']>;
+  call.onProgress = (direction, bytes, total) => hears({ direction, bytes, total });
+  // What it throws ends the call.
+  call.flags |= layout.REQUEST_PROGRESS | layout.REQUEST_ABORTABLE;
 }
 
 /** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
@@ -560,11 +580,14 @@ const REQUEST_NAMES: readonly string[] = [
   'body',
   'chunked',
   'decodeContent',
+  'encodeMultipart',
   'enforceContentLength',
   'fields',
   'headers',
   'json',
   'limits',
+  'multipartBoundary',
+  'onProgress',
   'poolTimeout',
   'preloadContent',
   'redirect',
@@ -572,15 +595,10 @@ const REQUEST_NAMES: readonly string[] = [
   'signal',
   'timeout',
 ];
+/** What is merged into another option before a request is sent. */
+const MERGED = ['fields', 'json', 'encodeMultipart', 'multipartBoundary'] as const;
 const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
 /** urllib3's: these methods have no body that fields could go into. */
 const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 /** Options of the contract that later versions serve. */
-const LATER: ReadonlySet<string> = new Set([
-  'accept',
-  'encodeMultipart',
-  'multipartBoundary',
-  'onProgress',
-  'proxy',
-  'releaseConn',
-]);
+const LATER: ReadonlySet<string> = new Set(['accept', 'proxy', 'releaseConn']);
