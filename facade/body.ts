@@ -1,15 +1,16 @@
 /**
  * A request's body: from whatever holds it to bytes that are there as a whole, or to a source that is asked for pieces
- * while the request is being sent. What is here decides nothing about framing but what it knows of the length.
- *
- * A source belongs to the request from the call on: once nobody wants it (any more), a stream is destroyed or cancelled
- * and an iterator returned, at once and even while a piece of it is waited for.
+ * while the request is being sent (`body-sources.ts`). Nothing is said about framing here but what is known of the length.
  */
 import { Readable } from 'node:stream';
 
 import { argumentError, describe } from './arguments.ts';
-import type { Pieces, Source } from './boundary/stream.ts';
+import { InParts, Made, ofArray, OfIterable, OfReadable, OfWebStream } from './body-sources.ts';
+import type { Call } from './boundary/marshal.ts';
+import * as layout from './boundary/generated.ts';
+import type { Source } from './boundary/stream.ts';
 import { requestFields, type FormFields } from './fields.ts';
+import { wireLines, type HeaderSource } from './headers.ts';
 import { multipartParts } from './multipart.ts';
 import { bytesOf } from './options.ts';
 import { encodeFormUrlencoded } from './urlencoded.ts';
@@ -34,31 +35,59 @@ export type BodyData =
  */
 export type RequestBody = BodyData | (() => BodyData | Promise<BodyData>);
 
-/** A body as the request takes it: one of `whole` and `source` is there. @internal */
-export interface Body {
+/** What of a request's options becomes its body; `null` for none. @internal */
+export interface BodyOptions {
+  readonly body: unknown;
+  readonly json: unknown;
+  /** Fields that go into the body. */
+  readonly form: unknown;
+  readonly encodeMultipart: boolean;
+  readonly boundary: string | null;
+}
+
+/** A body as a request takes it: one of `whole` and `source` is there. */
+interface Body {
   readonly whole: string | Uint8Array | null;
   readonly source: Source | null;
   /** What the body says of itself, unless the headers do. */
   readonly contentType: string | null;
 }
 
-/** How form fields are written into a body. @internal */
-export interface FormOptions {
-  readonly encodeMultipart: boolean;
-  readonly boundary: string | null;
-}
-
 /**
- * What the `body` option stands for. Nothing is read of a source yet.
+ * Gives a call its body, and the line with its type. Nothing is read of a source yet.
  *
- * @throws TypeError ERR_INVALID_BODY for what is no body, and for a stream of which nothing can come.
+ * @throws TypeError ERR_INVALID_OPTION for two bodies (REQ-06) and for fields that are none; ERR_INVALID_BODY for what is
+ * no body, and for a stream of which nothing can come.
  * @internal
  */
-export function bodyFrom(value: unknown, boundary: string | null): Body {
+export function putBody(call: Call, options: BodyOptions, poolHeaders: HeaderSource): void {
+  const { json, form, boundary } = options;
+  let body = options.body === null ? null : bodyFrom(options.body, boundary);
+  if (json !== null) {
+    if (body !== null) {
+      const message = "request got values for both 'body' and 'json' parameters which are mutually exclusive";
+      throw argumentError('type', OPTION, message);
+    }
+    body = whole(jsonText(json));
+    // The core has this type at hand.
+    call.flags |= layout.REQUEST_JSON;
+  }
+  const fields = form === null ? null : bodyOfFields(form, options);
+  if (fields !== null && body !== null) {
+    throw argumentError('type', OPTION, "request got values for both 'fields' and 'body', can only specify one.");
+  }
+  body ??= fields;
+  if (body === null) return;
+  call.body = body.whole;
+  call.source = body.source;
+  if (body.contentType !== null) call.lines = typed(call.lines ?? wireLines(poolHeaders), body.contentType);
+}
+
+function bodyFrom(value: unknown, boundary: string | null): Body {
   if (typeof value === 'string') return whole(value);
   const bytes = bytesOf(value);
   if (bytes !== null) return whole(bytes);
-  if (typeof value === 'function') return sourced(new Made(value as () => unknown));
+  if (typeof value === 'function') return sourced(new Made(value as () => unknown, ofMade));
   if (typeof value !== 'object' || value === null) throw noBody(value);
   if (value instanceof URLSearchParams)
     return whole(value.toString(), 'application/x-www-form-urlencoded;charset=UTF-8');
@@ -76,13 +105,8 @@ export function bodyFrom(value: unknown, boundary: string | null): Body {
   throw noBody(value);
 }
 
-/**
- * Form fields as a body; `null` without any, which is no body (REQ-05).
- *
- * @throws TypeError ERR_INVALID_OPTION and ERR_INVALID_BODY as the encodings do.
- * @internal
- */
-export function bodyOfFields(fields: unknown, { encodeMultipart, boundary }: FormOptions): Body | null {
+/** `null` without any field, which is no body (REQ-05). */
+function bodyOfFields(fields: unknown, { encodeMultipart, boundary }: BodyOptions): Body | null {
   if (!encodeMultipart) {
     const text = encodeFormUrlencoded(fields as Parameters<typeof encodeFormUrlencoded>[0]);
     return text === '' ? null : whole(text, 'application/x-www-form-urlencoded');
@@ -92,316 +116,22 @@ export function bodyOfFields(fields: unknown, { encodeMultipart, boundary }: For
   return parts.length === 0 ? null : multipart(parts, boundary);
 }
 
-/**
- * The lines with a Content-Type behind them, unless there is one in whatever case. The lines given are not touched.
- *
- * @internal
- */
-export function withContentType<Value>(lines: readonly (string | Value)[], type: string): readonly (string | Value)[] {
+/** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
+function jsonText(value: unknown): string {
+  const written = JSON.stringify(value) as string | undefined;
+  if (written === undefined) {
+    throw argumentError('type', CODE, `'json' is a value that JSON can hold, not ${describe(value)}`);
+  }
+  return written;
+}
+
+/** The lines with a Content-Type behind them, unless there is one in whatever case. The lines given are not touched. */
+function typed(lines: NonNullable<Call['lines']>, type: string): NonNullable<Call['lines']> {
   for (let at = 0; at < lines.length; at += 2) {
     const name = lines[at];
     if (typeof name === 'string' && name.length === 12 && name.toLowerCase() === 'content-type') return lines;
   }
   return [...lines, 'Content-Type', type];
-}
-
-/** Pieces of bytes and Blobs in their order. Each is read from its start, however often. */
-class InParts implements Source {
-  readonly length: number;
-  readonly #parts: readonly (Uint8Array | Blob)[];
-
-  constructor(parts: readonly (Uint8Array | Blob)[], length: number) {
-    this.#parts = parts;
-    this.length = length;
-  }
-
-  open(): Pieces {
-    const parts = this.#parts;
-    let [nth, at] = [0, 0];
-    return {
-      next() {
-        const part = parts[nth];
-        if (part === undefined) return null;
-        if (!(part instanceof Blob)) {
-          nth += 1;
-          return part;
-        }
-        const end = Math.min(at + BLOB_PIECE, part.size);
-        const piece = part.slice(at, end);
-        at = end;
-        if (at === part.size) [nth, at] = [nth + 1, 0];
-        return piece.arrayBuffer().then((bytes) => new Uint8Array(bytes));
-      },
-      cancel() {
-        // A read of a Blob cannot be called back, and holds nothing.
-      },
-    };
-  }
-}
-
-/** An iterable, of either kind. */
-class OfIterable implements Source {
-  readonly length = null;
-  readonly #begin: () => Iterator<unknown> | AsyncIterator<unknown>;
-  readonly #waits: boolean;
-
-  constructor(begin: () => Iterator<unknown> | AsyncIterator<unknown>, waits: boolean) {
-    this.#begin = begin;
-    this.#waits = waits;
-  }
-
-  open(): Pieces {
-    return new Iterated(this.#begin(), this.#waits);
-  }
-}
-
-class Iterated implements Pieces {
-  readonly #iterator: Iterator<unknown> | AsyncIterator<unknown>;
-  readonly #waits: boolean;
-  #running = false;
-  #over = false;
-  /** Cancelled from within: the iterator could not be returned then. */
-  #late = false;
-
-  constructor(iterator: Iterator<unknown> | AsyncIterator<unknown>, waits: boolean) {
-    this.#iterator = iterator;
-    this.#waits = waits;
-  }
-
-  next(): Uint8Array | null | Promise<Uint8Array | null> {
-    this.#running = true;
-    let step;
-    try {
-      step = this.#iterator.next();
-    } catch (error) {
-      this.#over = true;
-      throw error;
-    } finally {
-      this.#running = false;
-    }
-    if (this.#late) this.#leave();
-    return this.#waits ? this.#awaited(step) : this.#taken(step);
-  }
-
-  cancel(): void {
-    if (this.#over) return;
-    if (this.#running) this.#late = true;
-    else this.#leave();
-  }
-
-  async #awaited(step: unknown): Promise<Uint8Array | null> {
-    let result;
-    try {
-      result = await step;
-    } catch (error) {
-      this.#over = true;
-      throw error;
-    }
-    return this.#taken(result);
-  }
-
-  #taken(result: unknown): Uint8Array | null {
-    if (typeof result !== 'object' || result === null) {
-      throw argumentError('type', CODE, `a body's iterator gives objects, not ${describe(result)}`);
-    }
-    const { done, value } = result as IteratorResult<unknown>;
-    if (done !== true) return pieceOf(value);
-    this.#over = true;
-    return null;
-  }
-
-  #leave(): void {
-    this.#over = true;
-    quietly(() => this.#iterator.return?.());
-  }
-}
-
-/** One of Node's streams, or of their like. It can be read once. */
-class OfReadable implements Source, Pieces {
-  readonly length = null;
-  readonly #stream: Readable;
-  #watching = false;
-  #begun = false;
-  #over = false;
-  #ended = false;
-  #failure: { readonly error: unknown } | null = null;
-  #wake: (() => void) | null = null;
-
-  constructor(stream: Readable) {
-    refuseSpent(stream);
-    this.#stream = stream;
-  }
-
-  /** A stream may fail before anybody has asked it for anything; without a listener that would be the process's end. */
-  accept(): void {
-    if (this.#watching || this.#over) return;
-    this.#watching = true;
-    this.#stream.on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onClose);
-  }
-
-  open(): Pieces {
-    this.accept();
-    // Somebody else has read it to its end in the meantime.
-    if (this.#ended) throw spent('a stream that has ended');
-    this.#begun = true;
-    this.#stream.on('readable', this.#onReadable);
-    return this;
-  }
-
-  next(): Uint8Array | null | Promise<Uint8Array | null> {
-    const piece = this.#read();
-    return piece === undefined ? this.#later() : piece;
-  }
-
-  cancel(): void {
-    if (this.#over) return;
-    const stream = this.#stream;
-    this.#release();
-    if (stream.closed) return;
-    // What it says on its way out is nobody's business any more.
-    const forgive = (): void => undefined;
-    stream.on('error', forgive).once('close', () => stream.off('error', forgive));
-    stream.destroy();
-  }
-
-  discard(): void {
-    this.cancel();
-  }
-
-  async #later(): Promise<Uint8Array | null> {
-    for (;;) {
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-      const piece = this.#read();
-      if (piece !== undefined) return piece;
-    }
-  }
-
-  /** `undefined` if there is nothing yet. */
-  #read(): Uint8Array | null | undefined {
-    if (this.#over) return null;
-    if (this.#failure !== null) throw this.#failure.error;
-    const stream = this.#stream;
-    const chunk: unknown = stream.read();
-    if (chunk !== null) return pieceOf(chunk);
-    if (this.#ended) {
-      this.#release();
-      return null;
-    }
-    // Not every stream says that it is closed.
-    if (stream.destroyed && stream.closed) throw this.#broken();
-    return undefined;
-  }
-
-  readonly #onReadable = (): void => this.#rouse();
-
-  readonly #onError = (error: unknown): void => {
-    this.#failure ??= { error };
-    this.#rouse();
-  };
-
-  readonly #onEnd = (): void => {
-    this.#ended = true;
-    this.#rouse();
-  };
-
-  readonly #onClose = (): void => {
-    if (!this.#ended) this.#failure ??= { error: this.#broken() };
-    this.#rouse();
-  };
-
-  #broken(): unknown {
-    const error = new Error('the stream was closed before its end');
-    return this.#stream.errored ?? Object.assign(error, { code: 'ERR_STREAM_PREMATURE_CLOSE' });
-  }
-
-  #rouse(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
-  }
-
-  #release(): void {
-    this.#over = true;
-    const stream = this.#stream;
-    stream.off('error', this.#onError).off('end', this.#onEnd).off('close', this.#onClose);
-    if (this.#begun) stream.off('readable', this.#onReadable);
-    this.#rouse();
-  }
-}
-
-/** A stream of the web's. It can be read once. */
-class OfWebStream implements Source, Pieces {
-  readonly length = null;
-  readonly #stream: ReadableStream;
-  #reader: ReadableStreamDefaultReader | null = null;
-
-  constructor(stream: ReadableStream) {
-    if (stream.locked) throw spent('a ReadableStream that is locked to another reader');
-    if (isDisturbed(stream)) throw spent('a ReadableStream that was read from or cancelled before');
-    this.#stream = stream;
-  }
-
-  open(): Pieces {
-    this.#reader = this.#stream.getReader();
-    return this;
-  }
-
-  async next(): Promise<Uint8Array | null> {
-    const reader = this.#reader;
-    if (reader === null) return null;
-    const { done, value } = (await reader.read()) as { done: boolean; value?: unknown };
-    if (!done) return pieceOf(value);
-    // Cancelled meanwhile, it is let go already.
-    if (this.#reader !== null) reader.releaseLock();
-    this.#reader = null;
-    return null;
-  }
-
-  cancel(): void {
-    const reader = this.#reader;
-    this.#reader = null;
-    if (reader === null) return;
-    quietly(() => reader.cancel());
-    reader.releaseLock();
-  }
-
-  discard(): void {
-    if (!this.#stream.locked) quietly(() => this.#stream.cancel());
-  }
-}
-
-/** What a function makes once it is needed: the head is out by then, so that nothing in it can come from there. */
-class Made implements Source {
-  readonly length = null;
-  readonly #make: () => unknown;
-
-  constructor(make: () => unknown) {
-    this.#make = make;
-  }
-
-  open(): Pieces {
-    const make = this.#make;
-    let inner: Pieces | null = null;
-    let cancelled = false;
-    return {
-      async next() {
-        if (inner === null) {
-          const made = ofMade(await make());
-          if (cancelled) {
-            made.discard?.();
-            return null;
-          }
-          made.accept?.();
-          inner = made.open();
-        }
-        return inner.next();
-      },
-      cancel() {
-        cancelled = true;
-        inner?.cancel();
-      },
-    };
-  }
 }
 
 function ofMade(value: unknown): Source {
@@ -416,13 +146,6 @@ function ofMade(value: unknown): Source {
   }
   const { whole: all, source } = bodyFrom(value, null);
   return source ?? ofArray([all]);
-}
-
-/** An array is sent as it was when the call was made; its pieces are read as they go. */
-function ofArray(pieces: readonly unknown[]): Source {
-  const kept = [...pieces];
-  for (const piece of kept) if (typeof piece !== 'string') pieceOf(piece);
-  return new OfIterable(() => kept[Symbol.iterator](), false);
 }
 
 function multipart(fields: FormFields | FormData, boundary: string | null): Body {
@@ -440,15 +163,6 @@ function sourced(source: Source, contentType: string | null = null): Body {
   return { whole: null, source, contentType };
 }
 
-function pieceOf(value: unknown): Uint8Array {
-  if (typeof value === 'string') return Buffer.from(value);
-  const bytes = bytesOf(value);
-  if (bytes === null)
-    throw argumentError('type', CODE, `a piece of a body is a string or bytes, not ${describe(value)}`);
-  // Another thread may be writing to shared memory, and not every function takes it.
-  return bytes.buffer instanceof ArrayBuffer ? bytes : Buffer.from(bytes);
-}
-
 function isWebStream(value: object): value is ReadableStream {
   return value instanceof ReadableStream || typeof Reflect.get(value, 'getReader') === 'function';
 }
@@ -459,37 +173,11 @@ function isReadable(value: object): value is Readable {
   return ['read', 'on', 'off', 'destroy'].every((name) => typeof Reflect.get(value, name) === 'function');
 }
 
-function isDisturbed(stream: ReadableStream): boolean {
-  return Readable.isDisturbed(stream as unknown as Readable);
-}
-
-function refuseSpent(stream: Readable): void {
-  if (stream.errored != null) throw spent('a stream that has failed', stream.errored);
-  if (stream.destroyed) throw spent('a stream that was destroyed');
-  if (stream.readableEnded) throw spent('a stream that has ended');
-  // A Duplex that has no readable side.
-  if (!stream.readable) throw spent('a stream that is not readable');
-}
-
-function spent(what: string, cause?: unknown): Error {
-  const error = argumentError('type', CODE, `'body' is ${what}: nothing can be sent from it`);
-  return cause === undefined ? error : Object.assign(error, { cause });
-}
-
 /** Whether it iterates; a plain object only by itself, or a polluted prototype would speak for it. */
 function has(value: object, method: symbol): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   const plain = prototype === null || prototype === Object.prototype;
   return typeof Reflect.get(value, method) === 'function' && (!plain || Object.hasOwn(value, method));
-}
-
-/** Does it, and whatever comes of that is nobody's business. */
-function quietly(act: () => unknown): void {
-  try {
-    Promise.resolve(act()).catch(() => undefined);
-  } catch {
-    // As much as a rejection.
-  }
 }
 
 function noBody(value: unknown): Error {
@@ -499,5 +187,4 @@ function noBody(value: unknown): Error {
 }
 
 const CODE = 'ERR_INVALID_BODY';
-/** Bytes that are read of a Blob at once. */
-const BLOB_PIECE = 128 * 1024;
+const OPTION = 'ERR_INVALID_OPTION';

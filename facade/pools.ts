@@ -5,7 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import { bodyFrom, bodyOfFields, withContentType, type Body } from './body.ts';
+import { putBody } from './body.ts';
 import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
@@ -326,7 +326,10 @@ export class HTTPConnectionPool extends ConnectionPool {
   #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
     const call = this.#call(method, url);
     const signal = merge(call, options, fields, this.#limits, this.#headers);
-    if (signal !== null && signal.aborted) return Promise.reject(signal.reason as Error);
+    if (signal !== null && signal.aborted) {
+      call.source?.discard?.();
+      return Promise.reject(signal.reason as Error);
+    }
     return this.#send(call, signal);
   }
 
@@ -348,7 +351,10 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   #send(call: Call, signal: AbortSignal | null): Promise<HTTPResponse> {
-    if (this.#closed) this.#refuseClosed();
+    if (this.#closed) {
+      call.source?.discard?.();
+      this.#refuseClosed();
+    }
     return this.#engine.request<HTTPResponse>(this, call, signal);
   }
 
@@ -389,7 +395,7 @@ function merge(
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
   let signal: AbortSignal | null = null;
-  let json: unknown;
+  let json: unknown = null;
   let fields: unknown = null;
   let given: unknown = null;
   let encodeMultipart = true;
@@ -457,36 +463,15 @@ function merge(
         refuseUnknown(name);
     }
   }
-  let body: Body | null = given === null ? null : bodyFrom(given, boundary);
-  if (json !== undefined && json !== null) {
-    if (body !== null) {
-      throw argumentError(
-        'type',
-        CODE,
-        "request got values for both 'body' and 'json' parameters which are mutually exclusive",
-      );
-    }
-    call.body = jsonText(json);
-    call.flags |= layout.REQUEST_JSON;
+  let form: unknown = null;
+  if (fields !== null && fieldsGo === 'query') {
+    const pairs = fieldPairs(fields);
+    if (pairs.length > 0) call.fields = pairs;
+  } else {
+    form = fields;
   }
-  if (fields !== null) {
-    if (fieldsGo === 'query') {
-      const pairs = fieldPairs(fields);
-      if (pairs.length > 0) call.fields = pairs;
-    } else {
-      const form = bodyOfFields(fields, { encodeMultipart, boundary });
-      if (form !== null && (body !== null || call.body !== null)) {
-        throw argumentError('type', CODE, "request got values for both 'fields' and 'body', can only specify one.");
-      }
-      body ??= form;
-    }
-  }
-  if (body !== null) {
-    call.body = body.whole;
-    call.source = body.source;
-    if (body.contentType !== null) {
-      call.lines = withContentType(call.lines ?? wireLines(poolHeaders), body.contentType);
-    }
+  if (given !== null || json !== null || form !== null) {
+    putBody(call, { body: given, json, form, encodeMultipart, boundary }, poolHeaders);
   }
   if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
   return signal;
@@ -505,15 +490,6 @@ function hear(call: Call, listener: unknown): void {
   call.onProgress = (direction, bytes, total) => hears({ direction, bytes, total });
   // What it throws ends the call.
   call.flags |= layout.REQUEST_PROGRESS | layout.REQUEST_ABORTABLE;
-}
-
-/** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
-function jsonText(value: unknown): string {
-  const written = JSON.stringify(value) as string | undefined;
-  if (written === undefined) {
-    throw argumentError('type', 'ERR_INVALID_BODY', `'json' is a value that JSON can hold, not ${describe(value)}`);
-  }
-  return written;
 }
 
 function signalOf(value: unknown): AbortSignal | null {
