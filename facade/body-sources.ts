@@ -130,6 +130,8 @@ export class OfReadable implements Source, Pieces {
   #begun = false;
   #over = false;
   #ended = false;
+  /** It has said so: `closed` is true before its last error is out. */
+  #closed = false;
   #failure: { readonly error: unknown } | null = null;
   #wake: (() => void) | null = null;
 
@@ -163,7 +165,7 @@ export class OfReadable implements Source, Pieces {
     if (this.#over) return;
     const stream = this.#stream;
     this.#release();
-    if (stream.closed) return;
+    if (this.#closed) return;
     // What it says on its way out is nobody's business any more.
     const forgive = (): void => undefined;
     stream.on('error', forgive).once('close', () => stream.off('error', forgive));
@@ -211,6 +213,7 @@ export class OfReadable implements Source, Pieces {
   };
 
   readonly #onClose = (): void => {
+    this.#closed = true;
     if (!this.#ended) this.#failure ??= { error: this.#broken() };
     this.#rouse();
   };

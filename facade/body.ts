@@ -92,7 +92,7 @@ function bodyFrom(value: unknown, boundary: string | null): Body {
   if (value instanceof URLSearchParams)
     return whole(value.toString(), 'application/x-www-form-urlencoded;charset=UTF-8');
   if (value instanceof FormData) return multipart(value, boundary);
-  if (value instanceof Blob) return sourced(new InParts([value], value.size), value.type === '' ? null : value.type);
+  if (value instanceof Blob) return ofBlob(value);
   if (isWebStream(value)) return sourced(new OfWebStream(value));
   if (isReadable(value)) return sourced(new OfReadable(value));
   if (Array.isArray(value)) return sourced(ofArray(value));
@@ -146,6 +146,11 @@ function ofMade(value: unknown): Source {
   }
   const { whole: all, source } = bodyFrom(value, null);
   return source ?? ofArray([all]);
+}
+
+function ofBlob(blob: Blob): Body {
+  const type = blob.type === '' ? null : blob.type;
+  return blob.size === 0 ? whole('', type) : sourced(new InParts([blob], blob.size), type);
 }
 
 function multipart(fields: FormFields | FormData, boundary: string | null): Body {

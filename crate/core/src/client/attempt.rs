@@ -64,6 +64,7 @@ impl Attempt<'_> {
         if let Some(source) = &source {
             source.begin(&tap);
         }
+        self.progress.source.replace(source.clone());
         let answer = connection.sender.try_send_request(http);
         let answer = self.head(&tap, source.as_deref(), answer, began).await;
         self.progress.sent.set(self.progress.sent.get() || tap.written() > 0);
