@@ -39,6 +39,12 @@ async function failing(
   return { error, head, body: rest.join('\r\n\r\n') };
 }
 
+function gate(): { open: () => void; opened: Promise<void> } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { open, opened };
+}
+
 /** A source that says what becomes of it. */
 class Watched {
   pulled = 0;
@@ -289,6 +295,17 @@ for (const [kind, make] of Object.entries(COUNTED)) {
   });
 }
 
+test('THR-505: a body that is announced as empty and is not, or fails, is an error before anything is sent', async (t) => {
+  for (const body of [['x'], Readable.from(['', 'x']), () => 'x', new Watched(PIECE)]) {
+    const seen = await failing(t, { body, headers: { 'Content-Length': '0' } });
+    t.like(seen, { error: { reason: 'ERR_BODY_LENGTH', sent: false }, head: '', body: '' });
+  }
+  for (const make of Object.values(FAILING)) {
+    const seen = await failing(t, { body: make(0, thrown), headers: { 'Content-Length': '0' } });
+    t.like(seen, { error: { cause: thrown, sent: false }, head: '' });
+  }
+});
+
 test('THR-505: more than announced that comes late is an error too, and the source is let go of', async (t) => {
   const source = new Watched(Buffer.from('x'), Infinity);
   const { body } = await failing(t, { body: source, headers: { 'Content-Length': '300' } });
@@ -403,13 +420,12 @@ test('an aborted call lets go of its source at once, whatever that is doing; not
       setImmediate(() => done(new Error('on its way out')));
     },
   });
-  let finish = (_: Readable): void => {};
   const made = Readable.from(['x']);
-  const promised = new Promise<Readable>((resolve) => (finish = resolve));
-  let asked = 0;
-  const slow = (): Promise<Readable> => {
-    asked += 1;
-    return promised;
+  const [asked, promised] = [gate(), gate()];
+  const slow = async (): Promise<Readable> => {
+    asked.open();
+    await promised.opened;
+    return made;
   };
   const bodies: RequestBody[] = [
     pending,
@@ -425,7 +441,8 @@ test('an aborted call lets go of its source at once, whatever that is doing; not
     pool.request('POST', '/', { body, signal: leave.signal }).catch((error: unknown) => error),
   );
   for (const [nth] of bodies.entries()) await (await server.peer(nth + 1)).bytes(1).catch(() => {});
-  while (asked === 0 || readable.listenerCount('readable') === 0) await new Promise((resolve) => setImmediate(resolve));
+  await asked.opened;
+  while (readable.listenerCount('readable') === 0) await new Promise((resolve) => setImmediate(resolve));
   const closing = [pass, readable, dying, made].map(
     (stream) => new Promise<void>((resolve) => stream.once('close', () => setImmediate(resolve))),
   );
@@ -434,7 +451,7 @@ test('an aborted call lets go of its source at once, whatever that is doing; not
   t.deepEqual([pending.returned.length, blocked.returned.length], [1, 1]);
   t.is(webReason, 'undefined');
   for (const call of calls) t.is(await call, reason);
-  finish(made);
+  promised.open();
   await Promise.all(closing);
   for (const stream of [pass, readable, dying, made]) {
     t.deepEqual(

@@ -38,7 +38,7 @@ interface Seen {
 interface Receiver {
   readonly pool: HTTPConnectionPool;
   /** Sends this and gives what arrived. */
-  post(options: RequestOptions, method?: string): Promise<Seen>;
+  readonly post: (options: RequestOptions, method?: string) => Promise<Seen>;
 }
 
 /** A server that keeps what it gets. */
@@ -88,7 +88,7 @@ function* cut(bytes: Buffer, size: number): Generator<Buffer> {
 
 async function* later(pieces: Iterable<BodyPiece>): AsyncGenerator<BodyPiece> {
   for (const piece of pieces) {
-    await null;
+    await Promise.resolve();
     yield piece;
   }
 }
@@ -100,7 +100,7 @@ function webStream(pieces: Iterable<Uint8Array>, type?: 'bytes'): ReadableStream
     pull(controller: ReadableStreamDefaultController) {
       const { done, value } = iterator.next();
       if (done === true) controller.close();
-      else controller.enqueue(Uint8Array.from(value as Uint8Array));
+      else controller.enqueue(Uint8Array.from(value));
     },
   } as object);
 }
@@ -382,6 +382,15 @@ test('REQ-06: a request has one body; nothing is sent and nothing is read of two
   t.false(stream.destroyed);
   t.deepEqual([stream.listenerCount('error'), stream.listenerCount('readable')], [0, 0]);
   t.is(server.peers.length, 0);
+});
+
+test('BODY-11: an empty body of unknown length may be announced as empty', async (t) => {
+  const { pool, post } = await receiver(t);
+  for (const body of [Readable.from([]), [], ['', ''], new Blob([]), later([]), () => '', webStream([])]) {
+    const seen = await post({ body, headers: { 'Content-Length': '0' } });
+    t.deepEqual([framing(seen), seen.body.length], [sized(0), 0]);
+  }
+  t.is(pool.numConnections, 1);
 });
 
 test('what cannot be sent any more is refused before anything is sent', async (t) => {
