@@ -103,8 +103,12 @@ fn pool(port: u16) -> Rc<Pool> {
         fn warn(&self, _: Warning, _: &Pool) {}
     }
     let settings = PoolSettings { host: "127.0.0.1".to_owned(), port: Some(port), ..PoolSettings::default() };
-    let shared =
-        Shared { resolver: Resolver::new(), book: CaseBook::default(), ids: Ids::default(), observer: Box::new(Silent) };
+    let shared = Shared {
+        resolver: Resolver::new(),
+        book: CaseBook::default(),
+        ids: Ids::default(),
+        observer: Box::new(Silent),
+    };
     Pool::open(Blueprint::new(settings).expect("settings"), Rc::new(shared)).expect("a pool")
 }
 
@@ -149,4 +153,5 @@ fn request_of(received: &str) -> Option<String> {
 }
 
 const BROKEN: Fault = Fault::Error(ErrorKind::BrokenPipe);
-const LONG: &str = "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz";
+const LONG: &str =
+    "0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz";
