@@ -853,12 +853,6 @@ export declare class HTTPConnectionPool extends ConnectionPool {
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
 export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
-declare const MERGED: readonly [
-  "fields",
-  "json",
-  "encodeMultipart",
-  "multipartBoundary"
-];
 /**
  * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
  * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.
