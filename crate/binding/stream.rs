@@ -16,8 +16,8 @@ use ferropool_policy::error::{Cause, Error, Kind, Phase};
 
 use crate::engine::{Ending, Outgoing};
 use crate::layout::flow;
-use crate::shelf::KeptBuffers;
 use crate::marshal::{Id, Order, Part};
+use crate::shelf::KeptBuffers;
 
 /// The calls whose bodies come in pieces, in whatever direction.
 #[derive(Default)]

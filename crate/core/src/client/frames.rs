@@ -165,9 +165,7 @@ impl Frames {
         Some(match of_body(error, &self.tap) {
             Broken::Short if !self.enforce_length && !self.chunked => return None,
             Broken::Short => self.short(),
-            Broken::Chunk(said) => {
-                Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body)
-            }
+            Broken::Chunk(said) => Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body),
             Broken::Other(error) => error,
         })
     }

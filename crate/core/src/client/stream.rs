@@ -170,7 +170,11 @@ impl Stream {
             }
         };
         let drained = within(until, reading).await == Ok(true);
-        if drained { self.settle() } else { self.let_go() }
+        if drained {
+            self.settle();
+        } else {
+            self.let_go();
+        }
         drained
     }
 
@@ -240,11 +244,8 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(error);
         }
-        let piece = if self.decoder.is_some() {
-            self.decoded(most.clamp(1, PIECE)).await?
-        } else {
-            self.plain(most).await?
-        };
+        let piece =
+            if self.decoder.is_some() { self.decoded(most.clamp(1, PIECE)).await? } else { self.plain(most).await? };
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
@@ -261,7 +262,7 @@ impl Stream {
             let Some(piece) = self.at_hand().await else { break };
             let mut more = match all {
                 Data::Owned(more) => more,
-                other => {
+                other @ Data::Shared(_) => {
                     let mut more = Vec::with_capacity((other.as_slice().len() + piece.len()).max(1024));
                     more.extend_from_slice(other.as_slice());
                     more
