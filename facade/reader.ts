@@ -298,14 +298,19 @@ export class BodyReader {
     );
   }
 
-  /** Reads and drops the rest, undecoded; whatever goes wrong costs the connection and nothing else. */
-  async drain(): Promise<void> {
-    const inflow = this.#inflow;
-    inflow.drain();
-    while (!inflow.over) await inflow.wait();
-    inflow.failure = null;
-    inflow.ending ??= { ...NOTHING, wire: inflow.wire };
-    this.#seen = true;
+  /**
+   * Reads and drops the rest, undecoded, once the reads that wait have been served; whatever goes wrong costs the
+   * connection and nothing else.
+   */
+  drain(): Promise<void> {
+    return this.#exclusive(async () => {
+      const inflow = this.#inflow;
+      inflow.drain();
+      while (!inflow.over) await inflow.wait();
+      inflow.failure = null;
+      inflow.ending ??= { ...NOTHING, wire: inflow.wire };
+      this.#seen = true;
+    });
   }
 
   /** An iteration that is left: as a stream of Node's that is left, it lets go of its source. */

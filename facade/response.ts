@@ -355,7 +355,10 @@ export class HTTPResponse {
       if (!dropped) headers.append(name, value);
     }
     const statusText = (this.reason ?? '').replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
-    return new Response(NULL_BODIES.has(status) ? null : this.toWeb(), { status, statusText, headers });
+    if (!NULL_BODIES.has(status)) return new Response(this.toWeb(), { status, statusText, headers });
+    // A 205 may have one on the wire, which nobody can read now.
+    this.releaseConn();
+    return new Response(null, { status, statusText, headers });
   }
 
   /**

@@ -250,15 +250,19 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
     if ready(valve.will.get()) {
         return Waited::Will(valve.will.get());
     }
-    let unread = unread.filter(|_| !valve.begun.get());
-    let until = [unread, stream.deadline()].into_iter().flatten().min();
-    let Some(until) = until else { return Waited::Will(valve.changes(ready).await) };
-    // The reading may begin while it is waited for: the clock of the unread is not looked at again then.
-    match tokio::time::timeout_at(until.into(), valve.changes(|will| ready(will) || valve.begun.get())).await {
-        Ok(_) if !ready(valve.will.get()) => Box::pin(wait(stream, valve, None)).await,
-        Ok(will) => Waited::Will(will),
-        Err(_) if unread == Some(until) => Waited::Unread,
-        Err(_) => Waited::TooLong,
+    let mut unread = unread.filter(|_| !valve.begun.get());
+    loop {
+        // The reading may begin while it is waited for: from then on the clock of the unread does not count.
+        let begins = unread.is_some();
+        let done = |will| ready(will) || (begins && valve.begun.get());
+        let until = [unread, stream.deadline()].into_iter().flatten().min();
+        let Some(until) = until else { return Waited::Will(valve.changes(done).await) };
+        match tokio::time::timeout_at(until.into(), valve.changes(done)).await {
+            Ok(will) if ready(will) => return Waited::Will(will),
+            Ok(_) => unread = None,
+            Err(_) if unread == Some(until) => return Waited::Unread,
+            Err(_) => return Waited::TooLong,
+        }
     }
 }
 

@@ -111,8 +111,10 @@ export class Engine implements Carrier {
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.letGo(true));
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
-  /** Readers that wait for bodies. */
+  /** Readers that wait for bodies; whether the event loop stays alive for them, and whether that is about to end. */
   #waiting = 0;
+  #held = false;
+  #letting = false;
   #slab = newSlab(SLAB);
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
@@ -222,7 +224,16 @@ export class Engine implements Carrier {
     this.#batch.calls += 1;
     this.#schedule();
     return new Promise<T>((resolve, reject) => {
-      const rest = { inflow: null, outflow: null, onProgress: null, asks: false, undecoded: false, url: '', fields: null, signal: null };
+      const rest = {
+        inflow: null,
+        outflow: null,
+        onProgress: null,
+        asks: false,
+        undecoded: false,
+        url: '',
+        fields: null,
+        signal: null,
+      };
       this.#slots[slot] = { resolve, reject, owner, slot, generation, ...rest };
     });
   }
@@ -259,8 +270,22 @@ export class Engine implements Carrier {
   /** @internal */
   hold(on: boolean): void {
     this.#waiting += on ? 1 : -1;
-    if (this.#waiting === (on ? 1 : 0)) guarded(() => this.#native.hold(on));
+    if (on && !this.#held) {
+      this.#held = true;
+      guarded(() => this.#native.hold(true));
+    } else if (!on && this.#waiting === 0 && !this.#letting) {
+      // A reader that has got its piece asks for the next one within this turn, most times.
+      this.#letting = true;
+      setImmediate(this.#letLoop);
+    }
   }
+
+  readonly #letLoop = (): void => {
+    this.#letting = false;
+    if (this.#waiting > 0) return;
+    this.#held = false;
+    guarded(() => this.#native.hold(false));
+  };
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
     if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();
@@ -505,7 +530,11 @@ export class Engine implements Carrier {
     const up = ((this.#slab.words[base + layout.FLOW_FLAGS] as number) & layout.FLOW_UP) !== 0;
     const pending = this.#peek(base);
     try {
-      pending?.onProgress?.(up ? 'up' : 'down', this.#double(base + layout.FLOW_COUNT), Number.isNaN(total) ? null : total);
+      pending?.onProgress?.(
+        up ? 'up' : 'down',
+        this.#double(base + layout.FLOW_COUNT),
+        Number.isNaN(total) ? null : total,
+      );
     } catch (error) {
       // What the caller's function throws ends his call.
       if (pending !== null) this.#cut(pending, error);
@@ -542,7 +571,8 @@ export class Engine implements Carrier {
     }
     const pending = this.#take(slot, generation);
     // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
-    if (pending !== null) settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));
+    if (pending !== null)
+      settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));
     return external;
   }
 

@@ -47,7 +47,6 @@ export class Inflow {
   #wake: (() => void) | null = null;
   #waiting: Promise<void> | null = null;
   #began = false;
-  #held = false;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -109,13 +108,12 @@ export class Inflow {
   }
 
   /**
-   * Resolves when something has come, or nothing more will. The event loop stays alive until something comes that nobody
-   * waits for: a reader that goes on reading need not say so each time.
+   * Resolves when something has come, or nothing more will. The event loop stays alive meanwhile.
    */
   wait(): Promise<void> {
     if (this.over) return Promise.resolve();
     if (this.#waiting === null) {
-      this.#hold(true);
+      this.#carrier.hold(true);
       this.#waiting = new Promise((resolve) => (this.#wake = resolve));
     }
     return this.#waiting;
@@ -144,8 +142,7 @@ export class Inflow {
     this.#pieces.push(bytes);
     this.#wires.push(wire);
     this.buffered += bytes.length;
-    if (this.#wake === null) this.#hold(false);
-    else this.#rouse();
+    this.#rouse();
   }
 
   /** The rest came. @internal */
@@ -156,7 +153,6 @@ export class Inflow {
   /** The end came. @internal */
   end(ending: Ending): void {
     this.ending = ending;
-    this.#hold(false);
     this.#rouse();
   }
 
@@ -164,14 +160,7 @@ export class Inflow {
   fail(error: unknown): void {
     if (this.over) return;
     this.failure = { error };
-    this.#hold(false);
     this.#rouse();
-  }
-
-  #hold(on: boolean): void {
-    if (this.#held === on) return;
-    this.#held = on;
-    this.#carrier.hold(on);
   }
 
   #drop(): void {
@@ -191,6 +180,7 @@ export class Inflow {
     if (wake === null) return;
     this.#wake = null;
     this.#waiting = null;
+    this.#carrier.hold(false);
     wake();
   }
 }
