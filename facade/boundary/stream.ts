@@ -47,6 +47,8 @@ export class Inflow {
   #wake: (() => void) | null = null;
   #waiting: Promise<void> | null = null;
   #began = false;
+  /** Nobody wants what still comes. */
+  #dropping = false;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -88,6 +90,11 @@ export class Inflow {
   take(most: number = Infinity): Buffer | null {
     const piece = this.#pieces[this.#first];
     if (piece === undefined) return null;
+    if (!this.#began && !this.over) {
+      // What was read ahead was there: the reading has begun all the same.
+      this.#began = true;
+      this.#order(layout.SUBMISSION_GRANT, 0);
+    }
     let taken = piece;
     this.wire = this.#wires[this.#first] as number;
     if (piece.length > most) {
@@ -138,6 +145,8 @@ export class Inflow {
 
   /** A piece came. @internal */
   push(bytes: Buffer, wire: number): void {
+    // It was on its way already.
+    if (this.#dropping) return;
     this.#granted = Math.max(0, this.#granted - bytes.length);
     this.#pieces.push(bytes);
     this.#wires.push(wire);
@@ -164,6 +173,7 @@ export class Inflow {
   }
 
   #drop(): void {
+    this.#dropping = true;
     this.#pieces = [];
     this.#wires = [];
     this.#first = 0;
