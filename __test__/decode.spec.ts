@@ -52,10 +52,14 @@ async function coded(
   return { pool, requests: () => requests };
 }
 
-/** The one body, decoded. */
+/** The one body, decoded; streamed it must be the same. */
 async function decoded(t: ExecutionContext, coding: string, wire: Uint8Array): Promise<Buffer> {
   const { pool } = await coded(t, [{ coding, wire }]);
-  return (await pool.request('GET', '/0')).data;
+  const { data } = await pool.request('GET', '/0');
+  const pieces: Buffer[] = [];
+  for await (const piece of (await pool.request('GET', '/0', { preloadContent: false })).stream(37)) pieces.push(piece);
+  t.true(Buffer.concat(pieces).equals(data), `${coding} streamed`);
+  return data;
 }
 
 const cases = decodeCases();

@@ -504,6 +504,16 @@ test('READ-11: nobody need read the last bytes for the connection to come back',
   await next(t, one, 1);
 });
 
+test('THR-211 RESP-10: bytes behind a head that has no body are nobody’s, and cost the connection', async (t) => {
+  for (const status of [204, 304]) {
+    const one = await begun(t, `HTTP/1.1 ${status} X\r\nContent-Length: 4\r\n\r\nEVIL`);
+    t.true(one.response.closed);
+    t.is((await one.response.read(4)).length, 0);
+    t.is((await one.response.read()).length, 0);
+    await next(t, one, 2, String(status));
+  }
+});
+
 test('an iteration that is left lets go of its body', async (t) => {
   const leave: Record<string, (response: HTTPResponse) => Promise<void>> = {
     iteration: async (response) => {

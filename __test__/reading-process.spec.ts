@@ -4,10 +4,10 @@ import zlib from 'node:zlib';
 
 import test, { type ExecutionContext } from 'ava';
 
-import { HTTPConnectionPool, ReadTimeoutError } from '../index.ts';
+import { HTTPConnectionPool, ReadTimeoutError, type HTTPResponse } from '../index.ts';
 import { httpServer, type HttpServer } from './servers/http.ts';
 import { outcome, start } from './support/child.ts';
-import { rejection, served } from './support/fixtures.ts';
+import { rejection, scripted, served } from './support/fixtures.ts';
 
 const MIB = 1024 * 1024;
 const STREAMED = { preloadContent: false } as const;
@@ -184,6 +184,92 @@ test.serial(
       }
     }
     t.is(pool.stats().leased, 0);
+  },
+);
+
+test.serial('THR-208: chunks of one byte come in pieces that are worth it', async (t) => {
+  const count = 300_000;
+  const { pool } = await scripted(t, async (peer) => {
+    for (;;) {
+      await peer.request();
+      await peer.write(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${'1\r\nx\r\n'.repeat(count)}0\r\n\r\n`);
+    }
+  });
+  const ways = [(response: HTTPResponse) => response, (response: HTTPResponse) => response.stream(10)];
+  const before = process.cpuUsage();
+  for (const [n, way] of ways.entries()) {
+    let [pieces, length] = [0, 0];
+    for await (const piece of way(await pool.request('GET', '/', STREAMED))) {
+      pieces += 1;
+      length += piece.length;
+    }
+    t.is(length, count);
+    if (n === 0) t.true(pieces < count / 1_000, `${pieces} pieces`);
+    else t.is(pieces, count / 10);
+  }
+  const { user, system } = process.cpuUsage(before);
+  t.true(user + system < 4_000_000, `${(user + system) / 1_000} ms`);
+});
+
+test.serial(
+  'THR-319 THR-320: bodies that are read, left, closed, released, drained or aborted at any time mix up nothing',
+  async (t) => {
+    const { pool } = await served(
+      t,
+      (request, response) => {
+        const token = (request.url ?? '').slice(1);
+        const body = `${token};`.repeat(Number(token) % 7 === 0 ? 40_000 : Number(token) % 300);
+        if (Number(token) % 2 === 0) response.setHeader('content-length', body.length);
+        const half = body.length >> 1;
+        response.write(body.slice(0, half));
+        if (Number(token) % 5 === 0) setTimeout(() => response.end(body.slice(half)), Number(token) % 4);
+        else response.end(body.slice(half));
+      },
+      { maxsize: 20, block: true },
+    );
+    // A sequence that is the same each time.
+    let seed = 1;
+    const random = (below: number): number => {
+      seed = (seed * 48_271) % 2_147_483_647;
+      return seed % below;
+    };
+    const wrong: string[] = [];
+    let whole = 0;
+    const one = async (token: number): Promise<void> => {
+      const abort = new AbortController();
+      const fate = random(8);
+      const late = random(3);
+      if (fate === 7) setTimeout(() => abort.abort(new Error('mine')), random(6));
+      try {
+        const response = await pool.request('GET', `/${token}`, { ...STREAMED, signal: abort.signal });
+        let got = '';
+        const some = late === 0 ? Buffer.alloc(0) : await response.read(late * 1_000);
+        got += some.toString();
+        if (late === 2) await new Promise((resolve) => setImmediate(resolve));
+        if (fate === 0) response.close();
+        else if (fate === 1) response.releaseConn();
+        else if (fate === 2) await response.drainConn();
+        else if (fate === 3) for await (const piece of response) if ((got += piece.toString()).length > 0) break;
+        if (fate > 3) for await (const piece of response.stream(5_000)) got += piece.toString();
+        const due = `${token};`.repeat(token % 7 === 0 ? 40_000 : token % 300);
+        if (fate > 3) whole += 1;
+        if (fate > 3 ? got !== due : !due.startsWith(got))
+          wrong.push(`${token}: ${got.length} of ${due.length}, ${fate}`);
+      } catch (error) {
+        if ((error as Error).message !== 'mine') wrong.push(`${token}: ${String(error)}`);
+      }
+    };
+    let token = 0;
+    const lane = async (): Promise<void> => {
+      while (token < 3_000) await one((token += 1));
+    };
+    await Promise.all(Array.from({ length: 30 }, lane));
+    t.deepEqual(wrong, []);
+    t.true(whole > 1_000);
+    for (const until = Date.now() + 5_000; pool.stats().leased > 0 && Date.now() < until;)
+      await new Promise((resolve) => setImmediate(resolve));
+    const { opened, closed, idle, leased, waiting } = pool.stats();
+    t.deepEqual([leased, waiting, opened], [0, 0, closed + idle]);
   },
 );
 

@@ -498,6 +498,32 @@ test('RESP-24: bytesRead of a coded body counts the wire, and never runs ahead o
   t.is(response.lengthRemaining, 0);
 });
 
+test('THR-236 WART-18 RESP-24: a transfer coding is undone on the way, and bytesRead still counts the wire', async (t) => {
+  const wire = framed('Transfer-Encoding: gzip, chunked\r\n', chunks(gzip, 9_000));
+  const pool = await always(t, wire);
+  for (const decodeContent of [true, false]) {
+    const response = await pool.request('GET', '/', { ...STREAMED, decodeContent });
+    let [given, before] = [0, 0];
+    for await (const piece of response) {
+      given += piece.length;
+      t.true(response.bytesRead >= before && response.bytesRead <= gzip.length);
+      before = response.bytesRead;
+    }
+    t.is(given, large.length);
+    t.is(response.bytesRead, gzip.length);
+  }
+});
+
+test('RESP-25: what a response knows of its connection stays when it has given it back', async (t) => {
+  const pool = await always(t, reply('body'));
+  const response = await pool.request('GET', '/', STREAMED);
+  const before = response.connection;
+  await response.read();
+  t.deepEqual(response.connection, before);
+  t.is(typeof before?.id, 'number');
+  t.is((await pool.request('GET', '/')).connection?.id, before?.id);
+});
+
 test('RESP-12 THR-209 THR-210: trailers and timings are there once the body has ended', async (t) => {
   for (const read of [
     (response: HTTPResponse) => response.read(),

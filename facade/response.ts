@@ -104,7 +104,7 @@ export class HTTPResponse {
       this.#made = null;
       this.status = (raw.slab.words[raw.base + layout.RESPONSE_STATUS] as number) & 0xffff;
       if (raw.inflow !== null) {
-        this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: !this.#isDecoded() });
+        this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: this.#isRaw() });
         raw.watch?.(this.#reader);
       }
       return;
@@ -472,6 +472,12 @@ export class HTTPResponse {
       .map((coding) => coding.trim().toLowerCase())
       .filter((coding) => !NOTHING.has(coding));
     return codings.length > 0 && codings.every((coding) => CODINGS.has(coding));
+  }
+
+  /** Whether the body is what came over the wire: no coding is undone, of the content or of the transfer. */
+  #isRaw(): boolean {
+    const transfer = this.headers.get('transfer-encoding') ?? 'chunked';
+    return !this.#isDecoded() && transfer.trim().toLowerCase() === 'chunked';
   }
 
   /** `null` while they are still to come. */
