@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -77,7 +77,8 @@ impl Drop for Entered {
 pub(crate) struct Valve {
     credit: Cell<u64>,
     will: Cell<Will>,
-    begun: Cell<bool>,
+    /// When the reading began.
+    begun: Rc<Cell<Option<Instant>>>,
     /// Given to JavaScript and not taken there.
     lying: Cell<u64>,
     waker: RefCell<Option<Waker>>,
@@ -99,7 +100,7 @@ impl Valve {
         Rc::new(Self {
             credit: Cell::new(if asks { 0 } else { u64::from(flow::UNASKED) }),
             will: Cell::new(Will::Pieces),
-            begun: Cell::new(false),
+            begun: Rc::default(),
             lying: Cell::new(0),
             waker: RefCell::default(),
         })
@@ -108,7 +109,7 @@ impl Valve {
     fn order(&self, order: Order, budget: &Budget) {
         match order {
             Order::Grant { bytes, taken } => {
-                self.begun.set(true);
+                self.begin();
                 self.credit.set(self.credit.get().saturating_add(u64::from(bytes)));
                 let taken = taken.min(self.lying.get());
                 self.lying.set(self.lying.get() - taken);
@@ -124,8 +125,14 @@ impl Valve {
         }
     }
 
+    fn begin(&self) {
+        if self.begun.get().is_none() {
+            self.begun.set(Some(Instant::now()));
+        }
+    }
+
     fn turn(&self, will: Will) {
-        self.begun.set(true);
+        self.begin();
         self.will.set(will);
     }
 
@@ -146,6 +153,22 @@ impl Valve {
     async fn lets_go(&self) {
         self.changes(|will| matches!(will, Will::Drain | Will::Release | Will::Shut)).await;
     }
+
+    /// Nobody wants even the end any more.
+    async fn shuts(&self) {
+        self.changes(|will| matches!(will, Will::Release | Will::Shut)).await;
+    }
+
+    /// Ends when it is too late to begin reading, and never once that has begun.
+    async fn stays_unread(&self, until: Option<Instant>) {
+        if let Some(until) = until.filter(|_| self.begun.get().is_none()) {
+            tokio::time::sleep_until(until.into()).await;
+            if self.begun.get().is_none() {
+                return;
+            }
+        }
+        pending().await
+    }
 }
 
 /// Gives the budget back what lies around of a body when its task ends.
@@ -165,34 +188,32 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     let mut pieces = Vec::new();
     let _buffers = KeptBuffers::new();
     let _lying = Lying { valve: &valve, budget: &budget };
+    stream.await_from(Rc::clone(&valve.begun));
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
     loop {
         let will = match wait(&stream, &valve, unread).await {
             Waited::Will(will) => will,
-            Waited::TooLong => {
-                // In its turn `next` says that the time is up.
-                match stream.next(1).await {
-                    Err(error) => return ending.error(error),
-                    Ok(_) => continue,
-                }
-            }
-            Waited::Unread => {
-                stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
-                stream.warn_unread();
-                return ending.error(stream.fail(unread_error()));
-            }
+            Waited::TooLong => return ending.error(stream.too_long()),
+            Waited::Unread => return leave_unread(stream, ending).await,
         };
         let outcome = match will {
             Will::Pieces => {
                 let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
+                let deadline = stream.deadline();
                 let next = async {
-                    budget.room(&valve.lying).await;
+                    let room = budget.room(&valve.lying);
+                    match deadline {
+                        None => room.await,
+                        // Too late, `next` says so.
+                        Some(at) => drop(tokio::time::timeout_at(at.into(), room).await),
+                    }
                     stream.next(credit.max(1)).await
                 };
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
                     piece = next => piece,
+                    () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                 }
             }
             Will::Rest(headroom) => {
@@ -209,7 +230,11 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 }
             }
             Will::Drain => {
-                let read = stream.drain(u64::MAX, None).await;
+                let read = tokio::select! {
+                    biased;
+                    () = valve.shuts() => continue,
+                    read = stream.drain(u64::MAX, None) => read,
+                };
                 return ending.ended(&stream.ended(), read);
             }
             Will::Release => {
@@ -247,6 +272,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     }
 }
 
+/// Nobody began to read: a small rest is drained, as of a body that is released.
+async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
+    stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+    stream.warn_unread();
+    ending.error(stream.fail(unread_error()));
+}
+
 /// What the wait for something to do came to.
 enum Waited {
     Will(Will),
@@ -263,15 +295,19 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
     if ready(valve.will.get()) {
         return Waited::Will(valve.will.get());
     }
-    let unread = unread.filter(|_| !valve.begun.get());
-    let until = [unread, stream.deadline()].into_iter().flatten().min();
-    let Some(until) = until else { return Waited::Will(valve.changes(ready).await) };
-    // The reading may begin while it is waited for: the clock of the unread is not looked at again then.
-    match tokio::time::timeout_at(until.into(), valve.changes(|will| ready(will) || valve.begun.get())).await {
-        Ok(_) if !ready(valve.will.get()) => Box::pin(wait(stream, valve, None)).await,
-        Ok(will) => Waited::Will(will),
-        Err(_) if unread == Some(until) => Waited::Unread,
-        Err(_) => Waited::TooLong,
+    let mut unread = unread.filter(|_| valve.begun.get().is_none());
+    loop {
+        // The reading may begin while it is waited for: from then on the clock of the unread does not count.
+        let begins = unread.is_some();
+        let done = |will| ready(will) || (begins && valve.begun.get().is_some());
+        let until = [unread, stream.deadline()].into_iter().flatten().min();
+        let Some(until) = until else { return Waited::Will(valve.changes(done).await) };
+        match tokio::time::timeout_at(until.into(), valve.changes(done)).await {
+            Ok(will) if ready(will) => return Waited::Will(will),
+            Ok(_) => unread = None,
+            Err(_) if unread == Some(until) => return Waited::Unread,
+            Err(_) => return Waited::TooLong,
+        }
     }
 }
 

@@ -41,8 +41,10 @@ export class Engine implements Carrier {
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.letGo(true));
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
-  /** Readers that wait for bodies. */
+  /** Readers that wait for bodies; whether the event loop stays alive for them, and whether that is about to end. */
   #waiting = 0;
+  #held = false;
+  #letting = false;
   #slab = newSlab(SLAB);
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
@@ -198,8 +200,22 @@ export class Engine implements Carrier {
   /** @internal */
   hold(on: boolean): void {
     this.#waiting += on ? 1 : -1;
-    if (this.#waiting === (on ? 1 : 0)) guarded(() => this.#native.hold(on));
+    if (on && !this.#held) {
+      this.#held = true;
+      guarded(() => this.#native.hold(true));
+    } else if (!on && this.#waiting === 0 && !this.#letting) {
+      // A reader that has got its piece asks for the next one within this turn, most times.
+      this.#letting = true;
+      setImmediate(this.#letLoop);
+    }
   }
+
+  readonly #letLoop = (): void => {
+    this.#letting = false;
+    if (this.#waiting > 0) return;
+    this.#held = false;
+    guarded(() => this.#native.hold(false));
+  };
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
     if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();

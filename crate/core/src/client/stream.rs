@@ -4,6 +4,7 @@
 //! The connection goes back when the last byte has come off the wire, whether or not anybody has read it (READ-11). An
 //! error comes after what was received and decoded before it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -104,6 +105,8 @@ impl Stream {
     pub async fn next(&mut self, most: usize) -> Result<Option<Data>, Error> {
         let outcome = match self.about.total {
             None => self.advance(most).await,
+            // A peer that always has something would never let the clock be looked at.
+            Some((at, _)) if at <= now() => return Err(self.too_long()),
             Some((at, total)) => match within(Some(at), self.advance(most)).await {
                 Ok(outcome) => outcome,
                 Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
@@ -146,6 +149,18 @@ impl Stream {
         self.count((data.as_slice().len() - headroom) as u64);
         self.settle();
         Ok(data)
+    }
+
+    /// Ends it because the call's `total` is up.
+    pub fn too_long(&mut self) -> Error {
+        let total = self.about.total.map_or(Duration::ZERO, |(_, total)| total);
+        self.fail(total_timeout(Phase::Body, total))
+    }
+
+    /// The time-out between two pieces counts only from the moment that this will say: what is read ahead of any reader is
+    /// not waited for by anybody.
+    pub fn await_from(&mut self, since: Rc<Cell<Option<Instant>>>) {
+        self.frames.await_from(since);
     }
 
     /// Reads and drops the rest, undecoded, so that the connection can be used again: up to `most` bytes within `most_time`.
