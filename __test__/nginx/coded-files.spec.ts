@@ -202,7 +202,7 @@ function workbench(t: ExecutionContext): Workbench {
       timeout: PATIENCE,
       ...(input !== undefined && { input }),
     });
-    if (error?.code === 'ENOENT') throw new Error(missing(command));
+    if (error !== undefined && 'code' in error && error.code === 'ENOENT') throw new Error(missing(command));
     if (error !== undefined || status !== 0) {
       throw new Error(`${command} ended with ${status}: ${stderr.toString()}`, { cause: error });
     }
