@@ -9,6 +9,8 @@ export type {
   RequestOptions,
   SocketOptions,
 } from './facade/options.ts';
+export { configure } from './facade/configure.ts';
+export type { Configuration } from './facade/configure.ts';
 export type { Planned, Settled } from './facade/request-many.ts';
 
 export { HTTPResponse } from './facade/response.ts';

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -91,6 +91,13 @@ enum Will {
     Drain,
     Release,
     Shut,
+    Forsake,
+}
+
+impl Will {
+    fn is_to_read(self) -> bool {
+        matches!(self, Self::Pieces | Self::Rest(_))
+    }
 }
 
 impl Valve {
@@ -118,6 +125,7 @@ impl Valve {
             Order::Drain => self.turn(Will::Drain),
             Order::Release => self.turn(Will::Release),
             Order::Shut => self.turn(Will::Shut),
+            Order::Forsake => self.turn(Will::Forsake),
         }
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -142,9 +150,24 @@ impl Valve {
         .await
     }
 
+    /// Its reading has not begun until then; never if it has.
+    async fn stays_unread(&self, until: Option<Instant>) {
+        let Some(until) = until.filter(|_| !self.begun.get()) else { return pending().await };
+        let begins = poll_fn(|cx| {
+            if self.begun.get() {
+                return Poll::Ready(());
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        if tokio::time::timeout_at(until.into(), begins).await.is_ok() {
+            pending().await
+        }
+    }
+
     /// Nobody will want to read any more.
     async fn lets_go(&self) {
-        self.changes(|will| matches!(will, Will::Drain | Will::Release | Will::Shut)).await;
+        self.changes(|will| !will.is_to_read()).await;
     }
 }
 
@@ -175,23 +198,28 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                     Ok(_) => continue,
                 }
             }
-            Waited::Unread => {
-                stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
-                stream.warn_unread();
-                return ending.error(stream.fail(unread_error()));
-            }
+            Waited::Unread => return let_go_unread(stream, ending).await,
         };
         let outcome = match will {
             Will::Pieces => {
                 let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
-                let next = async {
-                    budget.room(&valve.lying).await;
-                    stream.next(credit.max(1)).await
-                };
+                if !budget.has_room(&valve.lying) {
+                    // A reader need not tell of each piece that it takes; now this one has to.
+                    ending.press();
+                    tokio::select! {
+                        biased;
+                        _ = valve.changes(|will| will != Will::Pieces) => continue,
+                        () = budget.room(&valve.lying) => {}
+                        // In its turn `next` says that the time is up.
+                        () = at(stream.deadline()) => {}
+                        () = valve.stays_unread(unread) => return let_go_unread(stream, ending).await,
+                    }
+                }
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
-                    piece = next => piece,
+                    piece = stream.next(credit.max(1)) => piece,
+                    () = valve.stays_unread(unread) => return let_go_unread(stream, ending).await,
                 }
             }
             Will::Rest(headroom) => {
@@ -212,6 +240,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 return ending.ended(&stream.ended(), read);
             }
             Will::Release => {
+                let read = stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+                return ending.ended(&stream.ended(), read);
+            }
+            Will::Forsake => {
+                if !stream.is_read() {
+                    stream.warn_unread();
+                }
                 let read = stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
                 return ending.ended(&stream.ended(), read);
             }
@@ -260,6 +295,20 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
         Err(_) if unread == Some(until) => Waited::Unread,
         Err(_) => Waited::TooLong,
     }
+}
+
+/// Never, for no deadline.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+async fn let_go_unread(mut stream: Box<Stream>, ending: &mut Ending) {
+    stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+    stream.warn_unread();
+    ending.error(stream.fail(unread_error()));
 }
 
 fn unread_error() -> Error {
