@@ -148,6 +148,111 @@ export interface HTTPHeaderDictConstructor {
   readonly prototype: HTTPHeaderDict;
 }
 export declare const HTTPHeaderDict: HTTPHeaderDictConstructor;
+/** A piece of a body: a string goes out as UTF-8. */
+export type BodyPiece = string | ArrayBuffer | SharedArrayBuffer | ArrayBufferView;
+/** What a body can be but a function that makes one. */
+export type BodyData = BodyPiece | URLSearchParams | FormData | Blob | NodeJS.ReadableStream | ReadableStream | Iterable<BodyPiece> | AsyncIterable<BodyPiece>;
+/**
+ * A request's body. A function is called when the body is needed, and again if it is needed again; its framing is by
+ * chunks unless the headers have a Content-Length.
+ */
+export type RequestBody = BodyData | (() => BodyData | Promise<BodyData>);
+/** What a part can hold: text goes out as UTF-8, a number or boolean as its text. */
+export type FieldData = string | number | bigint | boolean | ArrayBuffer | ArrayBufferView | Blob;
+/**
+ * A value of a multipart form's field. A file is `[filename, data]`, whose type is guessed from its name, or
+ * `[filename, data, contentType]`, where `null` is "no type". A `File` is a file under its own name, a `Blob` one that
+ * is called `blob`.
+ */
+export type FormFieldValue = FieldData | null | readonly [
+  filename: string | Uint8Array | null,
+  data: FieldData
+] | readonly [
+  filename: string | Uint8Array | null,
+  data: FieldData,
+  contentType: string | null | undefined
+] | RequestField;
+/** A multipart form's fields: an object, a `Map`, pairs or {@link RequestField}s. Order and repeats are kept. */
+export type FormFields = Iterable<readonly [
+  string,
+  FormFieldValue | undefined
+] | RequestField> | {
+  readonly [name: string]: FormFieldValue | undefined;
+};
+/** Writes one parameter of Content-Disposition. */
+export type HeaderFormatter = (name: string, value: string) => string;
+/** A part's headers by name; `null`, `undefined` and the empty string are left out. */
+export type PartHeaders = Record<string, string | null | undefined>;
+/** Options of a {@link RequestField}. */
+export interface RequestFieldOptions {
+  /** Default none; an empty one is kept. */
+  filename?: string | Uint8Array | null;
+  /** The part's headers at first. Default none. */
+  headers?: Iterable<readonly [
+    string,
+    string | null | undefined
+  ]> | Readonly<PartHeaders> | null;
+  /** How `name` and `filename` are written. Default: as HTML does, `name="value"` with LF, CR and `"` escaped. */
+  headerFormatter?: HeaderFormatter | null;
+}
+/** What {@link RequestField.makeMultipart} writes. */
+export interface MakeMultipartOptions {
+  /** Default `form-data`. */
+  contentDisposition?: string | null;
+  /** Default none. */
+  contentType?: string | null;
+  /** Default none. */
+  contentLocation?: string | null;
+}
+/**
+ * One part of a multipart body: for headers that a plain value cannot have. It has only the headers that it was given
+ * until {@link RequestField.makeMultipart} writes the usual ones.
+ *
+ * @example
+ * const field = new RequestField('photo', bytes, { filename: 'a.jpg', headers: { 'X-Taken': '2024' } });
+ * field.makeMultipart({ contentType: 'image/jpeg' });
+ * await pool.request('POST', '/photos', { fields: [field] });
+ */
+export declare class RequestField {
+  #private;
+  /** What the server knows the field by. */
+  readonly name: string;
+  /** `null` for none. */
+  readonly filename: string | null;
+  /** What the part holds. */
+  data: FieldData;
+  /** The part's headers, in an object without a prototype. */
+  readonly headers: PartHeaders;
+  /**
+   * @param name Bytes are read as UTF-8, here and in a file name.
+   * @throws TypeError ERR_INVALID_OPTION for a wrong type or an unknown option, ERR_INVALID_BODY for bytes that are no
+   * UTF-8.
+   */
+  constructor(name: string | Uint8Array, data: FieldData, options?: RequestFieldOptions);
+  /**
+   * Makes the field that a name and a value of `fields` stand for, and makes it multipart. urllib3's `from_tuples`.
+   *
+   * @throws TypeError ERR_INVALID_OPTION for what is no value.
+   */
+  static fromTuples(name: string | Uint8Array, value: Exclude<FormFieldValue, RequestField>, options?: {
+    headerFormatter?: HeaderFormatter | null;
+  }): RequestField;
+  /**
+   * Writes Content-Disposition with the name and the file name, Content-Type and Content-Location; each replaces what
+   * was there.
+   *
+   * @throws TypeError ERR_INVALID_OPTION for a wrong type or an unknown option.
+   */
+  makeMultipart(options?: MakeMultipartOptions): void;
+  /**
+   * The head of the part, with the empty line that ends it: Content-Disposition, Content-Type, Content-Location, then
+   * the others in their order. Names are taken as they are spelled.
+   *
+   * @throws TypeError ERR_INVALID_BODY for a header that would not be one line: CR, LF or NUL in it, or a name that
+   * cannot be one.
+   */
+  renderHeaders(): string;
+}
 /** A charset and where it was found. */
 export interface Charset {
   /** WHATWG's name in lower case: `utf-8`, `windows-1252`, `shift_jis`. */
@@ -491,14 +596,26 @@ export interface PoolOptions {
 }
 /** Everything that a request may bring. */
 export interface RequestOptions {
-  /** Pairs for the query. An object, a `Map`, or pairs (order and repeats are kept). */
-  fields?: FieldSource | null;
+  /**
+   * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
+   * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
+   */
+  fields?: FieldSource | FormFields | FormData | null;
+  /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
+  encodeMultipart?: boolean;
+  /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
+  multipartBoundary?: string | null;
   /** In place of the pool's headers. */
   headers?: HeaderSource | null;
   /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
   json?: unknown;
-  /** The body: a string goes out as UTF-8, bytes are copied before the call returns. */
-  body?: string | ArrayBuffer | ArrayBufferView | null;
+  /**
+   * The body. A string goes out as UTF-8, bytes are copied before the call returns. Everything else is read while the
+   * request is sent and no faster than the server takes it; it belongs to the request, which destroys, cancels or returns
+   * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
+   * each, unless the headers have a Content-Length, which must be right.
+   */
+  body?: RequestBody | null;
   /** In place of the pool's. */
   timeout?: TimeoutLike;
   /** How long to wait for a connection, in milliseconds. Default none: for ever. */
@@ -511,6 +628,8 @@ export interface RequestOptions {
   assertSameHost?: boolean;
   /** Frame the body by chunks even though its length is known. Default `false`. */
   chunked?: boolean;
+  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
+  onProgress?: ((progress: Progress) => void) | null;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
   limits?: Limits | null;
   /** Aborts the call: it rejects with the signal's own reason. */
@@ -529,7 +648,16 @@ export interface RequestOptions {
   /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
   releaseConn?: boolean | null;
 }
-/** A value of a form field. */
+/** How far a body has come. */
+export interface Progress {
+  /** `up` is the request's body, `down` the response's. */
+  readonly direction: "up" | "down";
+  /** Bytes so far; of a response those on the wire. */
+  readonly bytes: number;
+  /** Bytes in all, `null` where that is not known. */
+  readonly total: number | null;
+}
+/** A value of a form field in a query. */
 export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
 /** Form fields. */
 export type FieldSource = Iterable<readonly [
@@ -619,7 +747,7 @@ export interface PoolStats {
   readonly latency?: Readonly<Record<"pool" | "headers" | "total", Percentiles>>;
 }
 /** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, "fields" | "json">;
+export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
 /** The common base of pools. */
 export declare abstract class ConnectionPool {
   abstract readonly scheme: "http" | "https";
@@ -725,6 +853,37 @@ export declare class HTTPConnectionPool extends ConnectionPool {
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
 export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
+declare const MERGED: readonly [
+  "fields",
+  "json",
+  "encodeMultipart",
+  "multipartBoundary"
+];
+/**
+ * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
+ * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.
+ *
+ * @param filename A name or a path; without one there is nothing to guess from.
+ * @param fallback For what is not known. Default `application/octet-stream`.
+ * @throws TypeError ERR_INVALID_OPTION for what is no string.
+ */
+export declare function guessContentType(filename: string | null | undefined, fallback?: string): string;
+/** A new boundary: 128 random bits as 32 hexadecimal digits, which nobody can guess. urllib3's `choose_boundary`. */
+export declare function chooseBoundary(): string;
+/**
+ * Encodes fields as multipart/form-data. urllib3's `encode_multipart_formdata`.
+ *
+ * @param boundary Default: a new one from {@link chooseBoundary}. One of RFC 2046's, which must not stand in the data.
+ * @returns The body and its content type.
+ * @throws TypeError ERR_INVALID_OPTION for fields or a boundary that are none; ERR_INVALID_BODY for a boundary that
+ * occurs in the data, a part's header that would not be one line, and a Blob: it cannot be read at once.
+ * @example
+ * const [body, contentType] = encodeMultipartFormdata({ name: 'Ada', photo: ['ada.png', bytes] });
+ */
+export declare function encodeMultipartFormdata(fields: FormFields | FormData, boundary?: string | null): [
+  Buffer,
+  string
+];
 /** What `acceptEncoding: true` sends: every coding that a response is decoded from. */
 export declare const ACCEPT_ENCODING = "gzip,deflate,br,zstd";
 /** How credentials become bytes. `latin1` is HTTP's tradition; `utf-8` is what RFC 7617, section 2.1, lets a server ask for. */

@@ -6,9 +6,11 @@ export type {
   KeepAlive,
   Limits,
   PoolOptions,
+  Progress,
   RequestOptions,
   SocketOptions,
 } from './facade/options.ts';
+export type { BodyData, BodyPiece, RequestBody } from './facade/body.ts';
 export { configure } from './facade/configure.ts';
 export type { Configuration } from './facade/configure.ts';
 export type { Planned, Settled } from './facade/request-many.ts';
@@ -19,6 +21,19 @@ export type { Charset } from './facade/charset.ts';
 
 export { HTTPHeaderDict, SKIP_HEADER } from './facade/headers.ts';
 export type { HeaderInput, HeaderSource, HeaderValue, HeaderValues } from './facade/headers.ts';
+
+export { guessContentType } from './facade/content-types.ts';
+export { RequestField } from './facade/fields.ts';
+export type {
+  FieldData,
+  FormFieldValue,
+  FormFields,
+  HeaderFormatter,
+  MakeMultipartOptions,
+  PartHeaders,
+  RequestFieldOptions,
+} from './facade/fields.ts';
+export { chooseBoundary, encodeMultipartFormdata } from './facade/multipart.ts';
 
 export { Timeout } from './facade/timeout.ts';
 export type { TimeoutLike, TimeoutOptions } from './facade/timeout.ts';

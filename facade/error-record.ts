@@ -22,7 +22,7 @@ import type { ErrorRecord } from './boundary/engine.ts';
 
 export type { ErrorRecord };
 
-/** What only the facade knows: whose request it was, and an error object that is already made (`cause`). @internal */
+/** What only the facade knows: whose request it was, and what it failed with where that is an object already (`cause`). @internal */
 export interface ErrorContext {
   pool: AnyPool | null;
   url: string;
@@ -37,8 +37,7 @@ export interface ErrorContext {
 export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Error {
   const { message } = record;
   const { pool, url } = context;
-  const below = causeOf(record);
-  const cause = context.cause ?? below;
+  const cause = context.cause ?? causeOf(record);
   const details: ErrorDetails = {
     code: record.code,
     phase: record.phase as Phase | null,
@@ -58,7 +57,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'Error':
       return Object.assign(new Error(message), bare(record));
     case 'MaxRetryError':
-      if (cause !== null) return new MaxRetryError(pool, url, cause as Error, details, message);
+      if (cause instanceof Error) return new MaxRetryError(pool, url, cause, details, message);
       return new MaxRetryError(pool, url, new ResponseError(message), details);
     case 'HostChangedError':
       return new HostChangedError(pool, url, 3, details);
@@ -74,7 +73,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'NameResolutionError':
       return notConnected(record, details);
     case 'ProxyError':
-      return new ProxyError(message, below, details);
+      return new ProxyError(message, cause instanceof Error ? cause : null, details);
     case 'ProtocolError':
       return broken(record, details);
     case 'LocationParseError':

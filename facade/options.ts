@@ -3,6 +3,8 @@
  * test and its documentation, and nothing else. A wrong type is refused here; what a value means is the core's to judge.
  */
 import { argumentError, checkNames, describe } from './arguments.ts';
+import type { RequestBody } from './body.ts';
+import type { FormFields } from './fields.ts';
 import { wireLines, type HeaderSource } from './headers.ts';
 import { ACCEPT_ENCODING } from './make-headers.ts';
 import type { Head } from './response.ts';
@@ -94,14 +96,26 @@ export interface PoolOptions {
 
 /** Everything that a request may bring. */
 export interface RequestOptions {
-  /** Pairs for the query. An object, a `Map`, or pairs (order and repeats are kept). */
-  fields?: FieldSource | null;
+  /**
+   * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
+   * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
+   */
+  fields?: FieldSource | FormFields | FormData | null;
+  /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
+  encodeMultipart?: boolean;
+  /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
+  multipartBoundary?: string | null;
   /** In place of the pool's headers. */
   headers?: HeaderSource | null;
   /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
   json?: unknown;
-  /** The body: a string goes out as UTF-8, bytes are copied before the call returns. */
-  body?: string | ArrayBuffer | ArrayBufferView | null;
+  /**
+   * The body. A string goes out as UTF-8, bytes are copied before the call returns. Everything else is read while the
+   * request is sent and no faster than the server takes it; it belongs to the request, which destroys, cancels or returns
+   * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
+   * each, unless the headers have a Content-Length, which must be right.
+   */
+  body?: RequestBody | null;
   /** In place of the pool's. */
   timeout?: TimeoutLike;
   /** How long to wait for a connection, in milliseconds. Default none: for ever. */
@@ -114,6 +128,8 @@ export interface RequestOptions {
   assertSameHost?: boolean;
   /** Frame the body by chunks even though its length is known. Default `false`. */
   chunked?: boolean;
+  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
+  onProgress?: ((progress: Progress) => void) | null;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
   limits?: Limits | null;
   /** Aborts the call: it rejects with the signal's own reason. */
@@ -133,7 +149,17 @@ export interface RequestOptions {
   releaseConn?: boolean | null;
 }
 
-/** A value of a form field. */
+/** How far a body has come. */
+export interface Progress {
+  /** `up` is the request's body, `down` the response's. */
+  readonly direction: 'up' | 'down';
+  /** Bytes so far; of a response those on the wire. */
+  readonly bytes: number;
+  /** Bytes in all, `null` where that is not known. */
+  readonly total: number | null;
+}
+
+/** A value of a form field in a query. */
 export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
 
 /** Form fields. */

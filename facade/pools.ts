@@ -5,6 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { putBody } from './body.ts';
 import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
@@ -13,7 +14,6 @@ import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
 import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
 import {
   boolean,
-  bytesOf,
   checkRetries,
   CODE,
   fieldPairs,
@@ -98,7 +98,7 @@ export interface PoolStats {
 }
 
 /** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, 'fields' | 'json'>;
+export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
 
 /** The common base of pools. */
 export abstract class ConnectionPool {
@@ -250,7 +250,7 @@ export class HTTPConnectionPool extends ConnectionPool {
   /** The lowest level: the method goes out as it is given, and nothing is merged. */
   urlopen(method: string, url: string, options: UrlopenOptions = {}): Promise<HTTPResponse> {
     try {
-      for (const name of ['fields', 'json']) {
+      for (const name of MERGED) {
         if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
         throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
       }
@@ -315,8 +315,7 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   /** @internal */
   refuse(record: ErrorRecord, url: string, cause?: unknown): Error {
-    const source = record.reason === 'ERR_BODY_SOURCE' ? cause : undefined;
-    return errorFromRecord(record, { pool: this, url, ...(source === undefined ? {} : { cause: source }) });
+    return errorFromRecord(record, { pool: this, url, cause });
   }
 
   /** @internal */
@@ -326,8 +325,11 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
     const call = this.#call(method, url);
-    const signal = merge(call, options, fields, this.#limits);
-    if (signal !== null && signal.aborted) return Promise.reject(signal.reason as Error);
+    const signal = merge(call, options, fields, this.#limits, this.#headers);
+    if (signal !== null && signal.aborted) {
+      call.source?.discard?.();
+      return Promise.reject(signal.reason as Error);
+    }
     return this.#send(call, signal);
   }
 
@@ -350,7 +352,10 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   #send(call: PoolCall, signal: AbortSignal | null): Promise<HTTPResponse> {
-    if (this.#closed) this.#refuseClosed();
+    if (this.#closed) {
+      call.source?.discard?.();
+      this.#refuseClosed();
+    }
     const { accept, flags } = call;
     if (accept === null) return this.#engine.request<HTTPResponse>(this, call, signal);
     const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;
@@ -393,19 +398,30 @@ function merge(
   options: RequestOptions,
   fieldsGo: 'query' | 'body',
   poolLimits: Limits,
+  poolHeaders: HTTPHeaderDict,
 ): AbortSignal | null {
   if (typeof options !== 'object' || options === null) {
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
   let signal: AbortSignal | null = null;
   let releases = false;
-  let json: unknown;
+  let json: unknown = null;
+  let fields: unknown = null;
+  let given: unknown = null;
+  let encodeMultipart = true;
+  let boundary: string | null = null;
   for (const name of Object.keys(options)) {
     const value: unknown = options[name as keyof RequestOptions];
     if (value === undefined) continue;
     switch (name) {
       case 'fields':
-        if (value !== null) call.fields = fieldPairs(value);
+        fields = value;
+        break;
+      case 'encodeMultipart':
+        encodeMultipart = boolean(value, name);
+        break;
+      case 'multipartBoundary':
+        boundary = boundaryOf(value);
         break;
       case 'headers':
         if (value !== null) call.lines = wireLines(value as HeaderSource);
@@ -414,7 +430,10 @@ function merge(
         json = value;
         break;
       case 'body':
-        if (value !== null) call.body = bodyOf(value);
+        given = value;
+        break;
+      case 'onProgress':
+        if (value !== null) hear(call, value);
         break;
       case 'timeout':
         call.timeout = Timeout.from(value);
@@ -468,57 +487,33 @@ function merge(
     const preload = (call.flags & layout.REQUEST_STREAM) === 0;
     call.flags |= layout.REQUEST_STREAM | layout.REQUEST_STREAM_ASKS | (preload ? layout.REQUEST_STREAM_WHOLE : 0);
   }
-  if (json !== undefined && json !== null) {
-    if (call.body !== null) {
-      throw argumentError(
-        'type',
-        CODE,
-        "request got values for both 'body' and 'json' parameters which are mutually exclusive",
-      );
-    }
-    call.body = jsonText(json);
-    call.flags |= layout.REQUEST_JSON;
+  let form: unknown = null;
+  if (fields !== null && fieldsGo === 'query') {
+    const pairs = fieldPairs(fields);
+    if (pairs.length > 0) call.fields = pairs;
+  } else {
+    form = fields;
   }
-  if (call.fields !== null) {
-    if (call.fields.length === 0) {
-      call.fields = null;
-    } else if (fieldsGo === 'body') {
-      if (call.body !== null) {
-        throw argumentError('type', CODE, "request got values for both 'fields' and 'body', can only specify one.");
-      }
-      throw notSupported('fields in the body');
-    }
+  if (given !== null || json !== null || form !== null) {
+    putBody(call, { body: given, json, form, encodeMultipart, boundary }, poolHeaders);
   }
   if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
   return signal;
 }
 
-function bodyOf(value: unknown): string | Uint8Array {
-  if (typeof value === 'string') return value;
-  const bytes = bytesOf(value);
-  if (bytes !== null) return bytes;
-  if (typeof value === 'function' || (typeof value === 'object' && value !== null && isLaterBody(value))) {
-    throw notSupported('a body other than a string or bytes');
-  }
-  throw argumentError(
-    'type',
-    'ERR_INVALID_BODY',
-    `'body' must be a string, bytes (Buffer, ArrayBuffer or a view) or iterable. Instead was ${describe(value)}`,
-  );
+function boundaryOf(value: unknown): string | null {
+  if (value === null || typeof value === 'string') return value;
+  throw argumentError('type', CODE, `multipartBoundary is a string, not ${describe(value)}`);
 }
 
-function isLaterBody(value: object): boolean {
-  if (Symbol.iterator in value || Symbol.asyncIterator in value) return true;
-  return [URLSearchParams, FormData, Blob, ReadableStream].some((kind) => value instanceof kind);
-}
-
-/** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
-function jsonText(value: unknown): string {
-  const written = JSON.stringify(value) as string | undefined;
-  if (written === undefined) {
-    throw argumentError('type', 'ERR_INVALID_BODY', `'json' is a value that JSON can hold, not ${describe(value)}`);
+function hear(call: Call, listener: unknown): void {
+  if (typeof listener !== 'function') {
+    throw argumentError('type', CODE, `onProgress is a function, not ${describe(listener)}`);
   }
-  return written;
+  const hears = listener as NonNullable<RequestOptions['onProgress']>;
+  call.onProgress = (direction, bytes, total) => hears({ direction, bytes, total });
+  // What it throws ends the call.
+  call.flags |= layout.REQUEST_PROGRESS | layout.REQUEST_ABORTABLE;
 }
 
 function acceptOf(value: unknown): (head: Head) => boolean {
@@ -591,11 +586,14 @@ const REQUEST_NAMES: readonly string[] = [
   'body',
   'chunked',
   'decodeContent',
+  'encodeMultipart',
   'enforceContentLength',
   'fields',
   'headers',
   'json',
   'limits',
+  'multipartBoundary',
+  'onProgress',
   'poolTimeout',
   'preloadContent',
   'redirect',
@@ -604,13 +602,10 @@ const REQUEST_NAMES: readonly string[] = [
   'signal',
   'timeout',
 ];
+/** What is merged into another option before a request is sent. */
+const MERGED = ['fields', 'json', 'encodeMultipart', 'multipartBoundary'] as const;
 const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
 /** urllib3's: these methods have no body that fields could go into. */
 const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 /** Options of the contract that later versions serve. */
-const LATER: ReadonlySet<string> = new Set([
-  'encodeMultipart',
-  'multipartBoundary',
-  'onProgress',
-  'proxy',
-]);
+const LATER: ReadonlySet<string> = new Set(['proxy']);

@@ -448,6 +448,6 @@ const LINE_FEED = 0x0a;
 /** Bytes that are asked for when few are wanted. */
 const STEP = 64 * 1024;
 /** Bytes that are here or on their way while a body is read piece by piece. */
-const WINDOW = 1 * 1024 * 1024;
+const WINDOW = 2 * 1024 * 1024;
 /** A line is put together in memory. */
 const LONGEST_LINE = 256 * 1024 * 1024;

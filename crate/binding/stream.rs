@@ -185,6 +185,7 @@ impl Drop for Lying<'_> {
 
 /// Carries a body over, piece by piece, until its end or until nobody wants it.
 pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<Budget>, ending: &mut Ending) {
+    let mut pieces = Vec::new();
     let _buffers = KeptBuffers::new();
     let _lying = Lying { valve: &valve, budget: &budget };
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
@@ -257,11 +258,24 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
         };
         match outcome {
             Ok(Some(piece)) => {
-                let bytes = piece.as_slice().len() as u64;
-                valve.credit.set(valve.credit.get().saturating_sub(bytes));
-                valve.lying.set(valve.lying.get() + bytes);
-                budget.take(bytes);
-                ending.piece(piece, stream.wire(), None);
+                let mut next = Some(piece);
+                let mut together = 0;
+                while let Some(piece) = next.take() {
+                    let bytes = piece.as_slice().len() as u64;
+                    valve.credit.set(valve.credit.get().saturating_sub(bytes));
+                    valve.lying.set(valve.lying.get() + bytes);
+                    budget.take(bytes);
+                    together += bytes;
+                    pieces.push((piece, stream.wire()));
+                    // What arrives in bulk goes over several pieces at a time: each hand-over wakes JavaScript.
+                    let more = valve.credit.get() > 0 && budget.has_room(&valve.lying);
+                    if bytes >= BULK && together < TOGETHER && more {
+                        next = stream.another().await;
+                    }
+                }
+                for (piece, wire) in pieces.drain(..) {
+                    ending.piece(piece, wire, None);
+                }
             }
             Ok(None) => return ending.ended(&stream.ended(), true),
             Err(error) => return ending.error(error),
@@ -332,6 +346,10 @@ impl Line for Wire {
     }
 }
 
+/// Bytes of a piece behind which more of the kind can be expected.
+const BULK: u64 = 128 * 1024;
+/// Bytes that are handed over together.
+const TOGETHER: u64 = 1024 * 1024;
 /// A rest that is cheaper to drain than a new connection is to make (THR-215), and how long that may take.
 const SMALL_REST: u64 = 64 * 1024;
 const SHORT_TIME: Duration = Duration::from_millis(100);

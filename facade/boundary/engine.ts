@@ -520,7 +520,11 @@ export class Engine implements Carrier {
     const up = ((this.#slab.words[base + layout.FLOW_FLAGS] as number) & layout.FLOW_UP) !== 0;
     const pending = this.#peek(base);
     try {
-      pending?.onProgress?.(up ? 'up' : 'down', this.#double(base + layout.FLOW_COUNT), Number.isNaN(total) ? null : total);
+      pending?.onProgress?.(
+        up ? 'up' : 'down',
+        this.#double(base + layout.FLOW_COUNT),
+        Number.isNaN(total) ? null : total,
+      );
     } catch (error) {
       // What the caller's function throws ends his call.
       if (pending !== null) this.#cut(pending, error);
@@ -559,7 +563,8 @@ export class Engine implements Carrier {
     // Of a body that was let go unread, a read after that gives nothing.
     if (record.code === 'ERR_UNREAD_TIMEOUT') pending?.inflow?.drop();
     // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
-    if (pending !== null) settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));
+    if (pending !== null)
+      settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));
     return external;
   }
 
@@ -684,7 +689,8 @@ interface Watch {
 /** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
 function refusal({ owner, url, outflow }: Pending, record: ErrorRecord): unknown {
   try {
-    return owner.refuse(record, url, outflow?.failure?.error);
+    // A source that failed beside something else is not what the call ended of.
+    return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
   } catch (error) {
     return error;
   }
@@ -723,6 +729,8 @@ const SLAB = 64 * 1024;
 const SWEEP_EVERY = 2 * 1024 * 1024;
 /** Bytes of a piece that is handed over by itself. */
 const LARGE_PIECE = 16 * 1024;
+/** The reason of the call whose body's source failed. */
+const BODY_SOURCE = 'ERR_BODY_SOURCE';
 /** Characters of what a failed source says. */
 const MOST_SAID = 1024;
 /** Bytes handed over in one turn. */

@@ -2,6 +2,8 @@
  * Bodies in pieces, mirroring `crate/binding/stream.rs`. A response's comes as it is granted, a request's goes as there is
  * room for it: neither side ever pushes.
  */
+import { setImmediate } from 'node:timers/promises';
+
 import * as layout from './generated.ts';
 
 /** What a body in pieces asks of its engine. */
@@ -220,8 +222,12 @@ export class Inflow {
 export interface Source {
   /** Bytes in all, `null` where that is not known. */
   readonly length: number | null;
+  /** The request is on its way; it may be long before anything is wanted. */
+  accept?(): void;
   /** Begins it, from its start. */
   open(): Pieces;
+  /** It will not be begun: what it holds is let go. */
+  discard?(): void;
 }
 
 /** A body's pieces, one after the other. */
@@ -243,6 +249,7 @@ export class Outflow {
 
   constructor(source: Source) {
     this.#source = source;
+    source.accept?.();
   }
 
   /** There is room for so many more bytes. @internal */
@@ -256,7 +263,8 @@ export class Outflow {
     if (this.#state === 'over') return;
     this.#state = 'over';
     try {
-      this.#pieces?.cancel();
+      if (this.#pieces === null) this.#source.discard?.();
+      else this.#pieces.cancel();
     } catch {
       // A source that cannot even be cancelled has nobody left to be told.
     }
@@ -266,7 +274,10 @@ export class Outflow {
     this.#state = 'pumping';
     try {
       this.#pieces ??= this.#source.open();
-      while (this.#room > 0) {
+      for (let nth = 1; this.#room > 0; nth += 1) {
+        // A source without end whose pieces are empty, or there at once, must leave others their turn.
+        if (nth % A_TURN === 0) await setImmediate();
+        if (this.#isOver()) return;
         const step = this.#pieces.next();
         const piece = step instanceof Promise ? await step : step;
         if (this.#isOver()) return;
@@ -275,7 +286,8 @@ export class Outflow {
           carrier.finish(slot, generation, null);
           return;
         }
-        this.#room -= piece.length;
+        // What a piece has too much is not owed: the core forgets it too.
+        this.#room = Math.max(0, this.#room - piece.length);
         if (piece.length > 0) carrier.piece(slot, generation, piece);
       }
       this.#state = 'idle';
@@ -304,5 +316,7 @@ function saying(error: unknown): string {
 const EMPTY: Buffer = Buffer.alloc(0);
 /** A number in a record has 32 bits. */
 const MOST_GRANTED = 2 ** 31;
+/** Pieces of a request's body that are taken in one turn of the event loop. */
+const A_TURN = 256;
 /** Places at the front of the queue that are empty before it is moved up. */
 const MOST_GAPS = 64;

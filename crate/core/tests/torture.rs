@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use ferropool_core::client::case::CaseBook;
 use ferropool_core::client::execute::execute;
-use ferropool_core::client::request::Request;
+use ferropool_core::client::request::{Payload, Request};
+use ferropool_core::client::response::Body;
 use ferropool_core::conn::faults::{self, Fault, Side, Strike};
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
@@ -23,6 +24,8 @@ use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
 use ferropool_policy::error::Kind;
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::{Builder, LocalOptions};
+
+mod feed;
 
 /// What a scenario asks for and what it is answered, request by request.
 struct Scenario {
@@ -38,14 +41,20 @@ struct Ask {
     path: &'static str,
     body: usize,
     chunked: bool,
+    /// The body comes in pieces, when it is asked for.
+    pieces: bool,
 }
 
 const fn get(path: &'static str) -> Ask {
-    Ask { method: "GET", path, body: 0, chunked: false }
+    Ask { method: "GET", path, body: 0, chunked: false, pieces: false }
 }
 
 const fn post(path: &'static str, body: usize, chunked: bool) -> Ask {
-    Ask { method: "POST", path, body, chunked }
+    Ask { method: "POST", path, body, chunked, pieces: false }
+}
+
+const fn upload(path: &'static str, body: usize, chunked: bool) -> Ask {
+    Ask { method: "POST", path, body, chunked, pieces: true }
 }
 
 const fn alone(name: &'static str, requests: &'static [Ask]) -> Scenario {
@@ -57,7 +66,7 @@ const SCENARIOS: &[Scenario] = &[
     alone("no body", &[get("/empty")]),
     alone("204", &[get("/204")]),
     alone("304 with a length", &[get("/304")]),
-    alone("HEAD", &[Ask { method: "HEAD", path: "/small", body: 0, chunked: false }]),
+    alone("HEAD", &[Ask { method: "HEAD", path: "/small", body: 0, chunked: false, pieces: false }]),
     alone("a body in pieces", &[get("/pieces")]),
     alone("a head in pieces", &[get("/head-pieces")]),
     alone("chunked", &[get("/chunked")]),
@@ -71,6 +80,10 @@ const SCENARIOS: &[Scenario] = &[
     alone("a small upload", &[post("/small", 10, false)]),
     alone("a chunked upload", &[post("/small", 5_000, true)]),
     alone("an upload of 300 kB", &[post("/small", 300_000, false)]),
+    alone("an upload in pieces by its length", &[upload("/small", 300_000, false)]),
+    alone("an upload in pieces by chunks", &[upload("/small", 300_000, true)]),
+    alone("an upload in pieces behind another request", &[get("/small"), upload("/small", 50_000, true)]),
+    alone("an answer before the end of the pieces", &[upload("/early", 300_000, true)]),
     alone("an answer before the upload's end", &[post("/early", 300_000, false)]),
     alone("three on one connection", &[get("/small"), post("/chunked", 100, false), get("/small")]),
     alone("reuse after the peer closed", &[get("/then-closes"), get("/small")]),
@@ -167,8 +180,11 @@ fn settled(pool: &Pool, what: &str) {
 
 async fn one(pool: &Rc<Pool>, ask: Ask, strike: Option<Strike>) -> Result<(), Kind> {
     let mut request = Request::new(ask.method, ask.path, Instant::now());
-    if ask.body > 0 {
-        request.body = Some(Bytes::from(vec![b'u'; ask.body]));
+    if ask.pieces {
+        let length = (!ask.chunked).then_some(ask.body as u64);
+        request.body = Payload::Pieces(feed::fed(vec![Bytes::from(vec![b'u'; 10_000]); ask.body / 10_000], length));
+    } else if ask.body > 0 {
+        request.body = Payload::Whole(Bytes::from(vec![b'u'; ask.body]));
     }
     request.chunked = ask.chunked;
     // A stall is only ended by a clock; any other fault must end the call by itself, long before this one.
@@ -272,10 +288,14 @@ fn serve(mut stream: TcpStream) -> std::io::Result<()> {
             stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123456789")?;
         }
         if head.contains("transfer-encoding: chunked") {
-            while !received.ends_with(b"0\r\n\r\n") {
+            // After an early answer the next request may follow at once.
+            let end = loop {
+                if let Some(end) = received.windows(5).position(|five| five == b"0\r\n\r\n") {
+                    break end + 5;
+                }
                 more(&mut stream, &mut received)?;
-            }
-            received.clear();
+            };
+            received.drain(..end);
         } else if let Some(length) = head.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next()) {
             let length: usize = length.parse().unwrap_or(0);
             while received.len() < length {

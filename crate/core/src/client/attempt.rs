@@ -64,6 +64,12 @@ impl Attempt<'_> {
         if let Some(source) = &source {
             source.begin(&tap);
         }
+        self.progress.source.replace(source.clone());
+        if let Some(source) = &source
+            && let Err(error) = source.prove_empty().await
+        {
+            return Err(Self::fail(held, &tap, error));
+        }
         let answer = connection.sender.try_send_request(http);
         let answer = self.head(&tap, source.as_deref(), answer, began).await;
         self.progress.sent.set(self.progress.sent.get() || tap.written() > 0);

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use ferropool_policy::error::{Error, Phase};
+use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
 
 use super::attempt::{Attempt, Failed};
@@ -19,6 +19,7 @@ use super::clocks::{Clocks, within};
 use super::message::message;
 use super::request::{Request, Wanted as Asked};
 use super::response::{Body, Response};
+use super::upload::Source;
 use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
@@ -32,11 +33,19 @@ pub(super) struct Progress {
     pub(super) sent: Cell<bool>,
     /// Of the exchange under way or just ended.
     pub(super) tap: RefCell<Option<Rc<Tap>>>,
+    /// Of the request's body, if it has one.
+    pub(super) source: RefCell<Option<Rc<Source>>>,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { phase: Cell::new(Phase::Pool), attempts: Cell::new(0), sent: Cell::new(false), tap: RefCell::new(None) }
+        Self {
+            phase: Cell::new(Phase::Pool),
+            attempts: Cell::new(0),
+            sent: Cell::new(false),
+            tap: RefCell::default(),
+            source: RefCell::default(),
+        }
     }
 
     /// Where a call was cut: between sending and the head only the tap knows how far it had come.
@@ -45,7 +54,8 @@ impl Progress {
             && tap.written() > 0
         {
             self.sent.set(true);
-            if self.phase.get() == Phase::Send && !tap.write_blocked() {
+            let handed = self.source.borrow().as_ref().is_none_or(|source| source.is_handed());
+            if self.phase.get() == Phase::Send && handed && !tap.write_blocked() {
                 self.phase.set(Phase::Headers);
             }
         }
@@ -113,7 +123,9 @@ async fn attempts(
         match attempt.run(held, message).await {
             Ok(response) => return Ok(response),
             Err(Failed { error, accepted }) => {
-                if !replay::is_allowed(accepted, replays) || !pool.is_open() {
+                // A source that has failed fails again, on whatever connection.
+                let ours = error.kind() == Kind::BodyFailed;
+                if ours || !replay::is_allowed(accepted, replays) || !pool.is_open() {
                     return Err(error);
                 }
                 replays += 1;

@@ -16,7 +16,8 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
     if let Some(breach) = tap.breach() {
         return breach;
     }
-    let sending = tap.write_blocked() || tap.written() == 0;
+    let unsent = source.is_some_and(|source| !source.is_handed());
+    let sending = unsent || tap.write_blocked() || tap.written() == 0;
     let phase = if sending { Phase::Send } else { Phase::Headers };
     let aborted = |message: &str| Error::new(Kind::Protocol, message).in_phase(phase);
     if let Some(io) = io_of(error) {

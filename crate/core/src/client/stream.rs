@@ -112,6 +112,17 @@ impl Stream {
         outcome.map_err(|error| self.fail(error))
     }
 
+    /// A further piece of a body that is not coded, if it is there already or hyper has it once it had a turn: several of
+    /// them wake JavaScript once.
+    pub async fn another(&mut self) -> Option<Data> {
+        if self.decoder.is_some() || self.later.is_some() || self.frames.is_over() {
+            return None;
+        }
+        let piece = self.at_hand().await?;
+        self.count(piece.len() as u64);
+        Some(Data::Shared(piece))
+    }
+
     /// Everything that is left, in one block behind `headroom` bytes that the caller fills in.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -137,6 +138,31 @@ impl Source {
         self.handed.set(0);
         debug_assert!(tap.written() == 0);
         self.fed.set(Some(now()));
+    }
+
+    /// What is announced as empty hyper never asks for: whether it is has to be known before anything is sent.
+    pub(super) async fn prove_empty(&self) -> Result<(), Error> {
+        if self.chunked.get() || self.length.get() != Some(0) {
+            return Ok(());
+        }
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            if let Some(error) = self.mismatch(&state) {
+                state.course = Course::Failed(error);
+            }
+            match &state.course {
+                Course::Failed(error) => return Poll::Ready(Err(error.clone())),
+                Course::Open => {}
+                Course::Ended | Course::Handed | Course::Stopped => return Poll::Ready(Ok(())),
+            }
+            *self.waker.borrow_mut() = Some(cx.waker().clone());
+            let room = (state.owed == 0).then_some(1);
+            state.owed = state.owed.max(1);
+            drop(state);
+            self.ask(room);
+            Poll::Pending
+        })
+        .await
     }
 
     /// A piece came.
