@@ -49,7 +49,6 @@ onLinux('THR-213: a bomb that is read piece by piece is refused at its limit, an
     // which is cut off, is told.
     if (coding === 'gzip') t.like(usual, { code: 'ERR_DECODE', length: 10 * 1024 * MIB });
     else t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
-    t.log(coding, limited.grown / MIB, usual.grown / MIB);
     // V8 lets pieces lie outside its heap for a while before it collects them.
     t.true(usual.grown < 96 * MIB, `${coding}: ${usual.grown / MIB} MiB`);
   }
@@ -59,7 +58,6 @@ onLinux('THR-216 DEC-11 DEC-12: ten bytes of a bomb cost one step of it, and wha
   const { server } = await scripted(t, bombs);
   for (const [coding, { window }] of Object.entries(BOMBS)) {
     const seen = await outcome<Record<string, SmallRead>>('small-reads.ts', [server.port, coding]);
-    t.log(coding, seen);
     for (const [name, { opened, grown, decoded, read }] of Object.entries(seen)) {
       if (name.startsWith('warm-up')) continue;
       t.true(opened < (window + 2) * MIB, `${coding} ${name}: ${opened / MIB} MiB when it came`);
@@ -97,6 +95,112 @@ interface Hoard {
   read: number;
   wrong: number;
   leased: number;
+}
+
+for (const way of ['pieces', 'stream', 'readable'] as const) {
+  onLinux(`THR-1005: a reader that pauses stops the server, and memory does not grow meanwhile (${way})`, async (t) => {
+    const server = await bodyServer();
+    t.teardown(() => server.close());
+    const { pauses, grown, read, wrong } = await outcome<Paused>('paused.ts', [server.port, way]);
+    t.is(pauses.length, 3);
+    for (const pause of pauses) {
+      t.is(pause.later, pause.sent);
+      // What is ahead of the reader: its window, and what kernels hold for a socket.
+      t.true(pause.sent - pause.read < 40 * MIB, `${(pause.sent - pause.read) / MIB} MiB ahead`);
+      t.true(pause.grown < 4, `${pause.grown} MiB`);
+    }
+    t.true(grown < 64, `${grown} MiB`);
+    t.deepEqual([read, wrong], [256 * MIB, 0]);
+  });
+}
+
+onLinux('THR-1006: ten thousand responses that nobody reads or holds cost no connection, no memory and one warning', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
+  t.is(seen.opened, seen.closed + seen.idle);
+  t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
+  // A third of them is too large to be drained.
+  t.is(seen.abandoned, 3_300);
+  t.true(seen.grown < 32, `${seen.grown} MiB`);
+  await server.gone(seen.opened);
+});
+
+onLinux('THR-1007 THR-1017: a GiB costs a window however it is read, and nothing once it is over', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const node = ['--expose-gc'];
+  const { left, ...ways } = await outcome<Gigabytes>('downloads.ts', [server.port, 'gigabytes'], { node });
+  t.is(Object.keys(ways).length, 3);
+  for (const [name, { at, wrong, grown }] of Object.entries(ways)) {
+    t.deepEqual([at, wrong], [1024 * MIB, 0], name);
+    t.true(grown < 64, `${name}: ${grown} MiB`);
+  }
+  t.true(left < 20, `${left} MiB`);
+});
+
+onLinux('READ-12: more than 2 GiB are read in parts; as a whole 4 GiB are too many, and known to be at once', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const { parts, announced, preloaded } = await outcome<Beyond>('downloads.ts', [server.port, 'beyond']);
+  const size = 2_200 * MIB;
+  t.deepEqual(parts, { at: size, wrong: 0, remaining: [100 * MIB, 0], bytesRead: size });
+  t.like(announced, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 2 ** 32 - 1 });
+  t.like(preloaded, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 256 * MIB });
+  for (const { grown } of [announced, preloaded]) t.true(grown < 1, `${grown} MiB`);
+});
+
+onLinux('READ-13: a body that is read whole is there once, and of a part only that part is decoded', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const node = ['--expose-gc'];
+  const seen = await outcome<Record<string, Whole>>('downloads.ts', [server.port, 'whole'], { node });
+  for (const name of ['preloaded', 'read()', 'after a piece']) {
+    const { at, wrong, grown } = seen[name] as Whole;
+    t.deepEqual([at, wrong], [10 * MIB, 0], name);
+    // It, and the block of 4 MiB in which it began; twice would be 20.
+    t.true(grown < 18, `${name}: ${grown} MiB`);
+  }
+  const part = await outcome<Part>('downloads.ts', [server.port, 'decoded'], { node });
+  t.is(part.at, 1_000_000);
+  t.true(part.decoded - part.decodedBefore < 2 * MIB);
+  t.true(part.grown < 4, `${part.grown} MiB`);
+});
+
+interface Paused {
+  pauses: { read: number; sent: number; later: number; grown: number }[];
+  grown: number;
+  read: number;
+  wrong: number;
+}
+
+interface Dropped {
+  opened: number;
+  closed: number;
+  idle: number;
+  abandoned: number;
+  grown: number;
+}
+
+interface Whole {
+  at: number;
+  wrong: number;
+  grown: number;
+}
+
+type Gigabytes = Record<'pieces' | 'read(n)' | 'stream(n)', Whole> & { left: number };
+
+interface Beyond {
+  parts: object;
+  announced: Bomb;
+  preloaded: Bomb;
+}
+
+interface Part {
+  at: number;
+  decoded: number;
+  decodedBefore: number;
+  grown: number;
 }
 
 test('configure: bad settings are refused, and those that are still to come', (t) => {

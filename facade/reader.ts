@@ -364,6 +364,7 @@ export class BodyReader {
 
   #give(bytes: number): void {
     this.#given += bytes;
+    this.#inflow.begin();
     const { ending, buffered } = this.#inflow;
     const { length, raw } = this.#announced;
     if (length === null || buffered > 0) return;

@@ -4,8 +4,12 @@
  *
  *   GET /bytes/SEED/SIZE   so many bytes of the seed's pattern
  *   GET /some/SEED/SIZE    its first bytes, with an announced length that never comes
+ *   GET /gzip/SEED/SIZE    so many bytes that compress to half their size, compressed
  *   GET /quiet             once no body has moved for a while: bytes that left in all
  */
+import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+
 import { httpServer } from './http.ts';
 import { BLOCK, blockAt } from './pattern.ts';
 
@@ -35,6 +39,7 @@ export async function bodyServer(): Promise<BodyServer> {
     response.on('error', () => undefined);
     const [, kind, seed = '0', size = '0'] = (request.url ?? '').split('/');
     if (kind === 'quiet') return void quiet().then((bytes) => response.end(String(bytes)));
+    if (kind === 'gzip') return void response.setHeader('content-encoding', 'gzip').end(halved(Number(size)));
     const most = kind === 'some' ? Math.min(Number(size), BLOCK) : Number(size);
     response.setHeader('content-length', size);
     let at = 0;
@@ -61,6 +66,12 @@ export async function bodyServer(): Promise<BodyServer> {
     },
     close: () => server.close(),
   };
+}
+
+function halved(size: number): Buffer {
+  // Repeated beyond deflate's window, so that only the digits compress.
+  const digits = randomBytes(BLOCK / 2).toString('hex');
+  return gzipSync(Buffer.alloc(size, digits), { level: 1 });
 }
 
 /** Milliseconds without a byte after which a server is taken to have stopped. */

@@ -89,6 +89,13 @@ export class Inflow {
     this.#order(layout.SUBMISSION_GRANT, more);
   }
 
+  /** Something of it was read, so that the clock of unread bodies has to stop. Who asked for more has said so. */
+  begin(): void {
+    if (this.#began || this.over) return;
+    this.#began = true;
+    this.#tell();
+  }
+
   /** The next piece, or at most so many bytes of it; `null` if none is here. */
   take(most: number = Infinity): Buffer | null {
     const piece = this.#pieces[this.#first];
