@@ -853,12 +853,6 @@ export declare class HTTPConnectionPool extends ConnectionPool {
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
 export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
-declare const MERGED: readonly [
-  "fields",
-  "json",
-  "encodeMultipart",
-  "multipartBoundary"
-];
 /** What {@link configure} takes. */
 export interface Configuration {
   /**

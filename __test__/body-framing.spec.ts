@@ -11,7 +11,16 @@ import {
 } from '../index.ts';
 import { answers, choices, reply } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
-import { vectors, type Raised } from './support/vectors.ts';
+import {
+  CHUNKED_STRICTLY,
+  chunkedCases,
+  chunkedCode,
+  chunkedWire,
+  isBodiless,
+  lengthCases,
+  NO_LENGTH,
+  type ChunkedCase,
+} from './support/framing-cases.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
@@ -380,94 +389,45 @@ test('RESP-12: without a length or chunks the body is what comes until the end o
   });
 });
 
-type Outcome = { value: string } | { error: Raised };
-interface Chunked {
-  name: string;
-  wire: string | { len: number; sha1: string; head: string };
-  preload: Outcome;
-}
-/** Where we differ from urllib3 on purpose, and the code that comes instead of a body. */
-const STRICT: Record<string, string> = {
-  // Ends before the last CRLF: not a body that was received whole.
-  'no final crlf': 'ERR_INCOMPLETE_READ',
-  // RESP-12, THR-203, THR-207: a size is hex digits, and lines end in CRLF.
-  plus: 'ERR_CHUNK',
-  '0x': 'ERR_CHUNK',
-  underscore: 'ERR_CHUNK',
-  spaces: 'ERR_CHUNK',
-  'missing crlf after data': 'ERR_CHUNK',
-};
-/** The vectors hold these in short; so they are made. */
-const LONG: Record<string, string> = {
-  'long size line': 'f'.repeat(70_000),
-  'long extension': `3;${'e'.repeat(70_000)}\r\nfoo\r\n0\r\n\r\n`,
-  'long trailer': `3\r\nfoo\r\n0\r\nX: ${'t'.repeat(70_000)}\r\n\r\n`,
-};
-
 test('RESP-12: chunked-response.json, preloaded', async (t) => {
-  const cases = vectors<Chunked>('chunked-response.json');
-  const wires = cases.map(({ name, wire }) =>
-    typeof wire === 'string' ? Buffer.from(wire, 'base64').toString('latin1') : (LONG[name] ?? ''),
-  );
+  const cases = chunkedCases();
+  const wires = cases.map(chunkedWire);
   await each(
     t,
     wires.map((wire) => CHUNKED + wire),
     { end: true },
     (outcome, nth) => {
-      const { name, preload } = cases[nth] as Chunked;
-      if ('value' in preload && STRICT[name] === undefined) {
+      const { name, preload } = cases[nth] as ChunkedCase;
+      if ('value' in preload && CHUNKED_STRICTLY[name] === undefined) {
         if (outcome instanceof Error) throw new Error(name, { cause: outcome });
         t.is(outcome.data.toString('base64'), preload.value, name);
         return;
       }
       // urllib3 raises ValueError for a negative size; every other failure is a ProtocolError there too.
       if (!(outcome instanceof ProtocolError)) throw new Error(name, { cause: outcome });
-      t.is(
-        outcome.code,
-        STRICT[name] ?? (/^(truncated|ends|nothing)/.test(name) ? 'ERR_INCOMPLETE_READ' : 'ERR_CHUNK'),
-        name,
-      );
+      t.is(outcome.code, chunkedCode(name), name);
     },
   );
 });
 
-interface Length {
-  contentLength: string | null;
-  status: number;
-  method: string | null;
-  chunked: boolean;
-  lengthRemaining: { value: number | null } | { error: Raised };
-}
-/** urllib3 takes these, or takes them for unknown; a length that is no plain number is refused by us (THR-307). */
-const NO_LENGTH: ReadonlySet<string | null> = new Set([
-  '',
-  '+5',
-  '-10',
-  '1_0',
-  '5.0',
-  '5;',
-  'foo',
-  '٥',
-  '99999999999999999999',
-  '5, 42',
-]);
-
 test('RESP-08: content-length.json, as far as a preloaded body shows it', async (t) => {
-  const cases = vectors<Length>('content-length.json').filter(({ status }) => status >= 200);
-  const wires = cases.map(({ contentLength, status, method, chunked, lengthRemaining }) => {
+  const cases = lengthCases().filter(({ status }) => status >= 200);
+  const wires = cases.map((one) => {
+    const { contentLength, status, chunked, lengthRemaining } = one;
     const length = contentLength === null ? '' : `Content-Length: ${Buffer.from(contentLength).toString('latin1')}\r\n`;
     const coding = chunked ? 'Transfer-Encoding: chunked\r\n' : '';
-    const bodiless = method === 'HEAD' || status === 204 || status === 304;
+    const bodiless = isBodiless(one);
     const bytes = 'value' in lengthRemaining ? (lengthRemaining.value ?? 3) : 3;
     const body = bodiless ? '' : chunked ? '3\r\nabc\r\n0\r\n\r\n' : 'abcdefgh'.slice(0, bytes);
     // The server's FIN must not cross the next request on a connection that it leaves open.
     return Buffer.from(`HTTP/1.1 ${status} X\r\nConnection: close\r\n${length}${coding}\r\n${body}`, 'latin1');
   });
   const { pool } = await scripted(t, choices(wires, true), { timeout: WAIT });
-  for (const [nth, { contentLength, status, method, chunked, lengthRemaining }] of cases.entries()) {
-    const what = JSON.stringify(cases[nth]);
+  for (const [nth, one] of cases.entries()) {
+    const { contentLength, method, chunked, lengthRemaining } = one;
+    const what = JSON.stringify(one);
     const outcome = await pool.request(method ?? 'GET', `/${nth}`).catch((error: Error) => error);
-    const bodiless = method === 'HEAD' || status === 204 || status === 304;
+    const bodiless = isBodiless(one);
     if (NO_LENGTH.has(contentLength) && !bodiless && !chunked) {
       if (!(outcome instanceof ProtocolError)) throw new Error(what, { cause: outcome });
       t.is(outcome.phase, 'headers', what);

@@ -128,7 +128,10 @@ function broken(record: ErrorRecord, details: ErrorDetails): ProtocolError {
   const inner = partial ?? Buffer.alloc(0);
   switch (record.code) {
     case 'ERR_INCOMPLETE_READ':
-      return new ProtocolError(record.message, { ...outer, cause: new IncompleteRead(inner, expected, { ...details, received }) });
+      return new ProtocolError(record.message, {
+        ...outer,
+        cause: new IncompleteRead(inner, expected, { ...details, received }),
+      });
     case 'ERR_CHUNK':
       return new ProtocolError(record.message, {
         ...outer,

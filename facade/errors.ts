@@ -274,13 +274,12 @@ export class IncompleteRead extends HTTPError {
   /** How many more bytes were announced, or `null` when no length was. */
   readonly expected: number | null;
 
-  constructor(
-    partial: Buffer,
-    expected: number | null,
-    details: ErrorDetails & { received?: number | null } = {},
-  ) {
+  constructor(partial: Buffer, expected: number | null, details: ErrorDetails & { received?: number | null } = {}) {
     const more = expected === null ? '' : `, ${expected} more expected`;
-    super(`IncompleteRead(${details.received ?? partial.length} bytes read${more})`, withCode('ERR_INCOMPLETE_READ', details));
+    super(
+      `IncompleteRead(${details.received ?? partial.length} bytes read${more})`,
+      withCode('ERR_INCOMPLETE_READ', details),
+    );
     this.partial = partial;
     this.expected = expected;
   }

@@ -1,24 +1,19 @@
 /**
- * Pools: what the user makes, asks and closes. A call's options are merged into one plain record here and handed to the
- * engine; sockets, waiting, clocks and policy are the core's.
+ * Pools: what the user makes, asks and closes. A call is one plain record that is handed to the engine; sockets, waiting, clocks and policy are the core's.
  */
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import { putBody } from './body.ts';
 import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
+import { MERGED, merge, QUERY_METHODS, text, upper, wait, wellFormed, type PoolCall } from './call.ts';
 import { errorFromRecord } from './error-record.ts';
 import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
-import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
+import { HTTPHeaderDict } from './headers.ts';
 import {
-  boolean,
-  checkRetries,
   CODE,
-  fieldPairs,
   integer,
-  limitsText,
   notSupported,
   poolSettings,
   type Limits,
@@ -26,7 +21,7 @@ import {
   type RequestOptions,
 } from './options.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
-import { HTTPResponse, type Head } from './response.ts';
+import { HTTPResponse } from './response.ts';
 import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
 
@@ -359,7 +354,9 @@ export class HTTPConnectionPool extends ConnectionPool {
     const { accept, flags } = call;
     if (accept === null) return this.#engine.request<HTTPResponse>(this, call, signal);
     const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;
-    return this.#engine.request<HTTPResponse>(this, call, signal).then((response) => response.acceptWith(accept, preload));
+    return this.#engine
+      .request<HTTPResponse>(this, call, signal)
+      .then((response) => response.acceptWith(accept, preload));
   }
 
   #refuseClosed(): void {
@@ -387,225 +384,7 @@ export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPC
   return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
 }
 
-/** A call, and what is done with its head. */
-interface PoolCall extends Call {
-  accept: ((head: Head) => boolean) | null;
-}
-
-/** Takes a request's options over into the call; the signal, if there is one. Only own properties count. */
-function merge(
-  call: PoolCall,
-  options: RequestOptions,
-  fieldsGo: 'query' | 'body',
-  poolLimits: Limits,
-  poolHeaders: HTTPHeaderDict,
-): AbortSignal | null {
-  if (typeof options !== 'object' || options === null) {
-    throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
-  }
-  let signal: AbortSignal | null = null;
-  let releases = false;
-  let json: unknown = null;
-  let fields: unknown = null;
-  let given: unknown = null;
-  let encodeMultipart = true;
-  let boundary: string | null = null;
-  for (const name of Object.keys(options)) {
-    const value: unknown = options[name as keyof RequestOptions];
-    if (value === undefined) continue;
-    switch (name) {
-      case 'fields':
-        fields = value;
-        break;
-      case 'encodeMultipart':
-        encodeMultipart = boolean(value, name);
-        break;
-      case 'multipartBoundary':
-        boundary = boundaryOf(value);
-        break;
-      case 'headers':
-        if (value !== null) call.lines = wireLines(value as HeaderSource);
-        break;
-      case 'json':
-        json = value;
-        break;
-      case 'body':
-        given = value;
-        break;
-      case 'onProgress':
-        if (value !== null) hear(call, value);
-        break;
-      case 'timeout':
-        call.timeout = Timeout.from(value);
-        break;
-      case 'poolTimeout':
-        call.poolTimeout = wait(name, value);
-        break;
-      case 'decodeContent':
-        if (!boolean(value, name)) call.flags |= layout.REQUEST_RAW;
-        break;
-      case 'enforceContentLength':
-        if (!boolean(value, name)) call.flags |= layout.REQUEST_ANY_LENGTH;
-        break;
-      case 'assertSameHost':
-        if (!boolean(value, name)) call.flags |= layout.REQUEST_ANY_HOST;
-        break;
-      case 'chunked':
-        if (boolean(value, name)) call.flags |= layout.REQUEST_CHUNKED;
-        break;
-      case 'limits':
-        if (value !== null) call.limits = limitsText(poolLimits, value);
-        break;
-      case 'signal':
-        signal = signalOf(value);
-        break;
-      case 'retries':
-        checkRetries(value);
-        break;
-      case 'redirect':
-        if (value !== false) throw notSupported('redirect other than false');
-        break;
-      case 'preloadContent':
-        if (!boolean(value, name)) call.flags |= layout.REQUEST_STREAM;
-        break;
-      case 'accept':
-        if (value !== null) call.accept = acceptOf(value);
-        break;
-      case 'releaseConn':
-        // A connection goes back when its body has been read, whatever this says; with a body still to be read it cannot.
-        releases = value !== null && boolean(value, name);
-        break;
-      default:
-        if (LATER.has(name)) throw notSupported(name);
-        refuseUnknown(name);
-    }
-  }
-  if (releases && (call.flags & layout.REQUEST_STREAM) !== 0) {
-    throw argumentError('type', CODE, "releaseConn: true with preloadContent: false would give away a body that is being read");
-  }
-  if (call.accept !== null) {
-    const preload = (call.flags & layout.REQUEST_STREAM) === 0;
-    call.flags |= layout.REQUEST_STREAM | layout.REQUEST_STREAM_ASKS | (preload ? layout.REQUEST_STREAM_WHOLE : 0);
-  }
-  let form: unknown = null;
-  if (fields !== null && fieldsGo === 'query') {
-    const pairs = fieldPairs(fields);
-    if (pairs.length > 0) call.fields = pairs;
-  } else {
-    form = fields;
-  }
-  if (given !== null || json !== null || form !== null) {
-    putBody(call, { body: given, json, form, encodeMultipart, boundary }, poolHeaders);
-  }
-  if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
-  return signal;
-}
-
-function boundaryOf(value: unknown): string | null {
-  if (value === null || typeof value === 'string') return value;
-  throw argumentError('type', CODE, `multipartBoundary is a string, not ${describe(value)}`);
-}
-
-function hear(call: Call, listener: unknown): void {
-  if (typeof listener !== 'function') {
-    throw argumentError('type', CODE, `onProgress is a function, not ${describe(listener)}`);
-  }
-  const hears = listener as NonNullable<RequestOptions['onProgress']>;
-  call.onProgress = (direction, bytes, total) => hears({ direction, bytes, total });
-  // What it throws ends the call.
-  call.flags |= layout.REQUEST_PROGRESS | layout.REQUEST_ABORTABLE;
-}
-
-function acceptOf(value: unknown): (head: Head) => boolean {
-  if (typeof value === 'function') return value as (head: Head) => boolean;
-  throw argumentError('type', CODE, `accept is a function of the head, not ${describe(value)}`);
-}
-
-function signalOf(value: unknown): AbortSignal | null {
-  if (value === null) return null;
-  if (value instanceof AbortSignal) return value;
-  throw argumentError('type', CODE, `signal is an AbortSignal, not ${describe(value)}`);
-}
-
-/** Milliseconds: a span as every other, but that 0 does not wait at all. */
-function wait(name: string, value: unknown): number | null {
-  if (value === null || value === Infinity) return null;
-  if (typeof value !== 'number') {
-    throw argumentError(
-      'type',
-      'ERR_INVALID_TIMEOUT',
-      `${name} is a number of milliseconds or null, not ${describe(value)}`,
-    );
-  }
-  if (!(value >= 0)) throw argumentError('range', 'ERR_INVALID_TIMEOUT', `${name} is at least 0, not ${value}`);
-  if (value > 0 && value < 1) {
-    const hint = `${name} is ${value}, but time-outs are in milliseconds; ${value} s would be ${value * 1000}`;
-    throw argumentError('range', 'ERR_INVALID_TIMEOUT', hint);
-  }
-  return value;
-}
-
 function closeTimeout(options: { timeout?: number }): number | null {
   checkNames(options, ['timeout'], 'close', CODE);
   return wait("close's timeout", own(options, 'timeout') ?? null);
 }
-
-/** Off the hot path: the check that every other options object has, for the same words. */
-function refuseUnknown(name: string): never {
-  checkNames({ [name]: true }, REQUEST_NAMES, 'a request', CODE);
-  throw argumentError('type', CODE, `a request has no option '${name}'`);
-}
-
-/** ASCII alone: `'poſt'.toUpperCase()` would be a POST. */
-function upper(method: unknown): string {
-  if (typeof method === 'string' && UPPER.has(method)) return method;
-  return text(method, 'a method').replace(/[a-z]+/g, (letters) => letters.toUpperCase());
-}
-
-function text(value: unknown, what: string): string {
-  if (typeof value === 'string') return value;
-  const code = what === 'a method' ? 'ERR_INVALID_METHOD' : 'ERR_INVALID_URL';
-  throw argumentError('type', code, `${what} is a string, not ${describe(value)}`);
-}
-
-/** Half a surrogate pair has no UTF-8: escaped as its three bytes, which is what every other character would become. */
-function wellFormed(url: string): string {
-  if (!HALF.test(url)) return url;
-  return url.replace(HALVES, (half) => {
-    const unit = half.charCodeAt(0);
-    const bytes = [0xe0 | (unit >> 12), 0x80 | ((unit >> 6) & 0x3f), 0x80 | (unit & 0x3f)];
-    return bytes.map((byte) => `%${byte.toString(16).toUpperCase()}`).join('');
-  });
-}
-
-const HALF = /\p{Surrogate}/u;
-const HALVES = /\p{Surrogate}/gu;
-const REQUEST_NAMES: readonly string[] = [
-  'accept',
-  'assertSameHost',
-  'body',
-  'chunked',
-  'decodeContent',
-  'encodeMultipart',
-  'enforceContentLength',
-  'fields',
-  'headers',
-  'json',
-  'limits',
-  'multipartBoundary',
-  'onProgress',
-  'poolTimeout',
-  'preloadContent',
-  'redirect',
-  'releaseConn',
-  'retries',
-  'signal',
-  'timeout',
-];
-/** What is merged into another option before a request is sent. */
-const MERGED = ['fields', 'json', 'encodeMultipart', 'multipartBoundary'] as const;
-const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
-/** urllib3's: these methods have no body that fields could go into. */
-const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
-/** Options of the contract that later versions serve. */
-const LATER: ReadonlySet<string> = new Set(['proxy']);

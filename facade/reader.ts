@@ -48,7 +48,10 @@ export class BodyReader {
   }
 
   get closed(): boolean {
-    return this.#closed || this.#seen;
+    if (this.#closed || this.#seen) return true;
+    // Of a decoded body the end may come after its last byte has been taken.
+    const { ending, buffered } = this.#inflow;
+    return ending?.read === true && buffered === 0 && this.#announced.length !== null;
   }
 
   /** Raw bytes taken off the wire by what has been read. */
@@ -117,7 +120,7 @@ export class BodyReader {
         continue;
       }
       if (inflow.over) {
-        if (length === 0) this.#endOrThrow();
+        this.#short(length);
         break;
       }
       inflow.want(Math.min(Math.max(amount - length, STEP), WINDOW));
@@ -145,7 +148,7 @@ export class BodyReader {
           continue;
         }
         if (inflow.over) {
-          if (filled === 0) this.#endOrThrow();
+          this.#short(filled);
           break;
         }
         inflow.want(Math.min(Math.max(target.length - filled, STEP), WINDOW));
@@ -295,14 +298,19 @@ export class BodyReader {
     );
   }
 
-  /** Reads and drops the rest, undecoded; whatever goes wrong costs the connection and nothing else. */
-  async drain(): Promise<void> {
-    const inflow = this.#inflow;
-    inflow.drain();
-    while (!inflow.over) await inflow.wait();
-    inflow.failure = null;
-    inflow.ending ??= { ...NOTHING, wire: inflow.wire };
-    this.#seen = true;
+  /**
+   * Reads and drops the rest, undecoded, once the reads that wait have been served; whatever goes wrong costs the
+   * connection and nothing else.
+   */
+  drain(): Promise<void> {
+    return this.#exclusive(async () => {
+      const inflow = this.#inflow;
+      inflow.drain();
+      while (!inflow.over) await inflow.wait();
+      inflow.failure = null;
+      inflow.ending ??= { ...NOTHING, wire: inflow.wire };
+      this.#seen = true;
+    });
   }
 
   /** An iteration that is left: as a stream of Node's that is left, it lets go of its source. */
@@ -351,6 +359,12 @@ export class BodyReader {
     }
   }
 
+  /** Fewer bytes were there than were asked for: the end has been seen, unless an error waits in its place. */
+  #short(read: number): void {
+    if (read === 0) this.#endOrThrow();
+    else if (this.#inflow.failure === null) this.#seen = true;
+  }
+
   #endOrThrow(): void {
     const { failure } = this.#inflow;
     if (failure !== null) throw failure.error;
@@ -364,7 +378,6 @@ export class BodyReader {
 
   #give(bytes: number): void {
     this.#given += bytes;
-    this.#inflow.begin();
     const { ending, buffered } = this.#inflow;
     const { length, raw } = this.#announced;
     if (length === null || buffered > 0) return;

@@ -104,7 +104,7 @@ export class HTTPResponse {
       this.#made = null;
       this.status = (raw.slab.words[raw.base + layout.RESPONSE_STATUS] as number) & 0xffff;
       if (raw.inflow !== null) {
-        this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: !this.#isDecoded() });
+        this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: this.#isRaw() });
         raw.watch?.(this.#reader);
       }
       return;
@@ -355,7 +355,10 @@ export class HTTPResponse {
       if (!dropped) headers.append(name, value);
     }
     const statusText = (this.reason ?? '').replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
-    return new Response(NULL_BODIES.has(status) ? null : this.toWeb(), { status, statusText, headers });
+    if (!NULL_BODIES.has(status)) return new Response(this.toWeb(), { status, statusText, headers });
+    // A 205 may have one on the wire, which nobody can read now.
+    this.releaseConn();
+    return new Response(null, { status, statusText, headers });
   }
 
   /**
@@ -469,6 +472,12 @@ export class HTTPResponse {
       .map((coding) => coding.trim().toLowerCase())
       .filter((coding) => !NOTHING.has(coding));
     return codings.length > 0 && codings.every((coding) => CODINGS.has(coding));
+  }
+
+  /** Whether the body is what came over the wire: no coding is undone, of the content or of the transfer. */
+  #isRaw(): boolean {
+    const transfer = this.headers.get('transfer-encoding') ?? 'chunked';
+    return !this.#isDecoded() && transfer.trim().toLowerCase() === 'chunked';
   }
 
   /** `null` while they are still to come. */

@@ -7,6 +7,7 @@ import type { ExecutionContext } from 'ava';
 import { HTTPConnectionPool, type PoolOptions } from '../../index.ts';
 import { httpServer, type HttpServer } from '../servers/http.ts';
 import { nginx, type Nginx, type NginxSetup } from '../servers/nginx.ts';
+import { parsers, type Parsers } from '../servers/parsers.ts';
 import { rawServer, type RawServer, type Script } from '../servers/raw.ts';
 
 /** What a test works with. */
@@ -44,6 +45,12 @@ export async function overNginx(
   options: PoolOptions = {},
 ): Promise<Fixture<Nginx>> {
   const server = await nginx(setup);
+  return joined(t, server, options);
+}
+
+/** A pool over the parsers in Python. */
+export async function overParsers(t: ExecutionContext, options: PoolOptions = {}): Promise<Fixture<Parsers>> {
+  const server = await parsers();
   return joined(t, server, options);
 }
 

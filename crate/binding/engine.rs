@@ -32,7 +32,7 @@ use tokio::task::AbortHandle;
 
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Id, Malformed, Part, Submission, With, next_submission};
+use crate::marshal::{Block, Id, Malformed, Part, Pieces, Submission, With, next_submission};
 use crate::stream::{self, Flow, Flows, Valve, Wire};
 
 /// What goes to the I/O thread.
@@ -96,14 +96,8 @@ async fn serve(link: Arc<Link>) {
         ids: Ids::default(),
         observer: Box::new(Watch(Rc::clone(&out))),
     });
-    let mut desk = Desk {
-        out,
-        shared,
-        pools: Vec::new(),
-        abortable: Rc::default(),
-        flows: Rc::default(),
-        budget: Rc::default(),
-    };
+    let mut desk =
+        Desk { out, shared, pools: Vec::new(), abortable: Rc::default(), flows: Rc::default(), budget: Rc::default() };
     let mut work = Vec::new();
     loop {
         std::future::poll_fn(|cx| link.inbox.poll_receive(cx, &mut work)).await;
@@ -243,13 +237,17 @@ impl Desk {
     /// What a call needs whose bodies come in pieces, or who tells of its progress; most calls need nothing.
     fn flow(&self, id: Id, request: &mut Request, with: With) -> Option<Flow> {
         let streamed = request.wanted != Wanted::Whole;
-        if with.pieces.is_none() && !with.progress && !streamed {
+        if matches!(with.pieces, Pieces::None) && !with.progress && !streamed {
             return None;
         }
         let line: Rc<dyn Line> = Rc::new(Wire { id, out: Rc::clone(&self.out) });
         let pace = || with.progress.then(|| Pace::new(Rc::clone(&line)));
         request.progress = pace();
-        let source = with.pieces.map(|length| Source::of(Rc::clone(&line), length, pace()));
+        let source = match with.pieces {
+            Pieces::None => None,
+            Pieces::Of(length) => Some(Source::of(Rc::clone(&line), Some(length), pace())),
+            Pieces::Some => Some(Source::of(Rc::clone(&line), None, pace())),
+        };
         if let Some(source) = &source {
             request.body = Payload::Pieces(Rc::clone(source));
         }

@@ -47,12 +47,24 @@ pub(crate) enum Submission {
 pub(crate) struct With {
     /// A signal may end it.
     pub(crate) abortable: bool,
-    /// Its body comes in pieces; the sum of them, if that is known.
-    pub(crate) pieces: Option<Option<u64>>,
+    /// How its body comes.
+    pub(crate) pieces: Pieces,
     /// The caller hears of progress.
     pub(crate) progress: bool,
     /// Nothing of the response's body before it is granted.
     pub(crate) asks: bool,
+}
+
+/// How a request's body comes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Pieces {
+    /// With the request, if there is one.
+    #[default]
+    None,
+    /// In pieces of which the sum is known.
+    Of(u64),
+    /// In pieces.
+    Some,
 }
 
 /// What the reader of a response's body wants.
@@ -118,7 +130,7 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
             let flags = word(record, request::FLAGS)?;
             let mut with = With {
                 abortable: flags & request::ABORTABLE != 0,
-                pieces: None,
+                pieces: Pieces::None,
                 progress: flags & request::PROGRESS != 0,
                 asks: flags & request::STREAM_ASKS != 0,
             };
@@ -185,7 +197,7 @@ fn request_of(record: &Bytes, flags: u32, at: Instant, with: &mut With) -> Optio
             made.body = Payload::Whole(body);
         } else {
             let length = f64::from_ne_bytes(body.as_ref().try_into().ok()?);
-            with.pieces = Some((length >= 0.0).then_some(length as u64));
+            with.pieces = if length >= 0.0 { Pieces::Of(length as u64) } else { Pieces::Some };
         }
     }
     if flags & request::STREAM != 0 {

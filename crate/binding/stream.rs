@@ -16,8 +16,8 @@ use ferropool_policy::error::{Cause, Error, Kind, Phase};
 
 use crate::engine::{Ending, Outgoing};
 use crate::layout::flow;
-use crate::shelf::KeptBuffers;
 use crate::marshal::{Id, Order, Part};
+use crate::shelf::KeptBuffers;
 
 /// The calls whose bodies come in pieces, in whatever direction.
 #[derive(Default)]
@@ -77,7 +77,8 @@ impl Drop for Entered {
 pub(crate) struct Valve {
     credit: Cell<u64>,
     will: Cell<Will>,
-    begun: Cell<bool>,
+    /// When the reading began.
+    begun: Rc<Cell<Option<Instant>>>,
     /// Given to JavaScript and not taken there.
     lying: Cell<u64>,
     waker: RefCell<Option<Waker>>,
@@ -106,7 +107,7 @@ impl Valve {
         Rc::new(Self {
             credit: Cell::new(if asks { 0 } else { u64::from(flow::UNASKED) }),
             will: Cell::new(Will::Pieces),
-            begun: Cell::new(false),
+            begun: Rc::default(),
             lying: Cell::new(0),
             waker: RefCell::default(),
         })
@@ -115,7 +116,7 @@ impl Valve {
     fn order(&self, order: Order, budget: &Budget) {
         match order {
             Order::Grant { bytes, taken } => {
-                self.begun.set(true);
+                self.begin();
                 self.credit.set(self.credit.get().saturating_add(u64::from(bytes)));
                 let taken = taken.min(self.lying.get());
                 self.lying.set(self.lying.get() - taken);
@@ -132,8 +133,14 @@ impl Valve {
         }
     }
 
+    fn begin(&self) {
+        if self.begun.get().is_none() {
+            self.begun.set(Some(Instant::now()));
+        }
+    }
+
     fn turn(&self, will: Will) {
-        self.begun.set(true);
+        self.begin();
         self.will.set(will);
     }
 
@@ -150,24 +157,25 @@ impl Valve {
         .await
     }
 
-    /// Its reading has not begun until then; never if it has.
-    async fn stays_unread(&self, until: Option<Instant>) {
-        let Some(until) = until.filter(|_| !self.begun.get()) else { return pending().await };
-        let begins = poll_fn(|cx| {
-            if self.begun.get() {
-                return Poll::Ready(());
-            }
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        });
-        if tokio::time::timeout_at(until.into(), begins).await.is_ok() {
-            pending().await
-        }
-    }
-
     /// Nobody will want to read any more.
     async fn lets_go(&self) {
         self.changes(|will| !will.is_to_read()).await;
+    }
+
+    /// Nobody wants even the end any more.
+    async fn shuts(&self) {
+        self.changes(|will| matches!(will, Will::Release | Will::Shut | Will::Forsake)).await;
+    }
+
+    /// Ends when it is too late to begin reading, and never once that has begun.
+    async fn stays_unread(&self, until: Option<Instant>) {
+        if let Some(until) = until.filter(|_| self.begun.get().is_none()) {
+            tokio::time::sleep_until(until.into()).await;
+            if self.begun.get().is_none() {
+                return;
+            }
+        }
+        pending().await
     }
 }
 
@@ -188,18 +196,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     let mut pieces = Vec::new();
     let _buffers = KeptBuffers::new();
     let _lying = Lying { valve: &valve, budget: &budget };
+    stream.await_from(Rc::clone(&valve.begun));
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
     loop {
         let will = match wait(&stream, &valve, unread).await {
             Waited::Will(will) => will,
-            Waited::TooLong => {
-                // In its turn `next` says that the time is up.
-                match stream.next(1).await {
-                    Err(error) => return ending.error(error),
-                    Ok(_) => continue,
-                }
-            }
-            Waited::Unread => return let_go_unread(stream, ending).await,
+            Waited::TooLong => return ending.error(stream.too_long()),
+            Waited::Unread => return leave_unread(stream, ending).await,
         };
         let outcome = match will {
             Will::Pieces => {
@@ -211,16 +214,16 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                         biased;
                         _ = valve.changes(|will| will != Will::Pieces) => continue,
                         () = budget.room(&valve.lying) => {}
-                        // In its turn `next` says that the time is up.
+                        // Too late, `next` says so.
                         () = at(stream.deadline()) => {}
-                        () = valve.stays_unread(unread) => return let_go_unread(stream, ending).await,
+                        () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                     }
                 }
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
                     piece = stream.next(credit.max(1)) => piece,
-                    () = valve.stays_unread(unread) => return let_go_unread(stream, ending).await,
+                    () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                 }
             }
             Will::Rest(headroom) => {
@@ -237,7 +240,11 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 }
             }
             Will::Drain => {
-                let read = stream.drain(u64::MAX, None).await;
+                let read = tokio::select! {
+                    biased;
+                    () = valve.shuts() => continue,
+                    read = stream.drain(u64::MAX, None) => read,
+                };
                 return ending.ended(&stream.ended(), read);
             }
             Will::Release => {
@@ -283,6 +290,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     }
 }
 
+/// Nobody began to read: a small rest is drained, as of a body that is released.
+async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
+    stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+    stream.warn_unread();
+    ending.error(stream.fail(unread_error()));
+}
+
 /// What the wait for something to do came to.
 enum Waited {
     Will(Will),
@@ -299,15 +313,19 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
     if ready(valve.will.get()) {
         return Waited::Will(valve.will.get());
     }
-    let unread = unread.filter(|_| !valve.begun.get());
-    let until = [unread, stream.deadline()].into_iter().flatten().min();
-    let Some(until) = until else { return Waited::Will(valve.changes(ready).await) };
-    // The reading may begin while it is waited for: the clock of the unread is not looked at again then.
-    match tokio::time::timeout_at(until.into(), valve.changes(|will| ready(will) || valve.begun.get())).await {
-        Ok(_) if !ready(valve.will.get()) => Box::pin(wait(stream, valve, None)).await,
-        Ok(will) => Waited::Will(will),
-        Err(_) if unread == Some(until) => Waited::Unread,
-        Err(_) => Waited::TooLong,
+    let mut unread = unread.filter(|_| valve.begun.get().is_none());
+    loop {
+        // The reading may begin while it is waited for: from then on the clock of the unread does not count.
+        let begins = unread.is_some();
+        let done = |will| ready(will) || (begins && valve.begun.get().is_some());
+        let until = [unread, stream.deadline()].into_iter().flatten().min();
+        let Some(until) = until else { return Waited::Will(valve.changes(done).await) };
+        match tokio::time::timeout_at(until.into(), valve.changes(done)).await {
+            Ok(will) if ready(will) => return Waited::Will(will),
+            Ok(_) => unread = None,
+            Err(_) if unread == Some(until) => return Waited::Unread,
+            Err(_) => return Waited::TooLong,
+        }
     }
 }
 
@@ -317,12 +335,6 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
         None => pending().await,
     }
-}
-
-async fn let_go_unread(mut stream: Box<Stream>, ending: &mut Ending) {
-    stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
-    stream.warn_unread();
-    ending.error(stream.fail(unread_error()));
 }
 
 fn unread_error() -> Error {

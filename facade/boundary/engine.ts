@@ -5,95 +5,25 @@
  * Records are copied into slabs that JavaScript made, so that a small response costs no native object: its parts are
  * views, made when they are first touched. A slab lives as long as any response in it.
  */
-import { markAsUntransferable } from 'node:worker_threads';
-
 import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
+import {
+  LOST,
+  newSlab,
+  nothing,
+  refusal,
+  settle,
+  unsendable,
+  type ErrorRecord,
+  type Owner,
+  type Pending,
+  type Raw,
+} from './records.ts';
+import { Signals } from './signals.ts';
 import { Inflow, Outflow, type Carrier } from './stream.ts';
 
-/** Facts about a connection, as its `opened` notice has them. */
-export interface ConnectionFacts {
-  id: number;
-  remoteAddress: string;
-  remotePort: number;
-  localAddress: string;
-  localPort: number;
-  triedAddresses: { address: string; error: string | null; elapsed: number }[];
-}
-
-/** An error as the core gives it: plain data. Its classes are the facade's. */
-export interface ErrorRecord {
-  className: string;
-  code: string;
-  phase: string | null;
-  during: string | null;
-  message: string;
-  host: string | null;
-  attempts: number;
-  elapsed: number;
-  sent: boolean;
-  reason: string | null;
-  limit: string | null;
-  allowed: number | null;
-  partial: Buffer | null;
-  expected: number | null;
-  received: number | null;
-  causes: { code: string | null; message: string; address: string | null }[];
-}
-
-/** A response's record where it lies, with what belongs to it. */
-export interface Raw {
-  readonly slab: Slab;
-  /** Where the record begins, in words. */
-  readonly base: number;
-  /** The body, if it came beside the record. */
-  readonly external: Buffer | null;
-  /** The body, if it is still to be read. */
-  readonly inflow: Inflow | null;
-  /** Whether the caller wants it as it is on the wire. */
-  readonly undecoded: boolean;
-  /** Its collection tells that nobody can read the body any more. */
-  readonly watch: ((reader: object) => void) | null;
-  readonly owner: Owner;
-  /** As the caller gave it. */
-  readonly url: string;
-  /** Names and values that went into its query. */
-  readonly fields: Call['fields'];
-  /** Facts about the connection, as JSON. */
-  readonly connection: string | null;
-}
-
-/** Who makes calls: turns what comes back into what the user sees. */
-export interface Owner {
-  /** @internal */
-  respond(raw: Raw): unknown;
-  /** The absolute URL of what was asked. @internal */
-  locate(url: string, fields: Call['fields']): string;
-  /** @internal */
-  refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
-}
-
-/** A call that has not completed. */
-interface Pending {
-  resolve: (value: never) => void;
-  reject: (reason: unknown) => void;
-  /** The response's body, once its head is there. */
-  inflow: Inflow | null;
-  /** The request's body, if it comes in pieces. */
-  outflow: Outflow | null;
-  onProgress: Call['onProgress'];
-  /** Nothing of the response's body comes before it is asked for. */
-  asks: boolean;
-  /** The response's body is wanted as it is on the wire. */
-  undecoded: boolean;
-  owner: Owner;
-  url: string;
-  fields: Call['fields'];
-  signal: AbortSignal | null;
-  slot: number;
-  generation: number;
-}
+export type { ConnectionFacts, ErrorRecord, Owner, Raw, Slab } from './records.ts';
 
 /** One engine an environment, started by the first pool. */
 export class Engine implements Carrier {
@@ -108,13 +38,15 @@ export class Engine implements Carrier {
   readonly #generations: number[] = [];
   readonly #free: number[] = [];
   readonly #connections: Map<number, string> = new Map();
-  readonly #signals: WeakMap<AbortSignal, Watch> = new WeakMap();
+  readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
-  /** Readers that wait for bodies. */
+  /** Readers that wait for bodies; whether the event loop stays alive for them, and whether that is about to end. */
   #waiting = 0;
+  #held = false;
+  #letting = false;
   #slab = newSlab(SLAB);
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
@@ -189,7 +121,7 @@ export class Engine implements Carrier {
         generation,
       };
       this.#slots[slot] = pending;
-      if (signal !== null) this.#watch(signal, pending);
+      if (signal !== null) this.#signals.watch(signal, pending);
     });
     // A small call written behind a large one would keep the whole buffer in memory for as long as it takes.
     if (batch.enlarged) this.#flush();
@@ -234,7 +166,16 @@ export class Engine implements Carrier {
     this.#batch.calls += 1;
     this.#schedule();
     return new Promise<T>((resolve, reject) => {
-      const rest = { inflow: null, outflow: null, onProgress: null, asks: false, undecoded: false, url: '', fields: null, signal: null };
+      const rest = {
+        inflow: null,
+        outflow: null,
+        onProgress: null,
+        asks: false,
+        undecoded: false,
+        url: '',
+        fields: null,
+        signal: null,
+      };
       this.#slots[slot] = { resolve, reject, owner, slot, generation, ...rest };
     });
   }
@@ -266,13 +207,27 @@ export class Engine implements Carrier {
   /** @internal */
   hold(on: boolean): void {
     this.#waiting += on ? 1 : -1;
-    if (this.#waiting === (on ? 1 : 0)) guarded(() => this.#native.hold(on));
+    if (on && !this.#held) {
+      this.#held = true;
+      guarded(() => this.#native.hold(true));
+    } else if (!on && this.#waiting === 0 && !this.#letting) {
+      // A reader that has got its piece asks for the next one within this turn, most times.
+      this.#letting = true;
+      setImmediate(this.#letLoop);
+    }
   }
 
   #heed(): void {
     const allowed = Engine.#allowed;
     if (allowed !== null) guarded(() => this.#native.budget(allowed));
   }
+
+  readonly #letLoop = (): void => {
+    this.#letting = false;
+    if (this.#waiting > 0) return;
+    this.#held = false;
+    guarded(() => this.#native.hold(false));
+  };
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
     if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();
@@ -294,7 +249,7 @@ export class Engine implements Carrier {
     this.#slots[slot] = null;
     this.#generations[slot] = (generation + 1) >>> 0;
     this.#free.push(slot);
-    if (pending.signal !== null) this.#unwatch(pending.signal, pending);
+    if (pending.signal !== null) this.#signals.unwatch(pending.signal, pending);
     // Whatever became of the call, nobody wants more of its body.
     pending.outflow?.stop();
     return pending;
@@ -633,36 +588,7 @@ export class Engine implements Carrier {
     guarded(() => this.#native.forget(handle));
   }
 
-  /** One listener a signal, however many calls it has. */
-  #watch(signal: AbortSignal, pending: Pending): void {
-    let watch = this.#signals.get(signal);
-    if (watch === undefined) {
-      const calls = new Set<Pending>();
-      const listener = (): void => this.#abort(signal, calls);
-      watch = { calls, listener };
-      this.#signals.set(signal, watch);
-      signal.addEventListener('abort', listener, { once: true });
-    }
-    watch.calls.add(pending);
-  }
-
-  #unwatch(signal: AbortSignal, pending: Pending): void {
-    const watch = this.#signals.get(signal);
-    if (watch === undefined) return;
-    watch.calls.delete(pending);
-    if (watch.calls.size > 0) return;
-    this.#signals.delete(signal);
-    signal.removeEventListener('abort', watch.listener);
-  }
-
-  /** The promises reject now, with the signal's reason; the slots stay until the core has let go. */
-  #abort(signal: AbortSignal, calls: Set<Pending>): void {
-    this.#signals.delete(signal);
-    for (const pending of calls) {
-      this.#cut(pending, signal.reason);
-    }
-  }
-
+  /** The promise rejects now; the slot stays until the core has let go. */
   #cut(pending: Pending, error: unknown): void {
     const { slot, generation } = pending;
     settle(pending, error);
@@ -673,54 +599,9 @@ export class Engine implements Carrier {
   }
 }
 
-/** Memory that completions are copied into. */
-export interface Slab {
-  readonly bytes: Buffer;
-  readonly words: Uint32Array;
-  readonly floats: Float32Array;
-  readonly doubles: Float64Array;
-}
-
-interface Watch {
-  calls: Set<Pending>;
-  listener: () => void;
-}
-
-/** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
-function refusal({ owner, url, outflow }: Pending, record: ErrorRecord): unknown {
-  try {
-    // A source that failed beside something else is not what the call ended of.
-    return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
-  } catch (error) {
-    return error;
-  }
-}
-
-/** Ends a call, or the body that it has become. */
-function settle({ inflow, reject }: Pending, error: unknown): void {
-  if (inflow === null) reject(error);
-  else inflow.fail(error);
-}
-
-function nothing(): void {
-  // The call has its response; what comes after it comes to its body.
-}
-
-function unsendable(message: string): ErrorRecord {
-  return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
-}
-
 /** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */
 function wellFormed(_: string, value: unknown): unknown {
   return typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value;
-}
-
-function newSlab(size: number): Slab {
-  const bytes = Buffer.allocUnsafeSlow(size);
-  const { buffer } = bytes;
-  // Transferred to another thread with one response's body, it would be gone for all the others in it.
-  markAsUntransferable(buffer);
-  return { bytes, words: new Uint32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) };
 }
 
 /** Bytes of a slab: the most that one small response can keep alive. */
@@ -729,8 +610,6 @@ const SLAB = 64 * 1024;
 const SWEEP_EVERY = 2 * 1024 * 1024;
 /** Bytes of a piece that is handed over by itself. */
 const LARGE_PIECE = 16 * 1024;
-/** The reason of the call whose body's source failed. */
-const BODY_SOURCE = 'ERR_BODY_SOURCE';
 /** Characters of what a failed source says. */
 const MOST_SAID = 1024;
 /** Bytes handed over in one turn. */
@@ -741,22 +620,3 @@ const DRAIN_TRIES = 8;
 const DRAIN_AGAIN = 500;
 /** What `drain` says when there is no I/O thread any more. */
 const FALLEN = -(2 ** 31);
-
-const LOST: ErrorRecord = {
-  className: 'HTTPError',
-  code: 'ERR_INTERNAL',
-  phase: null,
-  during: null,
-  message: 'ferropool panicked on its I/O thread and has started it again; this call is lost. Please report it',
-  host: null,
-  attempts: 0,
-  elapsed: 0,
-  sent: true,
-  reason: null,
-  limit: null,
-  allowed: null,
-  partial: null,
-  expected: null,
-  received: null,
-  causes: [],
-};

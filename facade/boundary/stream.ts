@@ -49,9 +49,10 @@ export class Inflow {
   #wake: (() => void) | null = null;
   #waiting: Promise<void> | null = null;
   #began = false;
-  #held = false;
   /** The core stands still until it hears what was taken. */
   #pressed = false;
+  /** Nobody wants what still comes. */
+  #dropping = false;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -89,17 +90,15 @@ export class Inflow {
     this.#order(layout.SUBMISSION_GRANT, more);
   }
 
-  /** Something of it was read, so that the clock of unread bodies has to stop. Who asked for more has said so. */
-  begin(): void {
-    if (this.#began || this.over) return;
-    this.#began = true;
-    this.#tell();
-  }
-
   /** The next piece, or at most so many bytes of it; `null` if none is here. */
   take(most: number = Infinity): Buffer | null {
     const piece = this.#pieces[this.#first];
     if (piece === undefined) return null;
+    if (!this.#began && !this.over) {
+      // What was read ahead was there: the reading has begun all the same.
+      this.#began = true;
+      this.#order(layout.SUBMISSION_GRANT, 0);
+    }
     let taken = piece;
     this.wire = this.#wires[this.#first] as number;
     if (piece.length > most) {
@@ -121,13 +120,12 @@ export class Inflow {
   }
 
   /**
-   * Resolves when something has come, or nothing more will. The event loop stays alive until something comes that nobody
-   * waits for: a reader that goes on reading need not say so each time.
+   * Resolves when something has come, or nothing more will. The event loop stays alive meanwhile.
    */
   wait(): Promise<void> {
     if (this.over) return Promise.resolve();
     if (this.#waiting === null) {
-      this.#hold(true);
+      this.#carrier.hold(true);
       this.#waiting = new Promise((resolve) => (this.#wake = resolve));
     }
     return this.#waiting;
@@ -164,6 +162,7 @@ export class Inflow {
 
   /** What has come and was not taken is given to nobody. @internal */
   drop(): void {
+    this.#dropping = true;
     this.#pieces = [];
     this.#wires = [];
     this.#first = 0;
@@ -172,13 +171,14 @@ export class Inflow {
 
   /** A piece came. @internal */
   push(bytes: Buffer, wire: number): void {
+    // It was on its way already.
+    if (this.#dropping) return;
     this.#pressed = false;
     this.#granted = Math.max(0, this.#granted - bytes.length);
     this.#pieces.push(bytes);
     this.#wires.push(wire);
     this.buffered += bytes.length;
-    if (this.#wake === null) this.#hold(false);
-    else this.#rouse();
+    this.#rouse();
   }
 
   /** The rest came. @internal */
@@ -189,7 +189,6 @@ export class Inflow {
   /** The end came. @internal */
   end(ending: Ending): void {
     this.ending = ending;
-    this.#hold(false);
     this.#rouse();
   }
 
@@ -197,14 +196,7 @@ export class Inflow {
   fail(error: unknown): void {
     if (this.over) return;
     this.failure = { error };
-    this.#hold(false);
     this.#rouse();
-  }
-
-  #hold(on: boolean): void {
-    if (this.#held === on) return;
-    this.#held = on;
-    this.#carrier.hold(on);
   }
 
   #tell(): void {
@@ -221,6 +213,7 @@ export class Inflow {
     if (wake === null) return;
     this.#wake = null;
     this.#waiting = null;
+    this.#carrier.hold(false);
     wake();
   }
 }

@@ -82,12 +82,11 @@ impl Attempt<'_> {
 
         let (mut parts, body) = response.into_parts();
         let judged = judge::judge(&method, parts.status, parts.version, &mut parts.headers, &tap.scan());
-        let Judged { frames, decoder, judgement } = match judged.and_then(|judgement| {
-            self.body_of(&method, &parts, body, judgement, &tap, source.clone())
-        }) {
-            Ok(judged) => judged,
-            Err(error) => return Err(Self::fail(held, &tap, error)),
-        };
+        let Judged { frames, decoder, judgement } =
+            match judged.and_then(|judgement| self.body_of(&method, &parts, body, judgement, &tap, source.clone())) {
+                Ok(judged) => judged,
+                Err(error) => return Err(Self::fail(held, &tap, error)),
+            };
         let reason = Some(reason(parts.status, &tap));
         let reused = held.reused;
         let sent_at = tap.last_write().unwrap_or(began);

@@ -1,11 +1,12 @@
 //! A response's body as it comes off the wire: the clock between two pieces, the account of bytes, and what may end it.
 //! Whether the pieces are gathered or handed on is nobody's business here.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, Phase};
@@ -29,6 +30,8 @@ pub(super) struct Frames {
     /// What the request still sends, whose failure ends the response too.
     source: Option<Rc<Source>>,
     read: Option<Duration>,
+    /// When somebody began to wait for what comes, where that is not from the start.
+    awaited: Option<Rc<Cell<Option<Instant>>>>,
     enforce_length: bool,
     chunked: bool,
     length: Option<u64>,
@@ -70,6 +73,7 @@ impl Frames {
             tap,
             source,
             read,
+            awaited: None,
             enforce_length,
             chunked,
             length,
@@ -86,10 +90,23 @@ impl Frames {
         let Some(read) = self.read else {
             return poll_fn(|cx| self.poll_next(cx)).await;
         };
-        match within(now().checked_add(read), poll_fn(|cx| self.poll_next(cx))).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(read_timeout(Phase::Body, read)),
+        let mut from = now();
+        loop {
+            if let Ok(outcome) = within(from.checked_add(read), poll_fn(|cx| self.poll_next(cx))).await {
+                return outcome;
+            }
+            // Silence that nobody waits through is nobody's time-out.
+            match self.awaited.as_ref().map(|since| since.get()) {
+                Some(None) => from = now(),
+                Some(Some(since)) if since > from => from = since,
+                Some(Some(_)) | None => return Err(read_timeout(Phase::Body, read)),
+            }
         }
+    }
+
+    /// Silence counts only from the moment that this will say.
+    pub(super) fn await_from(&mut self, since: Rc<Cell<Option<Instant>>>) {
+        self.awaited = Some(since);
     }
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
@@ -165,9 +182,7 @@ impl Frames {
         Some(match of_body(error, &self.tap) {
             Broken::Short if !self.enforce_length && !self.chunked => return None,
             Broken::Short => self.short(),
-            Broken::Chunk(said) => {
-                Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body)
-            }
+            Broken::Chunk(said) => Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body),
             Broken::Other(error) => error,
         })
     }

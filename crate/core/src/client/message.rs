@@ -38,7 +38,8 @@ impl Message {
         spelling: Option<Extensions>,
         source: Option<Rc<Source>>,
     ) -> Self {
-        let mut http = http::Request::new(source.as_ref().map_or_else(Upload::default, |source| Upload::of(Rc::clone(source))));
+        let mut http =
+            http::Request::new(source.as_ref().map_or_else(Upload::default, |source| Upload::of(Rc::clone(source))));
         *http.method_mut() = method;
         *http.uri_mut() = uri;
         *http.headers_mut() = headers;
@@ -114,10 +115,13 @@ impl Defaults {
         match framing {
             _ if own.chunked => {}
             Framing::None => {}
-            Framing::Length(_) if own.content_length.is_some() => {}
-            Framing::Length(length) => drop(headers.append(CONTENT_LENGTH, HeaderValue::from(*length))),
-            Framing::Unknown if own.content_length.is_some() => {}
-            Framing::Chunked | Framing::Unknown => drop(headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+            Framing::Length(_) | Framing::Unknown if own.content_length.is_some() => {}
+            Framing::Length(length) => {
+                headers.append(CONTENT_LENGTH, HeaderValue::from(*length));
+            }
+            Framing::Chunked | Framing::Unknown => {
+                headers.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
         }
         if !own.user_agent {
             headers.append(USER_AGENT, self.user_agent.clone());

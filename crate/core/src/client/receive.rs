@@ -36,7 +36,8 @@ pub(super) async fn gather_rest(
     headroom: usize,
 ) -> Result<Data, Error> {
     let Begun { decoder, input, given } = begun;
-    let most = limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
+    let most =
+        limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
     let named = limits.decoded.unwrap_or(MOST_IN_A_BLOCK);
     // What is announced as too large need not be received first. A coded body says nothing of the sort.
     let announced = frames.length().map(|length| length.saturating_sub(frames.wire()));
@@ -186,7 +187,7 @@ impl Sink {
     fn owned(&mut self) -> Vec<u8> {
         match std::mem::replace(&mut self.data, Data::Shared(Bytes::new())) {
             Data::Owned(bytes) => bytes,
-            other => other.as_slice().to_vec(),
+            Data::Shared(bytes) => bytes.to_vec(),
         }
     }
 

@@ -4,6 +4,7 @@
 //! The connection goes back when the last byte has come off the wire, whether or not anybody has read it (READ-11). An
 //! error comes after what was received and decoded before it.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
@@ -104,6 +105,8 @@ impl Stream {
     pub async fn next(&mut self, most: usize) -> Result<Option<Data>, Error> {
         let outcome = match self.about.total {
             None => self.advance(most).await,
+            // A peer that always has something would never let the clock be looked at.
+            Some((at, _)) if at <= now() => return Err(self.too_long()),
             Some((at, total)) => match within(Some(at), self.advance(most)).await {
                 Ok(outcome) => outcome,
                 Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
@@ -148,6 +151,18 @@ impl Stream {
         Ok(data)
     }
 
+    /// Ends it because the call's `total` is up.
+    pub fn too_long(&mut self) -> Error {
+        let total = self.about.total.map_or(Duration::ZERO, |(_, total)| total);
+        self.fail(total_timeout(Phase::Body, total))
+    }
+
+    /// The time-out between two pieces counts only from the moment that this will say: what is read ahead of any reader is
+    /// not waited for by anybody.
+    pub fn await_from(&mut self, since: Rc<Cell<Option<Instant>>>) {
+        self.frames.await_from(since);
+    }
+
     /// Reads and drops the rest, undecoded, so that the connection can be used again: up to `most` bytes within `most_time`.
     /// True if the end was reached. Whatever goes wrong costs the connection and nothing else (RESP-23).
     pub async fn drain(&mut self, most: u64, most_time: Option<Duration>) -> bool {
@@ -170,7 +185,11 @@ impl Stream {
             }
         };
         let drained = within(until, reading).await == Ok(true);
-        if drained { self.settle() } else { self.let_go() }
+        if drained {
+            self.settle();
+        } else {
+            self.let_go();
+        }
         drained
     }
 
@@ -240,11 +259,8 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(error);
         }
-        let piece = if self.decoder.is_some() {
-            self.decoded(most.clamp(1, PIECE)).await?
-        } else {
-            self.plain(most).await?
-        };
+        let piece =
+            if self.decoder.is_some() { self.decoded(most.clamp(1, PIECE)).await? } else { self.plain(most).await? };
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
@@ -261,7 +277,7 @@ impl Stream {
             let Some(piece) = self.at_hand().await else { break };
             let mut more = match all {
                 Data::Owned(more) => more,
-                other => {
+                other @ Data::Shared(_) => {
                     let mut more = Vec::with_capacity((other.as_slice().len() + piece.len()).max(1024));
                     more.extend_from_slice(other.as_slice());
                     more

@@ -309,11 +309,8 @@ impl Source {
 
     fn next_piece(&self, state: &mut State) -> Option<Bytes> {
         let first = state.queue.front_mut()?;
-        let piece = if self.chunked.get() || first.len() <= SLICE {
-            state.queue.pop_front()?
-        } else {
-            first.split_to(SLICE)
-        };
+        let piece =
+            if self.chunked.get() || first.len() <= SLICE { state.queue.pop_front()? } else { first.split_to(SLICE) };
         state.queued -= piece.len() as u64;
         Some(piece)
     }

@@ -1,0 +1,154 @@
+/**
+ * What the engine deals in: memory that completions lie in, responses and errors as they come, calls that are under way.
+ */
+import { markAsUntransferable } from 'node:worker_threads';
+
+import type { Call } from './marshal.ts';
+import type { Inflow, Outflow } from './stream.ts';
+
+/** Memory that completions are copied into. */
+export interface Slab {
+  readonly bytes: Buffer;
+  readonly words: Uint32Array;
+  readonly floats: Float32Array;
+  readonly doubles: Float64Array;
+}
+
+/** Facts about a connection, as its `opened` notice has them. */
+export interface ConnectionFacts {
+  id: number;
+  remoteAddress: string;
+  remotePort: number;
+  localAddress: string;
+  localPort: number;
+  triedAddresses: { address: string; error: string | null; elapsed: number }[];
+}
+
+/** An error as the core gives it: plain data. Its classes are the facade's. */
+export interface ErrorRecord {
+  className: string;
+  code: string;
+  phase: string | null;
+  during: string | null;
+  message: string;
+  host: string | null;
+  attempts: number;
+  elapsed: number;
+  sent: boolean;
+  reason: string | null;
+  limit: string | null;
+  allowed: number | null;
+  partial: Buffer | null;
+  expected: number | null;
+  received: number | null;
+  causes: { code: string | null; message: string; address: string | null }[];
+}
+
+/** A response's record where it lies, with what belongs to it. */
+export interface Raw {
+  readonly slab: Slab;
+  /** Where the record begins, in words. */
+  readonly base: number;
+  /** The body, if it came beside the record. */
+  readonly external: Buffer | null;
+  /** The body, if it is still to be read. */
+  readonly inflow: Inflow | null;
+  /** Whether the caller wants it as it is on the wire. */
+  readonly undecoded: boolean;
+  /** Its collection tells that nobody can read the body any more. */
+  readonly watch: ((reader: object) => void) | null;
+  readonly owner: Owner;
+  /** As the caller gave it. */
+  readonly url: string;
+  /** Names and values that went into its query. */
+  readonly fields: Call['fields'];
+  /** Facts about the connection, as JSON. */
+  readonly connection: string | null;
+}
+
+/** Who makes calls: turns what comes back into what the user sees. */
+export interface Owner {
+  /** @internal */
+  respond(raw: Raw): unknown;
+  /** The absolute URL of what was asked. @internal */
+  locate(url: string, fields: Call['fields']): string;
+  /** @internal */
+  refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
+}
+
+/** A call that has not completed. */
+export interface Pending {
+  resolve: (value: never) => void;
+  reject: (reason: unknown) => void;
+  /** The response's body, once its head is there. */
+  inflow: Inflow | null;
+  /** The request's body, if it comes in pieces. */
+  outflow: Outflow | null;
+  onProgress: Call['onProgress'];
+  /** Nothing of the response's body comes before it is asked for. */
+  asks: boolean;
+  /** The response's body is wanted as it is on the wire. */
+  undecoded: boolean;
+  owner: Owner;
+  url: string;
+  fields: Call['fields'];
+  signal: AbortSignal | null;
+  slot: number;
+  generation: number;
+}
+
+/** @internal */
+export function newSlab(size: number): Slab {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  const { buffer } = bytes;
+  // Transferred to another thread with one response's body, it would be gone for all the others in it.
+  markAsUntransferable(buffer);
+  return { bytes, words: new Uint32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) };
+}
+
+/** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
+export function refusal({ owner, url, outflow }: Pending, record: ErrorRecord): unknown {
+  try {
+    // A source that failed beside something else is not what the call ended of.
+    return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Ends a call, or the body that it has become. */
+export function settle({ inflow, reject }: Pending, error: unknown): void {
+  if (inflow === null) reject(error);
+  else inflow.fail(error);
+}
+
+export function nothing(): void {
+  // The call has its response; what comes after it comes to its body.
+}
+
+export function unsendable(message: string): ErrorRecord {
+  return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
+}
+
+/** The reason of the call whose body's source failed. */
+const BODY_SOURCE = 'ERR_BODY_SOURCE';
+
+/** What becomes of a call when the I/O thread falls. */
+export const LOST: ErrorRecord = {
+  className: 'HTTPError',
+  code: 'ERR_INTERNAL',
+  phase: null,
+  during: null,
+  message: 'ferropool panicked on its I/O thread and has started it again; this call is lost. Please report it',
+  host: null,
+  attempts: 0,
+  elapsed: 0,
+  sent: true,
+  reason: null,
+  limit: null,
+  allowed: null,
+  partial: null,
+  expected: null,
+  received: null,
+  causes: [],
+};
