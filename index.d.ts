@@ -853,6 +853,24 @@ export declare class HTTPConnectionPool extends ConnectionPool {
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
 export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
+/** What {@link configure} takes. */
+export interface Configuration {
+  /**
+   * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
+   * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
+   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by `limits.decoded` instead. Default 268,435,456.
+   */
+  memoryBudget?: number;
+}
+/**
+ * Settings of the whole thread; each worker has its own. What is not given stays as it is.
+ *
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads`, `dnsThreads` and
+ * `diagnostics`.
+ * @example
+ * configure({ memoryBudget: 64 * 1024 * 1024 });
+ */
+export declare function configure(options: Configuration): void;
 /**
  * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
  * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.

@@ -11,6 +11,8 @@ export type {
   SocketOptions,
 } from './facade/options.ts';
 export type { BodyData, BodyPiece, RequestBody } from './facade/body.ts';
+export { configure } from './facade/configure.ts';
+export type { Configuration } from './facade/configure.ts';
 export type { Planned, Settled } from './facade/request-many.ts';
 
 export { HTTPResponse } from './facade/response.ts';

@@ -1,10 +1,10 @@
 /** Coded bodies, preloaded: what is undone, what is left alone, what is refused. The decoders' own tests are the core's. */
-import { readFileSync } from 'node:fs';
 import zlib from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 
 import { DecodeError, type HTTPConnectionPool, type PoolOptions } from '../index.ts';
 import { alone } from './support/alone.ts';
+import { bombResponse, BOMBS, seed } from './support/bombs.ts';
 import { decodeCases, DECODED_OTHERWISE, LEFT_CODED } from './support/decode-cases.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
 
@@ -377,27 +377,13 @@ test('THR-236 WART-18: a transfer coding under chunked is undone, whatever decod
 const onLinux = (process.platform === 'linux' ? test : () => undefined) as typeof test;
 
 onLinux('THR-213: a bomb is refused while it unfolds, within the limit and a few MiB', async (t) => {
-  const block = zlib.deflateRawSync(Buffer.alloc(MIB), { level: 9, finishFlush: zlib.constants.Z_FULL_FLUSH });
-  const gzipHead = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
-  // Blocks of one repeated byte: 128 KiB from four bytes, with a window of 8 MiB.
-  const run = Buffer.from([...littleEndian(2 | ((128 * 1024) << 3), 3), 0x7a]);
-  const bombs: Record<string, Buffer> = {
-    gzip: Buffer.concat([gzipHead, Buffer.alloc(block.length * 10 * 1024, block)]),
-    zstd: Buffer.concat([Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 13 << 3]), Buffer.alloc(4 * 80 * 1024, run)]),
-    br: seed('br-bomb'),
-  };
   const { server } = await scripted(t, async (peer) => {
-    for (;;) {
-      const coding = target(await peer.request()).slice(1);
-      const bomb = bombs[coding];
-      const head = `HTTP/1.1 200 OK\r\n${bomb === undefined ? '' : `Content-Encoding: ${coding}\r\n`}`;
-      await peer.write(framings.length(head, bomb ?? latin1('small')));
-    }
+    for (;;) await peer.write(bombResponse(target(await peer.request()).slice(1)));
   });
   const { port } = server;
   const limits = JSON.stringify({ limits: { decoded: 64 * MIB, ratio: null } });
   // What a library needs for its own window comes on top.
-  for (const [coding, window] of Object.entries({ gzip: 0, zstd: 8, br: 16 })) {
+  for (const [coding, { window }] of Object.entries(BOMBS)) {
     const outcome = await alone<Outcome>('bomb.ts', [port, `/${coding}`, limits]);
     t.is(outcome.code, 'ERR_TOO_LARGE', coding);
     t.is(outcome.limit, 'decoded', coding);
@@ -425,16 +411,4 @@ interface Outcome {
 
 function latin1(text: string): Buffer {
   return Buffer.from(text, 'latin1');
-}
-
-function littleEndian(value: number, bytes: number): Buffer {
-  const out = Buffer.alloc(bytes);
-  out.writeUIntLE(value, 0, bytes);
-  return out;
-}
-
-/** The body of one of the fuzzer's seeds: its first bytes say which coding and how it is cut into pieces. */
-function seed(name: string): Buffer {
-  const bytes = readFileSync(new URL(`../fuzz/seeds/decode/${name}`, import.meta.url));
-  return bytes.subarray((bytes.readUInt8(0) % 6) + 4);
 }

@@ -76,6 +76,15 @@ for (const [type, section] of [
   });
 }
 
+test('docs: what configure() takes and its table in docs/options.md name the same settings', (t) => {
+  const body = /export interface Configuration \{\n([\s\S]*?)\n\}/.exec(read('facade', 'configure.ts'))?.[1];
+  const settings = [...(body ?? '').matchAll(/^ {2}(\w+)\??:/gm)].map(([, name = '']) => name);
+  const table = read('docs', 'options.md').split('## Of a thread\n')[1]?.split('\n## ')[0];
+  const documented = [...(table ?? '').matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name);
+  t.true(settings.length > 0);
+  t.deepEqual(documented.toSorted(), settings.toSorted());
+});
+
 test('docs: every link of the pages leads to a file and a heading that are there', (t) => {
   const broken = pages.flatMap((page) =>
     [...read(page).matchAll(/\]\(([^)\s]+)\)/g)]

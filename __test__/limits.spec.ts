@@ -271,7 +271,8 @@ onLinux('THR-1015: nothing is allocated by an announced length', async (t) => {
         continue;
       }
       const head = {
-        '/length': 'Content-Length: 999999999999\r\n\r\nfirst',
+        // As much as a preloaded body may have: more would be refused at once (READ-12).
+        '/length': 'Content-Length: 268435456\r\n\r\nfirst',
         '/chunk': 'Transfer-Encoding: chunked\r\n\r\nffffffffff\r\nfirst',
         // A frame that announces a content of an exbibyte, in a window of 8 MiB.
         '/zstd': 'Content-Encoding: zstd\r\nContent-Length: 99999\r\n\r\n\x28\xb5\x2f\xfd\xc0\x68\0\0\0\0\0\0\0\x10',

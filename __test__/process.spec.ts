@@ -69,6 +69,10 @@ test.serial('THR-1101: workers ended with requests in flight crash nothing and l
   t.true(last < third * 1.25, `resident: ${resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' ')} MiB`);
 });
 
+test.serial('THR-1101: a worker that is ended in the middle of a body disturbs nobody who reads another', async (t) => {
+  t.deepEqual(await outcome('streams-in-workers.ts'), { right: 3 });
+});
+
 test.serial('THR-1106: the main thread and eight workers each have an engine, twice over', async (t) => {
   t.deepEqual(await outcome('environments.ts'), { done: 16 });
 });

@@ -292,6 +292,11 @@ impl Ending {
         self.out.add(|block| block.piece(self.id, data, wire, headroom));
     }
 
+    /// The response's body stands still until it is known what was taken of it.
+    pub(crate) fn press(&self) {
+        self.out.add(|block| block.press(self.id));
+    }
+
     /// The response's body has ended.
     pub(crate) fn ended(&mut self, ended: &Ended, read: bool) {
         self.course = Course::Ended;
@@ -445,8 +450,9 @@ impl Observer for Watch {
             Warning::Unread => serde_json::json!({
                 "code": "FERROPOOL_BODY_UNREAD",
                 "message": format!(
-                    "A streamed body from {} was let go because nobody began to read it. Read it, drainConn() or close() \
-                     it; further ones are counted in stats().abandoned.",
+                    "A streamed body from {} was let go although something of it was left: nobody began to read it in \
+                     time, or its response was garbage-collected. Read it, drainConn() or close() it; those that cost a \
+                     connection are counted in stats().abandoned.",
                     pool.name
                 ),
             }),

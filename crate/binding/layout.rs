@@ -44,6 +44,8 @@ pub(crate) mod submission {
     pub(crate) const FINISH: u32 = 12;
     /// The source of the request's body has failed; why, as text.
     pub(crate) const BREAK: u32 = 13;
+    /// Nobody can read the response's body any more: who could was collected.
+    pub(crate) const FORSAKE: u32 = 14;
 }
 
 /// A request's words.
@@ -135,6 +137,8 @@ pub(crate) mod completion {
     pub(crate) const WANT: u32 = 9;
     /// How far a body has come.
     pub(crate) const PROGRESS: u32 = 10;
+    /// A response's body stands still until what lies around of it is taken: tell of that at once.
+    pub(crate) const PRESS: u32 = 11;
 }
 
 /// The words of what a call tells between its beginning and its end.
@@ -240,7 +244,7 @@ pub(crate) fn describe() -> serde_json::Value {
             "CLOSE": submission::CLOSE, "FORGET": submission::FORGET, "GRANT": submission::GRANT,
             "REST": submission::REST, "DRAIN": submission::DRAIN, "RELEASE": submission::RELEASE,
             "SHUT": submission::SHUT, "PIECE": submission::PIECE, "FINISH": submission::FINISH,
-            "BREAK": submission::BREAK,
+            "BREAK": submission::BREAK, "FORSAKE": submission::FORSAKE,
         },
         "request": {
             "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
@@ -258,7 +262,7 @@ pub(crate) fn describe() -> serde_json::Value {
             "RESPONSE": completion::RESPONSE, "ERROR": completion::ERROR, "REPLY": completion::REPLY,
             "OPENED": completion::OPENED, "CLOSED": completion::CLOSED, "WARNING": completion::WARNING,
             "PIECE": completion::PIECE, "END": completion::END, "WANT": completion::WANT,
-            "PROGRESS": completion::PROGRESS,
+            "PROGRESS": completion::PROGRESS, "PRESS": completion::PRESS,
         },
         "flow": {
             "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,

@@ -80,6 +80,8 @@ pub(crate) enum Order {
     Release,
     /// Nothing more.
     Shut,
+    /// As [`Order::Release`], but by the collector and not by the caller.
+    Forsake,
 }
 
 /// What comes of a request's body.
@@ -152,6 +154,7 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
         submission::DRAIN => Submission::Read { id, order: Order::Drain },
         submission::RELEASE => Submission::Read { id, order: Order::Release },
         submission::SHUT => Submission::Read { id, order: Order::Shut },
+        submission::FORSAKE => Submission::Read { id, order: Order::Forsake },
         submission::PIECE => Submission::Send { id, part: Part::Piece(payload_of(record)?) },
         submission::FINISH => Submission::Send { id, part: Part::Finish },
         submission::BREAK => {
@@ -384,6 +387,11 @@ impl Block {
         let mut record = Record::begin(&mut self.records, completion::WANT, id, flow::FIXED);
         record.set_bytes(flow::COUNT, &(bytes as f64).to_ne_bytes());
         record.end();
+    }
+
+    /// Adds that what was taken of a response's body is to be told at once.
+    pub(crate) fn press(&mut self, id: Id) {
+        Record::begin(&mut self.records, completion::PRESS, id, flow::FIXED).end();
     }
 
     /// Adds how far a body has come.

@@ -92,6 +92,13 @@ enum Will {
     Drain,
     Release,
     Shut,
+    Forsake,
+}
+
+impl Will {
+    fn is_to_read(self) -> bool {
+        matches!(self, Self::Pieces | Self::Rest(_))
+    }
 }
 
 impl Valve {
@@ -119,6 +126,7 @@ impl Valve {
             Order::Drain => self.turn(Will::Drain),
             Order::Release => self.turn(Will::Release),
             Order::Shut => self.turn(Will::Shut),
+            Order::Forsake => self.turn(Will::Forsake),
         }
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
@@ -151,12 +159,12 @@ impl Valve {
 
     /// Nobody will want to read any more.
     async fn lets_go(&self) {
-        self.changes(|will| matches!(will, Will::Drain | Will::Release | Will::Shut)).await;
+        self.changes(|will| !will.is_to_read()).await;
     }
 
     /// Nobody wants even the end any more.
     async fn shuts(&self) {
-        self.changes(|will| matches!(will, Will::Release | Will::Shut)).await;
+        self.changes(|will| matches!(will, Will::Release | Will::Shut | Will::Forsake)).await;
     }
 
     /// Ends when it is too late to begin reading, and never once that has begun.
@@ -199,20 +207,22 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
         let outcome = match will {
             Will::Pieces => {
                 let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
-                let deadline = stream.deadline();
-                let next = async {
-                    let room = budget.room(&valve.lying);
-                    match deadline {
-                        None => room.await,
+                if !budget.has_room(&valve.lying) {
+                    // A reader need not tell of each piece that it takes; now this one has to.
+                    ending.press();
+                    tokio::select! {
+                        biased;
+                        _ = valve.changes(|will| will != Will::Pieces) => continue,
+                        () = budget.room(&valve.lying) => {}
                         // Too late, `next` says so.
-                        Some(at) => drop(tokio::time::timeout_at(at.into(), room).await),
+                        () = at(stream.deadline()) => {}
+                        () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                     }
-                    stream.next(credit.max(1)).await
-                };
+                }
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
-                    piece = next => piece,
+                    piece = stream.next(credit.max(1)) => piece,
                     () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                 }
             }
@@ -241,6 +251,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 let read = stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
                 return ending.ended(&stream.ended(), read);
             }
+            Will::Forsake => {
+                if !stream.is_read() {
+                    stream.warn_unread();
+                }
+                let read = stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
+                return ending.ended(&stream.ended(), read);
+            }
             Will::Shut => {
                 stream.let_go();
                 return ending.ended(&stream.ended(), false);
@@ -258,7 +275,8 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                     together += bytes;
                     pieces.push((piece, stream.wire()));
                     // What arrives in bulk goes over several pieces at a time: each hand-over wakes JavaScript.
-                    if bytes >= BULK && together < TOGETHER && valve.credit.get() > 0 {
+                    let more = valve.credit.get() > 0 && budget.has_room(&valve.lying);
+                    if bytes >= BULK && together < TOGETHER && more {
                         next = stream.another().await;
                     }
                 }
@@ -308,6 +326,14 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
             Err(_) if unread == Some(until) => return Waited::Unread,
             Err(_) => return Waited::TooLong,
         }
+    }
+}
+
+/// Never, for no deadline.
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
     }
 }
 

@@ -28,6 +28,8 @@ export type { ConnectionFacts, ErrorRecord, Owner, Raw, Slab } from './records.t
 /** One engine an environment, started by the first pool. */
 export class Engine implements Carrier {
   static #only: Engine | null = null;
+  /** What engines may let lie around, if anybody said. */
+  static #allowed: number | null = null;
 
   readonly #native = guarded(() => new addon.Engine(() => this.#onWake()));
   readonly #batch = new Batch();
@@ -38,7 +40,7 @@ export class Engine implements Carrier {
   readonly #connections: Map<number, string> = new Map();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
-  readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.letGo(true));
+  readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
   /** Readers that wait for bodies; whether the event loop stays alive for them, and whether that is about to end. */
@@ -57,6 +59,16 @@ export class Engine implements Carrier {
   /** This environment's. */
   static get(): Engine {
     return (Engine.#only ??= new Engine());
+  }
+
+  /** Bytes of streamed bodies that may lie around without having been taken; an engine that is still to start heeds it. */
+  static allow(bytes: number): void {
+    Engine.#allowed = bytes;
+    if (Engine.#only !== null) Engine.#only.#heed();
+  }
+
+  constructor() {
+    this.#heed();
   }
 
   /**
@@ -168,11 +180,6 @@ export class Engine implements Carrier {
     });
   }
 
-  /** Bytes of streamed bodies that may lie around without having been taken. */
-  budget(most: number): void {
-    guarded(() => this.#native.budget(most));
-  }
-
   /** @internal */
   order(kind: number, slot: number, generation: number, bytes: number, taken: number): void {
     if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
@@ -208,6 +215,11 @@ export class Engine implements Carrier {
       this.#letting = true;
       setImmediate(this.#letLoop);
     }
+  }
+
+  #heed(): void {
+    const allowed = Engine.#allowed;
+    if (allowed !== null) guarded(() => this.#native.budget(allowed));
   }
 
   readonly #letLoop = (): void => {
@@ -368,6 +380,9 @@ export class Engine implements Carrier {
           pending?.outflow?.want(this, pending.slot, pending.generation, this.#double(base + layout.FLOW_COUNT));
           break;
         }
+        case layout.COMPLETION_PRESS:
+          this.#peek(base)?.inflow?.press();
+          break;
         case layout.COMPLETION_PROGRESS:
           this.#progress(base);
           break;
@@ -500,6 +515,8 @@ export class Engine implements Carrier {
       }
     }
     const pending = this.#take(slot, generation);
+    // Of a body that was let go unread, a read after that gives nothing.
+    if (record.code === 'ERR_UNREAD_TIMEOUT') pending?.inflow?.drop();
     // An aborted call was rejected with the signal's own reason already; this is for one that nobody aborted.
     if (pending !== null)
       settle(pending, pending.signal?.aborted === true ? pending.signal.reason : refusal(pending, record));

@@ -49,6 +49,8 @@ export class Inflow {
   #wake: (() => void) | null = null;
   #waiting: Promise<void> | null = null;
   #began = false;
+  /** The core stands still until it hears what was taken. */
+  #pressed = false;
   /** Nobody wants what still comes. */
   #dropping = false;
   /** Bytes that have come and were not taken. */
@@ -113,6 +115,7 @@ export class Inflow {
     }
     this.buffered -= taken.length;
     this.#taken += taken.length;
+    if (this.#pressed) this.#tell();
     return taken;
   }
 
@@ -135,20 +138,42 @@ export class Inflow {
 
   /** Asks for the end, without what is before it. */
   drain(): void {
-    this.#drop();
+    this.drop();
     if (!this.over) this.#order(layout.SUBMISSION_DRAIN, 0);
   }
 
   /** Nobody will read it: its connection is closed, or (`gently`) a small rest is drained to keep it. */
   letGo(gently: boolean): void {
-    this.#drop();
+    this.drop();
     if (!this.over) this.#order(gently ? layout.SUBMISSION_RELEASE : layout.SUBMISSION_SHUT, 0);
+  }
+
+  /** Nobody can read it any more, nor will anybody ask. @internal */
+  forsake(): void {
+    this.drop();
+    if (!this.over) this.#order(layout.SUBMISSION_FORSAKE, 0);
+  }
+
+  /** Until another piece comes, what is taken is told at once. @internal */
+  press(): void {
+    this.#pressed = true;
+    if (this.#taken > 0) this.#tell();
+  }
+
+  /** What has come and was not taken is given to nobody. @internal */
+  drop(): void {
+    this.#dropping = true;
+    this.#pieces = [];
+    this.#wires = [];
+    this.#first = 0;
+    this.buffered = 0;
   }
 
   /** A piece came. @internal */
   push(bytes: Buffer, wire: number): void {
     // It was on its way already.
     if (this.#dropping) return;
+    this.#pressed = false;
     this.#granted = Math.max(0, this.#granted - bytes.length);
     this.#pieces.push(bytes);
     this.#wires.push(wire);
@@ -174,12 +199,8 @@ export class Inflow {
     this.#rouse();
   }
 
-  #drop(): void {
-    this.#dropping = true;
-    this.#pieces = [];
-    this.#wires = [];
-    this.#first = 0;
-    this.buffered = 0;
+  #tell(): void {
+    if (!this.over) this.#order(layout.SUBMISSION_GRANT, 0);
   }
 
   #order(kind: number, bytes: number): void {

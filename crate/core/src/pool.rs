@@ -53,7 +53,7 @@ pub enum Warning {
     Full,
     /// A request has waited 30 s for a connection.
     Starving,
-    /// A streamed body was let go because nobody began to read it (`unreadTimeout`), or collected without being read.
+    /// A streamed body was let go because nobody began to read it (`unreadTimeout`), or collected before its end.
     Unread,
 }
 

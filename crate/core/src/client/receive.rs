@@ -39,7 +39,12 @@ pub(super) async fn gather_rest(
     let most =
         limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
     let named = limits.decoded.unwrap_or(MOST_IN_A_BLOCK);
-    let mut sink = Sink::new(decoder, frames.length(), vec![0; headroom], most, named);
+    // What is announced as too large need not be received first. A coded body says nothing of the sort.
+    let announced = frames.length().map(|length| length.saturating_sub(frames.wire()));
+    if decoder.is_none() && !frames.is_over() && announced.is_some_and(|left| left > most) {
+        return Err(too_large("decoded", named));
+    }
+    let mut sink = Sink::new(decoder, announced, vec![0; headroom], most, named);
     if !input.is_empty() {
         sink.take(input)?;
     }
@@ -89,7 +94,7 @@ struct Sink {
     /// Bytes that the body may have, and the limit to name when it has more.
     most: u64,
     named: u64,
-    /// For each further growth.
+    /// Bytes that are still to come, by what was announced.
     announced: Option<u64>,
 }
 
@@ -122,7 +127,14 @@ impl Sink {
                 all.extend_from_slice(&piece);
                 self.data = Data::Owned(all);
             }
-            Data::Owned(all) => all.extend_from_slice(&piece),
+            Data::Owned(all) => {
+                let needed = all.len() + piece.len();
+                if needed > all.capacity() {
+                    let announced = self.announced.map(|announced| announced.saturating_add(self.headroom as u64));
+                    all.reserve_exact(next_capacity(all.len(), needed, announced) - all.len());
+                }
+                all.extend_from_slice(&piece);
+            }
         }
         Ok(())
     }
@@ -208,6 +220,17 @@ fn first_capacity(there: usize, announced: Option<u64>) -> usize {
     const MOST_ON_TRUST: u64 = 4 * 1024 * 1024;
     let announced = announced.unwrap_or(0).min(MOST_ON_TRUST);
     (there * 2).max(announced as usize)
+}
+
+/// The block's next size: what was announced, if a fair part of it has come, so that a large body is not copied from block to
+/// block while both are held (READ-13); else twice as much. What is reserved and not filled is address space and no memory.
+fn next_capacity(there: usize, needed: usize, announced: Option<u64>) -> usize {
+    const A_FAIR_PART: usize = 16;
+    let announced = announced.map(|announced| usize::try_from(announced).unwrap_or(usize::MAX));
+    match announced {
+        Some(announced) => announced.min(there.saturating_mul(A_FAIR_PART)).max(needed),
+        None => needed.max(there.saturating_mul(2)),
+    }
 }
 
 fn in_body(error: Error) -> Error {

@@ -221,7 +221,7 @@ impl Stream {
         span(self.about.pool.settings.unread_timeout)
     }
 
-    /// Tells a person, once a pool, that a body was let go unread.
+    /// Tells a person, once a pool, that a body was let go with something of it left.
     pub fn warn_unread(&self) {
         self.about.pool.warn(Warning::Unread);
     }

@@ -1,0 +1,225 @@
+/** What bodies cost in memory, however large they are and whatever their readers do. Measured in processes of their own. */
+import test from 'ava';
+
+import { configure } from '../index.ts';
+import { bodyServer } from './servers/bodies.ts';
+import type { Peer } from './servers/raw.ts';
+import { bombResponse, BOMBS } from './support/bombs.ts';
+import { outcome } from './support/child.ts';
+import { scripted, target } from './support/fixtures.ts';
+
+const MIB = 1024 * 1024;
+// The children read their memory from /proc: elsewhere there is no such test.
+const onLinux = (process.platform === 'linux' ? test.serial : () => undefined) as typeof test.serial;
+
+for (const [name, memoryBudget, most] of [
+  ['the default memoryBudget', 0, 256],
+  ['a memoryBudget of 32 MiB', 32 * MIB, 32],
+] as const) {
+  onLinux(`THR-1005: 200 bodies that nobody reads on stay within ${name}, and hold up nobody`, async (t) => {
+    const server = await bodyServer();
+    t.teardown(() => server.close());
+    const [streams, each] = [200, 16];
+    const seen = await outcome<Hoard>('hoard.ts', [server.port, streams, each, memoryBudget]);
+    // The blocks in which the bytes lie are up to a third larger, and every connection reads into one of its own. Without a
+    // budget these would be 500 MiB.
+    t.true(seen.grown < most * 1.35 + 45, `${seen.grown} MiB`);
+    // The servers were stopped: the rest is what kernels hold for sockets.
+    t.true(seen.sent < (streams * each * MIB * 3) / 4, `${seen.sent / MIB} MiB`);
+    t.deepEqual(seen.pressed, { bytes: each * MIB, wrong: 0, preloaded: each * MIB, preloadedWrong: 0 });
+    t.is(seen.read, streams * each * MIB);
+    t.is(seen.wrong, 0);
+    t.like(seen, { leased: 0, waiting: 0 });
+  });
+}
+
+onLinux('THR-213: a bomb that is read piece by piece is refused at its limit, and costs a few MiB on the way', async (t) => {
+  const { server } = await scripted(t, bombs);
+  const run = (coding: string, limits: object): Promise<Bomb> => {
+    const options = JSON.stringify({ preloadContent: false, ...limits });
+    return outcome<Bomb>('bomb.ts', [server.port, `/${coding}`, options]);
+  };
+  for (const [coding, { window }] of Object.entries(BOMBS)) {
+    const limited = await run(coding, { limits: { decoded: 64 * MIB, ratio: null } });
+    t.like(limited, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 64 * MIB }, coding);
+    t.true(limited.length <= 64 * MIB && limited.length > 63 * MIB, `${coding}: ${limited.length} bytes were given`);
+    t.true(limited.grown < (64 + 4 + window) * MIB, `${coding}: ${limited.grown / MIB} MiB`);
+    const usual = await run(coding, {});
+    // By itself a stream has no limit of size, and deflate's worst ratio is none of a bomb: all of it passes, and the end,
+    // which is cut off, is told.
+    if (coding === 'gzip') t.like(usual, { code: 'ERR_DECODE', length: 10 * 1024 * MIB });
+    else t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
+    // V8 lets pieces lie outside its heap for a while before it collects them.
+    t.true(usual.grown < 96 * MIB, `${coding}: ${usual.grown / MIB} MiB`);
+  }
+});
+
+onLinux('THR-216 DEC-11 DEC-12: ten bytes of a bomb cost one step of it, and what nobody reads is not decoded', async (t) => {
+  const { server } = await scripted(t, bombs);
+  for (const [coding, { window }] of Object.entries(BOMBS)) {
+    const seen = await outcome<Record<string, SmallRead>>('small-reads.ts', [server.port, coding]);
+    for (const [name, { opened, grown, decoded, read }] of Object.entries(seen)) {
+      if (name.startsWith('warm-up')) continue;
+      t.true(opened < (window + 2) * MIB, `${coding} ${name}: ${opened / MIB} MiB when it came`);
+      // What is drained passes through the buffer that sockets are read into.
+      t.true(grown < (name === 'drained' ? 4 : 1) * MIB, `${coding} ${name}: ${grown / MIB} MiB`);
+      t.is(read, ['drained', 'released', 'closed'].includes(name) ? 0 : 10);
+      t.true(decoded <= 128 * 1024, `${coding} ${name}: ${decoded} bytes were decoded`);
+    }
+  }
+});
+
+async function bombs(peer: Peer): Promise<void> {
+  for (;;) await peer.write(bombResponse(target(await peer.request()).slice(1)));
+}
+
+interface Bomb {
+  code?: string;
+  limit?: string;
+  allowed?: number;
+  length: number;
+  grown: number;
+}
+
+interface SmallRead {
+  opened: number;
+  grown: number;
+  decoded: number;
+  read: number;
+}
+
+interface Hoard {
+  grown: number;
+  sent: number;
+  pressed: { bytes: number; wrong: number; preloaded: number; preloadedWrong: number };
+  read: number;
+  wrong: number;
+  leased: number;
+}
+
+for (const way of ['pieces', 'stream', 'readable'] as const) {
+  onLinux(`THR-1005: a reader that pauses stops the server, and memory does not grow meanwhile (${way})`, async (t) => {
+    const server = await bodyServer();
+    t.teardown(() => server.close());
+    const { pauses, grown, read, wrong } = await outcome<Paused>('paused.ts', [server.port, way]);
+    t.is(pauses.length, 3);
+    for (const pause of pauses) {
+      t.is(pause.later, pause.sent);
+      // What is ahead of the reader: its window, and what kernels hold for a socket.
+      t.true(pause.sent - pause.read < 40 * MIB, `${(pause.sent - pause.read) / MIB} MiB ahead`);
+      t.true(pause.grown < 4, `${pause.grown} MiB`);
+    }
+    t.true(grown < 64, `${grown} MiB`);
+    t.deepEqual([read, wrong], [256 * MIB, 0]);
+  });
+}
+
+onLinux('THR-1006: ten thousand responses that nobody reads or holds cost no connection, no memory and one warning', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
+  t.is(seen.opened, seen.closed + seen.idle);
+  t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
+  // A third of them is too large to be drained.
+  t.is(seen.abandoned, 3_300);
+  t.true(seen.grown < 32, `${seen.grown} MiB`);
+  await server.gone(seen.opened);
+});
+
+onLinux('THR-1007 THR-1017: a GiB costs a window however it is read, and nothing once it is over', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const node = ['--expose-gc'];
+  const { left, ...ways } = await outcome<Gigabytes>('downloads.ts', [server.port, 'gigabytes'], { node });
+  t.is(Object.keys(ways).length, 3);
+  for (const [name, { at, wrong, grown }] of Object.entries(ways)) {
+    t.deepEqual([at, wrong], [1024 * MIB, 0], name);
+    t.true(grown < 64, `${name}: ${grown} MiB`);
+  }
+  t.true(left < 20, `${left} MiB`);
+});
+
+onLinux('READ-12: more than 2 GiB are read in parts; as a whole 4 GiB are too many, and known to be at once', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const { parts, announced, preloaded } = await outcome<Beyond>('downloads.ts', [server.port, 'beyond']);
+  const size = 2_200 * MIB;
+  t.deepEqual(parts, { at: size, wrong: 0, remaining: [100 * MIB, 0], bytesRead: size });
+  t.like(announced, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 2 ** 32 - 1 });
+  t.like(preloaded, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 256 * MIB });
+  for (const { grown } of [announced, preloaded]) t.true(grown < 1, `${grown} MiB`);
+});
+
+onLinux('READ-13: a body that is read whole is there once, and of a part only that part is decoded', async (t) => {
+  const server = await bodyServer();
+  t.teardown(() => server.close());
+  const node = ['--expose-gc'];
+  const seen = await outcome<Record<string, Whole>>('downloads.ts', [server.port, 'whole'], { node });
+  for (const name of ['preloaded', 'read()', 'after a piece']) {
+    const { at, wrong, grown } = seen[name] as Whole;
+    t.deepEqual([at, wrong], [10 * MIB, 0], name);
+    // It, and the block of 4 MiB in which it began; twice would be 20.
+    t.true(grown < 17, `${name}: ${grown} MiB`);
+  }
+  const part = await outcome<Part>('downloads.ts', [server.port, 'decoded'], { node });
+  t.is(part.at, 1_000_000);
+  t.true(part.decoded - part.decodedBefore < 2 * MIB);
+  t.true(part.grown < 4, `${part.grown} MiB`);
+});
+
+interface Paused {
+  pauses: { read: number; sent: number; later: number; grown: number }[];
+  grown: number;
+  read: number;
+  wrong: number;
+}
+
+interface Dropped {
+  opened: number;
+  closed: number;
+  idle: number;
+  abandoned: number;
+  grown: number;
+}
+
+interface Whole {
+  at: number;
+  wrong: number;
+  grown: number;
+}
+
+type Gigabytes = Record<'pieces' | 'read(n)' | 'stream(n)', Whole> & { left: number };
+
+interface Beyond {
+  parts: object;
+  announced: Bomb;
+  preloaded: Bomb;
+}
+
+interface Part {
+  at: number;
+  decoded: number;
+  decodedBefore: number;
+  grown: number;
+}
+
+test('configure: bad settings are refused, and those that are still to come', (t) => {
+  const refused = (options: unknown, type: typeof TypeError | typeof RangeError, code: string, said: RegExp): void => {
+    const error = t.throws(() => configure(options as object), { instanceOf: type, message: said });
+    t.is((error as { code?: string } | undefined)?.code, code);
+  };
+  for (const options of [null, undefined, 1, 'memoryBudget', []]) refused(options, TypeError, 'ERR_INVALID_OPTION', /object/);
+  for (const value of [null, '1', 1n, true, {}]) {
+    refused({ memoryBudget: value }, TypeError, 'ERR_INVALID_OPTION', /^memoryBudget is an integer/);
+  }
+  for (const value of [0, -1, 1.5, Number.NaN, Infinity, 2 ** 53]) {
+    refused({ memoryBudget: value }, RangeError, 'ERR_INVALID_OPTION', /^memoryBudget is an integer from 1/);
+  }
+  refused({ memorybudget: 1 }, TypeError, 'ERR_INVALID_OPTION', /did you mean 'memoryBudget'/);
+  for (const name of ['ioThreads', 'dnsThreads', 'diagnostics']) {
+    refused({ memoryBudget: 1, [name]: 1 }, TypeError, 'ERR_NOT_SUPPORTED', new RegExp(`^${name} `));
+    t.notThrows(() => configure({ [name]: undefined }));
+  }
+  // Nobody's own.
+  t.notThrows(() => configure(Object.create({ memoryBudget: 'polluted' }) as object));
+});

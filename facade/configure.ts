@@ -1,0 +1,38 @@
+/**
+ * What holds for all pools of a thread rather than for one of them. A setting is remembered: it costs no engine to make
+ * one, and the order of this and the first pool does not matter.
+ */
+import { checkNames } from './arguments.ts';
+import { Engine } from './boundary/engine.ts';
+import { integer, notSupported } from './options.ts';
+
+/** What {@link configure} takes. */
+export interface Configuration {
+  /**
+   * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
+   * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
+   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by `limits.decoded` instead. Default 268,435,456.
+   */
+  memoryBudget?: number;
+}
+
+/**
+ * Settings of the whole thread; each worker has its own. What is not given stays as it is.
+ *
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads`, `dnsThreads` and
+ * `diagnostics`.
+ * @example
+ * configure({ memoryBudget: 64 * 1024 * 1024 });
+ */
+export function configure(options: Configuration): void {
+  checkNames(options, [...KNOWN, ...LATER], 'configure', 'ERR_INVALID_OPTION');
+  // What a getter gives is looked at once, and nothing is changed before everything has been checked.
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name] of given) if (LATER.includes(name)) throw notSupported(name);
+  for (const [name, value] of given) {
+    if (name === 'memoryBudget') Engine.allow(integer(value, name, 1, Number.MAX_SAFE_INTEGER));
+  }
+}
+
+const KNOWN: readonly string[] = ['memoryBudget'];
+const LATER: readonly string[] = ['ioThreads', 'dnsThreads', 'diagnostics'];
