@@ -93,7 +93,7 @@ function compare(piece, at, block) {
 export async function measureStream(opened, { kind, path }, { seconds, warmup, size }, block) {
   const down = async (thorough) => {
     const watch = watchBody(block, size, thorough);
-    await opened.down(path, watch.take);
+    await opened.down(path, (piece) => watch.take(piece));
     watch.end();
   };
   const up = async () => {

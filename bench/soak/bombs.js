@@ -1,7 +1,7 @@
 /** Bodies that become gigabytes when they are decoded: each is refused in time, and none of it stays in memory. */
 import { HTTPConnectionPool, ResponseTooLarge } from '../../dist/index.js';
 import { startServerProcess } from './child.js';
-import { books, lanes, Memory, settled } from './common.js';
+import { books, lanes, Memory, settled, texts } from './common.js';
 
 const codings = ['gzip', 'br', 'zstd'];
 const limit = 64;
@@ -23,7 +23,7 @@ export async function bombs(count) {
     limits: { decoded: limit * 1_048_576 },
   });
   const memory = new Memory();
-  const seen = { refused: 0, harmless: [], other: [] };
+  const seen = { refused: 0, harmless: texts(), other: texts() };
   const by = {};
   const defuse = async (n) => {
     const coding = codings[n % codings.length];
@@ -33,7 +33,10 @@ export async function bombs(count) {
       await swallow(pool, `/bomb/${coding}`, { preloadContent: !streamed, limits });
       seen.harmless.push(coding);
     } catch (error) {
-      if (!(error instanceof ResponseTooLarge)) return void seen.other.push(`${coding}: ${error?.message}`);
+      if (!(error instanceof ResponseTooLarge)) {
+        seen.other.push(`${coding}: ${error?.message}`);
+        return;
+      }
       seen.refused += 1;
       const kind = `${coding} ${streamed ? 'streamed' : 'preloaded'}: ${error.limit}`;
       by[kind] = (by[kind] ?? 0) + 1;
@@ -48,7 +51,8 @@ export async function bombs(count) {
   await settled(pool);
 
   console.log(`${seen.refused} of ${ended} bombs refused; ${memory.toString()}`);
-  for (const [kind, times] of Object.entries(by).toSorted()) console.log(`  ${kind}, ${times} times`);
+  for (const [kind, times] of Object.entries(by).toSorted(([one], [other]) => one.localeCompare(other)))
+    console.log(`  ${kind}, ${times} times`);
   const complaints = [...books(pool.stats()), ...memory.above(mostGrowth), ...memory.complaints()];
   if (status !== 200) complaints.push(`the pool answered ${status} afterwards`);
   if (seen.harmless.length > 0) complaints.push(`${seen.harmless.length} were taken whole: ${seen.harmless[0]}`);

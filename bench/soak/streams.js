@@ -5,7 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HTTPConnectionPool, HTTPError } from '../../dist/index.js';
 import { startServerProcess } from './child.js';
-import { books, clock, lanes, Memory, settled } from './common.js';
+import { books, clock, lanes, Memory, settled, texts } from './common.js';
 import { patternAt } from './pattern.js';
 
 const mebibyte = 1_048_576;
@@ -20,7 +20,7 @@ export async function streams(gibibytes) {
   const server = await startServerProcess();
   const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: width, block: true });
   const memory = new Memory();
-  const seen = { bytes: 0, abandoned: 0, wrong: [], failed: [] };
+  const seen = { bytes: 0, abandoned: 0, wrong: texts(), failed: texts() };
   const start = process.memoryUsage.rss() / mebibyte;
   const turn = (n) => one(pool, n, seen);
 
@@ -95,14 +95,20 @@ async function abandon(pool, n, seen) {
     const options = { preloadContent: false, ...(way === 3 && { signal: controller.signal }) };
     const response = await pool.request('GET', target(n), options);
     seen.abandoned += 1;
-    if (way === 1) return response.close();
+    if (way === 1) {
+      response.close();
+      return;
+    }
     let left = 1 + (n % 5);
     for await (const piece of response) {
       seen.bytes += piece.length;
       left -= 1;
       if (left > 0) continue;
       if (way === 0) break;
-      if (way === 2) return response.close();
+      if (way === 2) {
+        response.close();
+        return;
+      }
       controller.abort();
     }
     if (way === 3) seen.wrong.push(`body ${n} went on after its abort`);

@@ -32,8 +32,9 @@ use tokio::task::AbortHandle;
 
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Id, Malformed, Part, Pieces, Submission, With, next_submission};
+use crate::marshal::{Block, Malformed, next_submission};
 use crate::stream::{self, Flow, Flows, Valve, Wire};
+use crate::submission::{Id, Part, Pieces, Submission, With};
 
 /// What goes to the I/O thread.
 pub(crate) enum Work {

@@ -23,7 +23,8 @@ use napi_derive::napi;
 
 use crate::engine::{Link, Work};
 use crate::ffi::WakeUp;
-use crate::marshal::{Block, Handed, Id, Taken};
+use crate::marshal::{Block, Handed, Taken};
+use crate::submission::Id;
 
 mod engine;
 mod ffi;
@@ -31,6 +32,7 @@ mod layout;
 mod marshal;
 mod shelf;
 mod stream;
+mod submission;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]

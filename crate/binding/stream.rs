@@ -16,8 +16,8 @@ use ferropool_policy::error::{Cause, Error, Kind, Phase};
 
 use crate::engine::{Ending, Outgoing};
 use crate::layout::flow;
-use crate::marshal::{Id, Order, Part};
 use crate::shelf::KeptBuffers;
+use crate::submission::{Id, Order, Part};
 
 /// The calls whose bodies come in pieces, in whatever direction.
 #[derive(Default)]
@@ -175,7 +175,7 @@ impl Valve {
                 return;
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 }
 

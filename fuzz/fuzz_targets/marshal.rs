@@ -13,6 +13,10 @@ use ferropool_core::client::request::Payload;
 #[path = "../../crate/binding/layout.rs"]
 #[expect(dead_code, reason = "the part that describes itself to the generator is the addon's")]
 mod layout;
+#[path = "../../crate/binding/submission.rs"]
+#[expect(dead_code, reason = "the target reads what it is given, and looks at a part of it")]
+mod submission;
+
 #[path = "../../crate/binding/marshal.rs"]
 #[expect(dead_code, reason = "the part that writes completions is the addon's")]
 mod marshal;
@@ -33,7 +37,7 @@ fn submissions(records: &[u8]) {
     while let Some(submission) = marshal::next_submission(&mut batch, Instant::now()) {
         assert!(batch.len() < left, "a record that takes nothing would come for ever");
         left = batch.len();
-        if let Ok(marshal::Submission::Request { request, .. }) = submission {
+        if let Ok(submission::Submission::Request { request, .. }) = submission {
             let parts = request.url.len()
                 + request.method.len()
                 + match &request.body {
