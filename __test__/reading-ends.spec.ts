@@ -313,6 +313,19 @@ test.serial('total ends a body whoever is slow, and after what had come', async 
   }
 });
 
+test.serial('what is given of a body that total ended has no gap', async (t) => {
+  const body = Buffer.from(Array.from({ length: LARGE / 4 }, (_, n) => `${n % 10}abc`).join(''));
+  const one = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\n`, { timeout: { total: 250 } });
+  void one.peer.write(body);
+  let got = (await one.response.read(10)).toString();
+  // The server has more to say all the while, and nobody takes it.
+  await one.peer.gone();
+  const { got: rest, error } = await collect(one.response);
+  got += rest;
+  t.like(error, { code: 'ERR_TOTAL_TIMEOUT' });
+  t.true(got.length < LARGE && body.toString().startsWith(got), `${got.length} bytes`);
+});
+
 test.serial('unreadTimeout: a body that nobody begins to read is let go, and a read after that says so', async (t) => {
   const warnings: Error[] = [];
   const heard = (warning: Error): void => void warnings.push(warning);

@@ -167,7 +167,7 @@ impl Valve {
                 return;
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 }
 

@@ -174,11 +174,7 @@ impl Stream {
             }
         };
         let drained = within(until, reading).await == Ok(true);
-        if drained {
-            self.settle()
-        } else {
-            self.let_go()
-        }
+        if drained { self.settle() } else { self.let_go() }
         drained
     }
 
@@ -248,8 +244,11 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(error);
         }
-        let piece =
-            if self.decoder.is_some() { self.decoded(most.clamp(1, PIECE)).await? } else { self.plain(most).await? };
+        let piece = if self.decoder.is_some() {
+            self.decoded(most.clamp(1, PIECE)).await?
+        } else {
+            self.plain(most).await?
+        };
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
