@@ -572,10 +572,12 @@ test('an iteration that is left lets go of its body', async (t) => {
 });
 
 test('close() of a pool waits for a body that is being read; with a time-out it ends it', async (t) => {
-  const one = await begun(t, `${OK}Content-Length: 10\r\n\r\nhello`);
+  const one = await begun(t, `${OK}Content-Length: 10\r\n\r\nhello`, { maxsize: 2 });
   t.is((await one.response.read(5)).toString(), 'hello');
+  t.is((await one.pool.request('GET', '/idle')).data.toString(), '/idle');
   const closing = one.pool.close();
-  await pause(20);
+  // That the idle one goes says that the closing has begun.
+  await (await one.server.peer(2)).gone();
   await one.peer.write('world');
   t.is((await one.response.read()).toString(), 'world');
   t.like(await closing, { forced: 0, drained: 1 });

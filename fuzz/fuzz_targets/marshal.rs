@@ -34,12 +34,7 @@ fn submissions(records: &[u8]) {
         assert!(batch.len() < left, "a record that takes nothing would come for ever");
         left = batch.len();
         if let Ok(marshal::Submission::Request { request, .. }) = submission {
-            let parts = request.url.len()
-                + request.method.len()
-                + match &request.body {
-                    Payload::Whole(body) => body.len(),
-                    _ => 0,
-                };
+            let parts = request.url.len() + request.method.len() + match &request.body { Payload::Whole(body) => body.len(), _ => 0 };
             assert!(parts <= records.len() + 16, "{parts} bytes of {}", records.len());
         }
     }
