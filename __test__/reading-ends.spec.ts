@@ -313,6 +313,19 @@ test.serial('total ends a body whoever is slow, and after what had come', async 
   }
 });
 
+test.serial('what is given of a body that total ended has no gap', async (t) => {
+  const body = Buffer.from(Array.from({ length: LARGE / 4 }, (_, n) => `${n % 10}abc`).join(''));
+  const one = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\n`, { timeout: { total: 250 } });
+  void one.peer.write(body);
+  let got = (await one.response.read(10)).toString();
+  // The server has more to say all the while, and nobody takes it.
+  await one.peer.gone();
+  const { got: rest, error } = await collect(one.response);
+  got += rest;
+  t.like(error, { code: 'ERR_TOTAL_TIMEOUT' });
+  t.true(got.length < LARGE && body.toString().startsWith(got), `${got.length} bytes`);
+});
+
 test.serial('unreadTimeout: a body that nobody begins to read is let go, and a read after that says so', async (t) => {
   const warnings: Error[] = [];
   const heard = (warning: Error): void => void warnings.push(warning);
@@ -559,10 +572,12 @@ test('an iteration that is left lets go of its body', async (t) => {
 });
 
 test('close() of a pool waits for a body that is being read; with a time-out it ends it', async (t) => {
-  const one = await begun(t, `${OK}Content-Length: 10\r\n\r\nhello`);
+  const one = await begun(t, `${OK}Content-Length: 10\r\n\r\nhello`, { maxsize: 2 });
   t.is((await one.response.read(5)).toString(), 'hello');
+  t.is((await one.pool.request('GET', '/idle')).data.toString(), '/idle');
   const closing = one.pool.close();
-  await pause(20);
+  // That the idle one goes says that the closing has begun.
+  await (await one.server.peer(2)).gone();
   await one.peer.write('world');
   t.is((await one.response.read()).toString(), 'world');
   t.like(await closing, { forced: 0, drained: 1 });

@@ -185,11 +185,15 @@ impl Stream {
             }
         };
         let drained = within(until, reading).await == Ok(true);
+<<<<<<< HEAD
         if drained {
             self.settle();
         } else {
             self.let_go();
         }
+=======
+        if drained { self.settle() } else { self.let_go() }
+>>>>>>> h/w4
         drained
     }
 
@@ -259,8 +263,11 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(error);
         }
-        let piece =
-            if self.decoder.is_some() { self.decoded(most.clamp(1, PIECE)).await? } else { self.plain(most).await? };
+        let piece = if self.decoder.is_some() {
+            self.decoded(most.clamp(1, PIECE)).await?
+        } else {
+            self.plain(most).await?
+        };
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
