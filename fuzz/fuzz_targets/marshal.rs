@@ -37,7 +37,6 @@ fn submissions(records: &[u8]) {
     while let Some(submission) = marshal::next_submission(&mut batch, Instant::now()) {
         assert!(batch.len() < left, "a record that takes nothing would come for ever");
         left = batch.len();
-<<<<<<< HEAD
         if let Ok(submission::Submission::Request { request, .. }) = submission {
             let parts = request.url.len()
                 + request.method.len()
@@ -45,10 +44,6 @@ fn submissions(records: &[u8]) {
                     Payload::Whole(body) => body.len(),
                     _ => 0,
                 };
-=======
-        if let Ok(marshal::Submission::Request { request, .. }) = submission {
-            let parts = request.url.len() + request.method.len() + match &request.body { Payload::Whole(body) => body.len(), _ => 0 };
->>>>>>> h/w4
             assert!(parts <= records.len() + 16, "{parts} bytes of {}", records.len());
         }
     }

@@ -185,15 +185,11 @@ impl Stream {
             }
         };
         let drained = within(until, reading).await == Ok(true);
-<<<<<<< HEAD
         if drained {
             self.settle();
         } else {
             self.let_go();
         }
-=======
-        if drained { self.settle() } else { self.let_go() }
->>>>>>> h/w4
         drained
     }
 
