@@ -46,13 +46,11 @@ onLinux(
       t.like(limited, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 64 * MIB }, coding);
       t.true(limited.length <= 64 * MIB && limited.length > 63 * MIB, `${coding}: ${limited.length} bytes were given`);
       t.true(limited.grown < (64 + 4 + window) * MIB, `${coding}: ${limited.grown / MIB} MiB`);
+      // By itself a stream has no limit of size, and deflate's worst ratio is none of a bomb: ten GiB would pass.
+      if (coding === 'gzip') continue;
       const usual = await run(coding, {});
-      // By itself a stream has no limit of size, and deflate's worst ratio is none of a bomb: all of it passes, and the end,
-      // which is cut off, is told.
-      if (coding === 'gzip') t.like(usual, { code: 'ERR_DECODE', length: 10 * 1024 * MIB });
-      else t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
-      // V8 lets pieces lie outside its heap for a while before it collects them.
-      t.true(usual.grown < 96 * MIB, `${coding}: ${usual.grown / MIB} MiB`);
+      t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
+      t.true(usual.grown < (32 + window) * MIB, `${coding}: ${usual.grown / MIB} MiB`);
     }
   },
 );

@@ -259,11 +259,8 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(error);
         }
-        let piece = if self.decoder.is_some() {
-            self.decoded(most.clamp(1, PIECE)).await?
-        } else {
-            self.plain(most).await?
-        };
+        let piece =
+            if self.decoder.is_some() { self.decoded(most.clamp(1, PIECE)).await? } else { self.plain(most).await? };
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
