@@ -335,6 +335,8 @@ export declare class HTTPResponse {
    * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
    */
   constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
+  /** Makes a response of one's own, as the constructor does. */
+  static from(body?: string | Uint8Array | null, init?: HTTPResponseInit): HTTPResponse;
   /** The reason phrase as the peer sent it, `''` where it sent none. */
   get reason(): string | null;
   /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */

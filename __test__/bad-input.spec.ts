@@ -130,12 +130,7 @@ test('what a later version serves is refused as not supported', async (t) => {
     t.throws(() => new HTTPConnectionPool('h', { [name]: true }), later, name);
   }
   const pool = await unheard(t);
-  const options: unknown[] = [
-    { retries: 3 },
-    { retries: true },
-    { redirect: true },
-    { proxy: 'http://p/' },
-  ];
+  const options: unknown[] = [{ retries: 3 }, { retries: true }, { redirect: true }, { proxy: 'http://p/' }];
   for (const one of options) await t.throwsAsync(pool.request('POST', '/', one as RequestOptions), later, shown(one));
 });
 

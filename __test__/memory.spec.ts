@@ -33,41 +33,47 @@ for (const [name, memoryBudget, most] of [
   });
 }
 
-onLinux('THR-213: a bomb that is read piece by piece is refused at its limit, and costs a few MiB on the way', async (t) => {
-  const { server } = await scripted(t, bombs);
-  const run = (coding: string, limits: object): Promise<Bomb> => {
-    const options = JSON.stringify({ preloadContent: false, ...limits });
-    return outcome<Bomb>('bomb.ts', [server.port, `/${coding}`, options]);
-  };
-  for (const [coding, { window }] of Object.entries(BOMBS)) {
-    const limited = await run(coding, { limits: { decoded: 64 * MIB, ratio: null } });
-    t.like(limited, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 64 * MIB }, coding);
-    t.true(limited.length <= 64 * MIB && limited.length > 63 * MIB, `${coding}: ${limited.length} bytes were given`);
-    t.true(limited.grown < (64 + 4 + window) * MIB, `${coding}: ${limited.grown / MIB} MiB`);
-    const usual = await run(coding, {});
-    // By itself a stream has no limit of size, and deflate's worst ratio is none of a bomb: all of it passes, and the end,
-    // which is cut off, is told.
-    if (coding === 'gzip') t.like(usual, { code: 'ERR_DECODE', length: 10 * 1024 * MIB });
-    else t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
-    // V8 lets pieces lie outside its heap for a while before it collects them.
-    t.true(usual.grown < 96 * MIB, `${coding}: ${usual.grown / MIB} MiB`);
-  }
-});
-
-onLinux('THR-216 DEC-11 DEC-12: ten bytes of a bomb cost one step of it, and what nobody reads is not decoded', async (t) => {
-  const { server } = await scripted(t, bombs);
-  for (const [coding, { window }] of Object.entries(BOMBS)) {
-    const seen = await outcome<Record<string, SmallRead>>('small-reads.ts', [server.port, coding]);
-    for (const [name, { opened, grown, decoded, read }] of Object.entries(seen)) {
-      if (name.startsWith('warm-up')) continue;
-      t.true(opened < (window + 2) * MIB, `${coding} ${name}: ${opened / MIB} MiB when it came`);
-      // What is drained passes through the buffer that sockets are read into.
-      t.true(grown < (name === 'drained' ? 4 : 1) * MIB, `${coding} ${name}: ${grown / MIB} MiB`);
-      t.is(read, ['drained', 'released', 'closed'].includes(name) ? 0 : 10);
-      t.true(decoded <= 128 * 1024, `${coding} ${name}: ${decoded} bytes were decoded`);
+onLinux(
+  'THR-213: a bomb that is read piece by piece is refused at its limit, and costs a few MiB on the way',
+  async (t) => {
+    const { server } = await scripted(t, bombs);
+    const run = (coding: string, limits: object): Promise<Bomb> => {
+      const options = JSON.stringify({ preloadContent: false, ...limits });
+      return outcome<Bomb>('bomb.ts', [server.port, `/${coding}`, options]);
+    };
+    for (const [coding, { window }] of Object.entries(BOMBS)) {
+      const limited = await run(coding, { limits: { decoded: 64 * MIB, ratio: null } });
+      t.like(limited, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 64 * MIB }, coding);
+      t.true(limited.length <= 64 * MIB && limited.length > 63 * MIB, `${coding}: ${limited.length} bytes were given`);
+      t.true(limited.grown < (64 + 4 + window) * MIB, `${coding}: ${limited.grown / MIB} MiB`);
+      const usual = await run(coding, {});
+      // By itself a stream has no limit of size, and deflate's worst ratio is none of a bomb: all of it passes, and the end,
+      // which is cut off, is told.
+      if (coding === 'gzip') t.like(usual, { code: 'ERR_DECODE', length: 10 * 1024 * MIB });
+      else t.like(usual, { code: 'ERR_TOO_LARGE', limit: 'ratio' }, coding);
+      // V8 lets pieces lie outside its heap for a while before it collects them.
+      t.true(usual.grown < 96 * MIB, `${coding}: ${usual.grown / MIB} MiB`);
     }
-  }
-});
+  },
+);
+
+onLinux(
+  'THR-216 DEC-11 DEC-12: ten bytes of a bomb cost one step of it, and what nobody reads is not decoded',
+  async (t) => {
+    const { server } = await scripted(t, bombs);
+    for (const [coding, { window }] of Object.entries(BOMBS)) {
+      const seen = await outcome<Record<string, SmallRead>>('small-reads.ts', [server.port, coding]);
+      for (const [name, { opened, grown, decoded, read }] of Object.entries(seen)) {
+        if (name.startsWith('warm-up')) continue;
+        t.true(opened < (window + 2) * MIB, `${coding} ${name}: ${opened / MIB} MiB when it came`);
+        // What is drained passes through the buffer that sockets are read into.
+        t.true(grown < (name === 'drained' ? 4 : 1) * MIB, `${coding} ${name}: ${grown / MIB} MiB`);
+        t.is(read, ['drained', 'released', 'closed'].includes(name) ? 0 : 10);
+        t.true(decoded <= 128 * 1024, `${coding} ${name}: ${decoded} bytes were decoded`);
+      }
+    }
+  },
+);
 
 async function bombs(peer: Peer): Promise<void> {
   for (;;) await peer.write(bombResponse(target(await peer.request()).slice(1)));
@@ -114,17 +120,20 @@ for (const way of ['pieces', 'stream', 'readable'] as const) {
   });
 }
 
-onLinux('THR-1006: ten thousand responses that nobody reads or holds cost no connection, no memory and one warning', async (t) => {
-  const server = await bodyServer();
-  t.teardown(() => server.close());
-  const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
-  t.is(seen.opened, seen.closed + seen.idle);
-  t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
-  // A third of them is too large to be drained.
-  t.is(seen.abandoned, 3_300);
-  t.true(seen.grown < 32, `${seen.grown} MiB`);
-  await server.gone(seen.opened);
-});
+onLinux(
+  'THR-1006: ten thousand responses that nobody reads or holds cost no connection, no memory and one warning',
+  async (t) => {
+    const server = await bodyServer();
+    t.teardown(() => server.close());
+    const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
+    t.is(seen.opened, seen.closed + seen.idle);
+    t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
+    // A third of them is too large to be drained.
+    t.is(seen.abandoned, 3_300);
+    t.true(seen.grown < 32, `${seen.grown} MiB`);
+    await server.gone(seen.opened);
+  },
+);
 
 onLinux('THR-1007 THR-1017: a GiB costs a window however it is read, and nothing once it is over', async (t) => {
   const server = await bodyServer();
@@ -139,16 +148,19 @@ onLinux('THR-1007 THR-1017: a GiB costs a window however it is read, and nothing
   t.true(left < 20, `${left} MiB`);
 });
 
-onLinux('READ-12: more than 2 GiB are read in parts; as a whole 4 GiB are too many, and known to be at once', async (t) => {
-  const server = await bodyServer();
-  t.teardown(() => server.close());
-  const { parts, announced, preloaded } = await outcome<Beyond>('downloads.ts', [server.port, 'beyond']);
-  const size = 2_200 * MIB;
-  t.deepEqual(parts, { at: size, wrong: 0, remaining: [100 * MIB, 0], bytesRead: size });
-  t.like(announced, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 2 ** 32 - 1 });
-  t.like(preloaded, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 256 * MIB });
-  for (const { grown } of [announced, preloaded]) t.true(grown < 1, `${grown} MiB`);
-});
+onLinux(
+  'READ-12: more than 2 GiB are read in parts; as a whole 4 GiB are too many, and known to be at once',
+  async (t) => {
+    const server = await bodyServer();
+    t.teardown(() => server.close());
+    const { parts, announced, preloaded } = await outcome<Beyond>('downloads.ts', [server.port, 'beyond']);
+    const size = 2_200 * MIB;
+    t.deepEqual(parts, { at: size, wrong: 0, remaining: [100 * MIB, 0], bytesRead: size });
+    t.like(announced, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 2 ** 32 - 1 });
+    t.like(preloaded, { code: 'ERR_TOO_LARGE', limit: 'decoded', allowed: 256 * MIB });
+    for (const { grown } of [announced, preloaded]) t.true(grown < 1, `${grown} MiB`);
+  },
+);
 
 onLinux('READ-13: a body that is read whole is there once, and of a part only that part is decoded', async (t) => {
   const server = await bodyServer();
@@ -208,7 +220,8 @@ test('configure: bad settings are refused, and those that are still to come', (t
     const error = t.throws(() => configure(options as object), { instanceOf: type, message: said });
     t.is((error as { code?: string } | undefined)?.code, code);
   };
-  for (const options of [null, undefined, 1, 'memoryBudget', []]) refused(options, TypeError, 'ERR_INVALID_OPTION', /object/);
+  for (const options of [null, undefined, 1, 'memoryBudget', []])
+    refused(options, TypeError, 'ERR_INVALID_OPTION', /object/);
   for (const value of [null, '1', 1n, true, {}]) {
     refused({ memoryBudget: value }, TypeError, 'ERR_INVALID_OPTION', /^memoryBudget is an integer/);
   }

@@ -50,7 +50,12 @@ function warnings(t: ExecutionContext): string[] {
 }
 
 async function expired(t: ExecutionContext, response: HTTPResponse): Promise<void> {
-  for (const read of [() => response.read(), () => response.read(1), () => response.read1(), () => response.readInto(new Uint8Array(5))]) {
+  for (const read of [
+    () => response.read(),
+    () => response.read(1),
+    () => response.read1(),
+    () => response.readInto(new Uint8Array(5)),
+  ]) {
     const error = await rejection(read(), ProtocolError);
     t.is(error.code, 'ERR_UNREAD_TIMEOUT');
     t.is(error.phase, 'body');
@@ -58,40 +63,46 @@ async function expired(t: ExecutionContext, response: HTTPResponse): Promise<voi
   await t.throwsAsync(response[Symbol.asyncIterator]().next(), { code: 'ERR_UNREAD_TIMEOUT' });
 }
 
-test.serial('THR-1006: an unread body is let go after unreadTimeout: its connection is closed, or a small rest drained', async (t) => {
-  const seen = warnings(t);
-  const { script } = sizes();
-  const { pool, server } = await scripted(t, script, { unreadTimeout: 60, maxsize: 2 });
-  const large = await pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
-  const peer = await server.peer(1);
-  await peer.gone();
-  await expired(t, large);
-  t.like(pool.stats(), { leased: 0, idle: 0, abandoned: 1 });
-  // 64 KiB come unasked; what is left of the wire after them is not worth a connection, and is not decoded.
-  const small = await pool.request('GET', '/coded', { preloadContent: false });
-  for (const until = Date.now() + 5_000; pool.stats().errors['ERR_UNREAD_TIMEOUT'] === 1 && Date.now() < until; ) {
-    await pool.request('GET', '/1');
-  }
-  await expired(t, small);
-  t.like(pool.stats(), { leased: 0, abandoned: 1 });
-  t.true(pool.stats().decodedBytes < MIB);
-  t.is(seen.length, 1);
-  t.regex(seen[0] ?? '', /127\.0\.0\.1/);
-});
+test.serial(
+  'THR-1006: an unread body is let go after unreadTimeout: its connection is closed, or a small rest drained',
+  async (t) => {
+    const seen = warnings(t);
+    const { script } = sizes();
+    const { pool, server } = await scripted(t, script, { unreadTimeout: 60, maxsize: 2 });
+    const large = await pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
+    const peer = await server.peer(1);
+    await peer.gone();
+    await expired(t, large);
+    t.like(pool.stats(), { leased: 0, idle: 0, abandoned: 1 });
+    // 64 KiB come unasked; what is left of the wire after them is not worth a connection, and is not decoded.
+    const small = await pool.request('GET', '/coded', { preloadContent: false });
+    for (const until = Date.now() + 5_000; pool.stats().errors['ERR_UNREAD_TIMEOUT'] === 1 && Date.now() < until;) {
+      await pool.request('GET', '/1');
+    }
+    await expired(t, small);
+    t.like(pool.stats(), { leased: 0, abandoned: 1 });
+    t.true(pool.stats().decodedBytes < MIB);
+    t.is(seen.length, 1);
+    t.regex(seen[0] ?? '', /127\.0\.0\.1/);
+  },
+);
 
-test.serial('THR-1006: whoever waits for a connection of a blocking pool gets that of a body which nobody reads', async (t) => {
-  const { script } = sizes();
-  const { pool, server } = await scripted(t, script, { unreadTimeout: 40, maxsize: 1, block: true });
-  const unread = await pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
-  const next = await pool.request('GET', '/5');
-  t.is(next.data.length, 5);
-  t.is(server.peers.length, 2);
-  await expired(t, unread);
-  // So does whoever waits behind one of which nothing comes, though there is credit for more of it.
-  const stuck = await pool.request('GET', '/stuck/100000', { preloadContent: false });
-  t.is((await pool.request('GET', '/6')).data.length, 6);
-  await expired(t, stuck);
-});
+test.serial(
+  'THR-1006: whoever waits for a connection of a blocking pool gets that of a body which nobody reads',
+  async (t) => {
+    const { script } = sizes();
+    const { pool, server } = await scripted(t, script, { unreadTimeout: 40, maxsize: 1, block: true });
+    const unread = await pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
+    const next = await pool.request('GET', '/5');
+    t.is(next.data.length, 5);
+    t.is(server.peers.length, 2);
+    await expired(t, unread);
+    // So does whoever waits behind one of which nothing comes, though there is credit for more of it.
+    const stuck = await pool.request('GET', '/stuck/100000', { preloadContent: false });
+    t.is((await pool.request('GET', '/6')).data.length, 6);
+    await expired(t, stuck);
+  },
+);
 
 test.serial('THR-1006: a body that is being read is not let go, however slow its reader is', async (t) => {
   const { script, more } = sizes();

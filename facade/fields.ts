@@ -6,6 +6,8 @@
  * A part's headers become lines of the body, so what could end a line is refused when they are rendered: a type that
  * came from elsewhere must not add a header or a part.
  */
+import { Readable } from 'node:stream';
+
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { guessContentType } from './content-types.ts';
 import { bytesOf } from './options.ts';
@@ -200,7 +202,10 @@ export function dataOf(value: unknown): Uint8Array | Blob {
     default: {
       if (value instanceof Blob) return value;
       const bytes = bytesOf(value);
-      if (bytes === null) throw wrong("a field's data", 'a string, a number, a boolean, bytes or a Blob', value);
+      if (bytes === null) {
+        const hint = value instanceof Readable ? ' (of a file: openAsBlob of node:fs)' : '';
+        throw wrong("a field's data", `a string, a number, a boolean, bytes or a Blob${hint}`, value);
+      }
       return bytes;
     }
   }

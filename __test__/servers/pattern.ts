@@ -23,7 +23,7 @@ export class Follower {
 
   /** Takes in the next piece. */
   take(piece: Uint8Array): void {
-    for (let from = 0; from < piece.length; ) {
+    for (let from = 0; from < piece.length;) {
       const within = this.at % BLOCK;
       const length = Math.min(BLOCK - within, piece.length - from);
       const wanted = blockAt(this.#seed, this.at - within).subarray(within, within + length);

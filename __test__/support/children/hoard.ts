@@ -29,7 +29,9 @@ async function begun(seed: number): Promise<() => Promise<Follower>> {
 }
 
 // What everything takes that the first of its kind brings into memory, the pattern's blocks too.
-await (await begun(0))();
+await (
+  await begun(0)
+)();
 await other.request('GET', '/bytes/0/65536');
 await pool.warm(streams);
 const before = levelled();

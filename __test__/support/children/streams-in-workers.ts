@@ -7,7 +7,9 @@ const server = await bodyServer();
 let right = 0;
 for (let round = 0; round < 3; round += 1) {
   const way = ['pieces', 'rest', 'readable'][round % 3];
-  const [ended, other] = [0, 1].map((n) => worker('stream-worker.ts', { port: server.port, seed: round * 2 + n, size, way }));
+  const [ended, other] = [0, 1].map((n) =>
+    worker('stream-worker.ts', { port: server.port, seed: round * 2 + n, size, way }),
+  );
   if (ended === undefined || other === undefined) break;
   const done = message(other, `${size} read, 0 wrong`).then(() => (right += 1));
   await message(ended, 'begun');

@@ -16,7 +16,6 @@ use bytes::Bytes;
 use ferropool_core::client::case::CaseBook;
 use ferropool_core::client::execute::execute;
 use ferropool_core::client::request::{Payload, Request};
-use ferropool_core::client::response::Body;
 use ferropool_core::conn::faults::{self, Fault, Side, Strike};
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
