@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { inspect } from 'node:util';
 import zlib from 'node:zlib';
 
 import test, { type ExecutionContext } from 'ava';
@@ -564,6 +565,7 @@ test('the same methods serve a body that is there already: preloaded, or of oneâ
   const makers: [string, () => Promise<HTTPResponse>][] = [
     ['preloaded', () => pool.request('GET', '/')],
     ['own', () => Promise.resolve(new HTTPResponse('one\ntwo\nthree'))],
+    ['own, by from', () => Promise.resolve(HTTPResponse.from('one\ntwo\nthree', { status: 201 }))],
     ['own, of bytes', () => Promise.resolve(new HTTPResponse(Buffer.from('one\ntwo\nthree')))],
   ];
   for (const [what, make] of makers) {
@@ -590,6 +592,17 @@ test('the same methods serve a body that is there already: preloaded, or of oneâ
   t.deepEqual(await all(empty), []);
   t.is(await empty.toResponse().text(), '');
   t.is(pool.stats().leased, 0);
+});
+
+test('a response is inspected as what it is; of one let go of unread it is said so', async (t) => {
+  const { response } = await begun(t, `${OK}Content-Length: 9\r\n\r\nhalf`);
+  t.is(inspect(response), `HTTPResponse(status=200, url='${response.url}')`);
+  response.close();
+  t.throws(() => response.data, { instanceOf: ResponseNotRead, message: /let go of/ });
+  t.is(
+    inspect(HTTPResponse.from(null, { status: 404, url: 'http://own/' })),
+    "HTTPResponse(status=404, url='http://own/')",
+  );
 });
 
 test('RESP-10: a response without a body is over with its head', async (t) => {
