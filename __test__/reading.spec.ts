@@ -8,6 +8,8 @@ import zlib from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 
 import { HTTPResponse, ProtocolError, ResponseNotRead, type HTTPConnectionPool, type PoolOptions } from '../index.ts';
+import { Inflow, type Carrier } from '../facade/boundary/stream.ts';
+import { BodyReader } from '../facade/reader.ts';
 import { answers, reply, type Peer, type RawServer } from './servers/raw.ts';
 import { rejection, scripted, type Fixture } from './support/fixtures.ts';
 
@@ -497,6 +499,26 @@ test('RESP-08 RESP-21 RESP-24: what a response tells of its body while it is rea
   );
   t.is((await chunked.response.read(1)).length, 0);
   t.true(chunked.response.closed, 'at the next empty read where the length is not known');
+});
+
+test('RESP-21: the last byte of a known length closes the response, before its end has been told', async (t) => {
+  const carrier: Carrier = { order() {}, piece() {}, finish() {}, hold() {} };
+  const readers = [true, false].map((raw) => {
+    const inflow = new Inflow(carrier, 0, 0, 0);
+    inflow.push(Buffer.from('hello'), 5);
+    return new BodyReader(inflow, { length: 5, raw });
+  });
+  const closed = readers.map(async (reader) => {
+    await reader.readExactly(4);
+    const before = reader.closed;
+    await reader.readExactly(1);
+    return [before, reader.closed];
+  });
+  // What is decoded may go on without another byte from the wire.
+  t.deepEqual(await Promise.all(closed), [
+    [false, true],
+    [false, false],
+  ]);
 });
 
 test('RESP-24: bytesRead of a coded body counts the wire, and never runs ahead of it', async (t) => {

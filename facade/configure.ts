@@ -14,7 +14,7 @@ export interface Configuration {
    * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by
    * `limits.decoded` instead. Default 268,435,456.
    */
-  memoryBudget?: number;
+  memoryBudget?: number | undefined;
 }
 
 /**

@@ -41,21 +41,21 @@ export type PartHeaders = Record<string, string | null | undefined>;
 /** Options of a {@link RequestField}. */
 export interface RequestFieldOptions {
   /** Default none; an empty one is kept. */
-  filename?: string | Uint8Array | null;
+  filename?: string | Uint8Array | null | undefined;
   /** The part's headers at first. Default none. */
-  headers?: Iterable<readonly [string, string | null | undefined]> | Readonly<PartHeaders> | null;
+  headers?: Iterable<readonly [string, string | null | undefined]> | Readonly<PartHeaders> | null | undefined;
   /** How `name` and `filename` are written. Default: as HTML does, `name="value"` with LF, CR and `"` escaped. */
-  headerFormatter?: HeaderFormatter | null;
+  headerFormatter?: HeaderFormatter | null | undefined;
 }
 
 /** What {@link RequestField.makeMultipart} writes. */
 export interface MakeMultipartOptions {
   /** Default `form-data`. */
-  contentDisposition?: string | null;
+  contentDisposition?: string | null | undefined;
   /** Default none. */
-  contentType?: string | null;
+  contentType?: string | null | undefined;
   /** Default none. */
-  contentLocation?: string | null;
+  contentLocation?: string | null | undefined;
 }
 
 /**

@@ -64,12 +64,12 @@ export interface ConnectionInfo {
 /** What a response of one's own is made of. */
 export interface HTTPResponseInit {
   /** Default 200. */
-  status?: number;
-  headers?: HeaderSource;
+  status?: number | undefined;
+  headers?: HeaderSource | undefined;
   /** Default `null`. */
-  reason?: string | null;
+  reason?: string | null | undefined;
   /** Default `''`. */
-  url?: string;
+  url?: string | undefined;
 }
 
 /**
