@@ -186,23 +186,23 @@ export type PartHeaders = Record<string, string | null | undefined>;
 /** Options of a {@link RequestField}. */
 export interface RequestFieldOptions {
   /** Default none; an empty one is kept. */
-  filename?: string | Uint8Array | null;
+  filename?: string | Uint8Array | null | undefined;
   /** The part's headers at first. Default none. */
   headers?: Iterable<readonly [
     string,
     string | null | undefined
-  ]> | Readonly<PartHeaders> | null;
+  ]> | Readonly<PartHeaders> | null | undefined;
   /** How `name` and `filename` are written. Default: as HTML does, `name="value"` with LF, CR and `"` escaped. */
-  headerFormatter?: HeaderFormatter | null;
+  headerFormatter?: HeaderFormatter | null | undefined;
 }
 /** What {@link RequestField.makeMultipart} writes. */
 export interface MakeMultipartOptions {
   /** Default `form-data`. */
-  contentDisposition?: string | null;
+  contentDisposition?: string | null | undefined;
   /** Default none. */
-  contentType?: string | null;
+  contentType?: string | null | undefined;
   /** Default none. */
-  contentLocation?: string | null;
+  contentLocation?: string | null | undefined;
 }
 /**
  * One part of a multipart body: for headers that a plain value cannot have. It has only the headers that it was given
@@ -307,12 +307,12 @@ export interface ConnectionInfo {
 /** What a response of one's own is made of. */
 export interface HTTPResponseInit {
   /** Default 200. */
-  status?: number;
-  headers?: HeaderSource;
+  status?: number | undefined;
+  headers?: HeaderSource | undefined;
   /** Default `null`. */
-  reason?: string | null;
+  reason?: string | null | undefined;
   /** Default `''`. */
-  url?: string;
+  url?: string | undefined;
 }
 /**
  * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
@@ -335,6 +335,8 @@ export declare class HTTPResponse {
    * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
    */
   constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
+  /** Makes a response of one's own, as the constructor does. */
+  static from(body?: string | Uint8Array | null, init?: HTTPResponseInit): HTTPResponse;
   /** The reason phrase as the peer sent it, `''` where it sent none. */
   get reason(): string | null;
   /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
@@ -453,14 +455,14 @@ export interface TimeoutOptions {
    * ConnectTimeoutError (cut while dialling) or ReadTimeoutError (later), both ERR_TOTAL_TIMEOUT. (urllib3's bounds one
    * attempt's connect and first bytes only.)
    */
-  total?: number | null;
+  total?: number | null | undefined;
   /** Resolving, connecting, the proxy's steps and TLS together. Default none. Leads to ConnectTimeoutError ERR_CONNECT_TIMEOUT. */
-  connect?: number | null;
+  connect?: number | null | undefined;
   /**
    * The longest silence: before the head, between two pieces of the body, or while the peer takes no byte of the request.
    * Default none. Leads to ReadTimeoutError ERR_READ_TIMEOUT or ERR_SEND_TIMEOUT.
    */
-  read?: number | null;
+  read?: number | null | undefined;
 }
 /** Everything that is taken for a `timeout` option. */
 export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
@@ -512,87 +514,87 @@ export declare class Timeout {
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
 export interface Limits {
   /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
-  headerBytes?: number;
+  headerBytes?: number | undefined;
   /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
-  headerCount?: number;
+  headerCount?: number | undefined;
   /** Bytes of the body on the wire. Default none (`null`). */
-  wire?: number | null;
+  wire?: number | null | undefined;
   /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
-  decoded?: number | null;
+  decoded?: number | null | undefined;
   /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
-  ratio?: number | null;
+  ratio?: number | null | undefined;
   /** Codings in a chain; one more is a DecodeError. Default 5. */
-  codings?: number;
+  codings?: number | undefined;
 }
 /** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
 export interface SocketOptions {
   /** TCP_NODELAY. */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /** SO_RCVBUF, bytes. */
-  receiveBuffer?: number;
+  receiveBuffer?: number | undefined;
   /** SO_SNDBUF, bytes. */
-  sendBuffer?: number;
+  sendBuffer?: number | undefined;
 }
 /** TCP keep-alive probes. */
 export interface KeepAlive {
   /** Milliseconds of silence before the first probe. Default 60,000. */
-  idle?: number;
+  idle?: number | undefined;
   /** Milliseconds between probes. Default: the system's. */
-  interval?: number;
+  interval?: number | undefined;
   /** Probes without an answer before the connection is given up. Default: the system's. */
-  count?: number;
+  count?: number | undefined;
 }
 /** Options of an {@link HTTPConnectionPool}. */
 export interface PoolOptions {
   /** Default: the scheme's (80). */
-  port?: number | null;
+  port?: number | null | undefined;
   /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
-  maxsize?: number;
+  maxsize?: number | undefined;
   /**
    * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
    * after use (counted in `stats().surplus`, warned about once a pool).
    */
-  block?: boolean;
+  block?: boolean | undefined;
   /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
-  maxWaiting?: number;
+  maxWaiting?: number | undefined;
   /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
   timeout?: TimeoutLike;
   /** Sent with every request that does not give its own headers. Default none. */
-  headers?: HeaderSource;
+  headers?: HeaderSource | undefined;
   /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
-  acceptEncoding?: boolean | string;
+  acceptEncoding?: boolean | string | undefined;
   /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
   localAddress?: string | {
     address: string;
     port?: number;
-  };
+  } | undefined;
   /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
-  unixSocket?: string;
+  unixSocket?: string | undefined;
   /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
-  socketOptions?: SocketOptions | null;
+  socketOptions?: SocketOptions | null | undefined;
   /** Default off; `true` for probes after 60 s. */
-  keepAlive?: boolean | KeepAlive;
+  keepAlive?: boolean | KeepAlive | undefined;
   /** Milliseconds after which an idle connection is closed. Default 0: never. */
-  idleTimeout?: number;
+  idleTimeout?: number | undefined;
   /** Milliseconds after which a connection is not used again. Default 0: never. */
-  maxAge?: number;
+  maxAge?: number | undefined;
   /** Requests after which a connection is not used again. Default 0: never. */
-  maxRequestsPerConnection?: number;
+  maxRequestsPerConnection?: number | undefined;
   /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
-  lenient?: boolean;
+  lenient?: boolean | undefined;
   /** What a response may cost. */
-  limits?: Limits;
+  limits?: Limits | undefined;
   /**
    * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
    * only garbage collection lets go.
    */
-  unreadTimeout?: number;
+  unreadTimeout?: number | undefined;
   /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
   resolve?: {
     readonly [name: string]: string;
-  };
+  } | undefined;
   /** Only `false` or `0` yet. */
-  retries?: false | 0 | null;
+  retries?: false | 0 | null | undefined;
 }
 /** Everything that a request may bring. */
 export interface RequestOptions {
@@ -600,13 +602,13 @@ export interface RequestOptions {
    * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
    * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
    */
-  fields?: FieldSource | FormFields | FormData | null;
+  fields?: FieldSource | FormFields | FormData | null | undefined;
   /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
-  encodeMultipart?: boolean;
+  encodeMultipart?: boolean | undefined;
   /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
-  multipartBoundary?: string | null;
+  multipartBoundary?: string | null | undefined;
   /** In place of the pool's headers. */
-  headers?: HeaderSource | null;
+  headers?: HeaderSource | null | undefined;
   /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
   json?: unknown;
   /**
@@ -615,38 +617,38 @@ export interface RequestOptions {
    * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
    * each, unless the headers have a Content-Length, which must be right.
    */
-  body?: RequestBody | null;
+  body?: RequestBody | null | undefined;
   /** In place of the pool's. */
   timeout?: TimeoutLike;
   /** How long to wait for a connection, in milliseconds. Default none: for ever. */
-  poolTimeout?: number | null;
+  poolTimeout?: number | null | undefined;
   /** Undo Content-Encoding. Default `true`. */
-  decodeContent?: boolean;
+  decodeContent?: boolean | undefined;
   /** A body shorter than announced is an error. Default `true`. */
-  enforceContentLength?: boolean;
+  enforceContentLength?: boolean | undefined;
   /** Refuse a URL of another host (HostChangedError). Default `true`. */
-  assertSameHost?: boolean;
+  assertSameHost?: boolean | undefined;
   /** Frame the body by chunks even though its length is known. Default `false`. */
-  chunked?: boolean;
+  chunked?: boolean | undefined;
   /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
-  onProgress?: ((progress: Progress) => void) | null;
+  onProgress?: ((progress: Progress) => void) | null | undefined;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
-  limits?: Limits | null;
+  limits?: Limits | null | undefined;
   /** Aborts the call: it rejects with the signal's own reason. */
-  signal?: AbortSignal | null;
+  signal?: AbortSignal | null | undefined;
   /** Only `false` or `0` yet. */
-  retries?: false | 0 | null;
+  retries?: false | 0 | null | undefined;
   /** Only `false` yet. */
-  redirect?: false;
+  redirect?: false | undefined;
   /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
-  preloadContent?: boolean;
+  preloadContent?: boolean | undefined;
   /**
    * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
    * `accepted === false`. A throw rejects the call.
    */
-  accept?: ((head: Head) => boolean) | null;
+  accept?: ((head: Head) => boolean) | null | undefined;
   /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
-  releaseConn?: boolean | null;
+  releaseConn?: boolean | null | undefined;
 }
 /** How far a body has come. */
 export interface Progress {
@@ -858,9 +860,10 @@ export interface Configuration {
   /**
    * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
    * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
-   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by `limits.decoded` instead. Default 268,435,456.
+   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by
+   * `limits.decoded` instead. Default 268,435,456.
    */
-  memoryBudget?: number;
+  memoryBudget?: number | undefined;
 }
 /**
  * Settings of the whole thread; each worker has its own. What is not given stays as it is.
@@ -903,21 +906,21 @@ export type CredentialsEncoding = "latin1" | "utf-8";
 /** What {@link makeHeaders} can make. Whatever is absent, `null`, `false` or empty adds no header. */
 export interface MakeHeadersOptions {
   /** `true` adds `connection: keep-alive`. Default false. */
-  keepAlive?: boolean | null;
+  keepAlive?: boolean | null | undefined;
   /** `true` adds `accept-encoding` with {@link ACCEPT_ENCODING}; a list is joined by `,`; a string goes as it is. Default false. */
-  acceptEncoding?: boolean | string | readonly string[] | null;
+  acceptEncoding?: boolean | string | readonly string[] | null | undefined;
   /** Adds `user-agent`. */
-  userAgent?: string | null;
+  userAgent?: string | null | undefined;
   /** `user:password`: adds `authorization: Basic …`. */
-  basicAuth?: string | null;
+  basicAuth?: string | null | undefined;
   /** `user:password`: adds `proxy-authorization: Basic …`. */
-  proxyBasicAuth?: string | null;
+  proxyBasicAuth?: string | null | undefined;
   /** `true` adds `cache-control: no-cache`. Default false. */
-  disableCache?: boolean | null;
+  disableCache?: boolean | null | undefined;
   /** For `basicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  basicAuthEncoding?: CredentialsEncoding;
+  basicAuthEncoding?: CredentialsEncoding | undefined;
   /** For `proxyBasicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  proxyBasicAuthEncoding?: CredentialsEncoding;
+  proxyBasicAuthEncoding?: CredentialsEncoding | undefined;
 }
 /**
  * Makes a plain object of headers, lower-case names in a fixed order. urllib3's `make_headers`.

@@ -1,6 +1,7 @@
 /**
  * What is wrong is said before anything is done: constructors throw, methods reject, and no server ever hears of it.
  */
+import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -25,6 +26,17 @@ async function unheard(t: ExecutionContext, options: PoolOptions = {}): Promise<
   });
   return pool;
 }
+
+test('a Promise that was not awaited and a stream among the fields are named', async (t) => {
+  const pool = await unheard(t);
+  const body = { body: Promise.resolve('x') } as unknown as RequestOptions;
+  await t.throwsAsync(pool.request('POST', '/', body), {
+    code: 'ERR_INVALID_BODY',
+    message: /a Promise, which was not awaited/,
+  });
+  const fields = { fields: { file: ['a.txt', Readable.from(['x'])] } } as unknown as RequestOptions;
+  await t.throwsAsync(pool.request('POST', '/', fields), { ...type, message: /openAsBlob/ });
+});
 
 const shown = (value: unknown): string => inspect(value);
 

@@ -236,6 +236,41 @@ test.serial('THR-208: a million chunks of a byte each are a body like any other,
   t.is(pool.stats().idle, 1);
 });
 
+const MIB = 1024 * 1024;
+
+test('RESP-13: a line of chunk framing without end is refused, whatever it is made of, and is kept nowhere', async (t) => {
+  const lines: [begin: string, then: string][] = [
+    ['', 'f'],
+    ['', '0'],
+    ['3', ' '],
+    ['3;', 'e'],
+    ['0\r\nX: ', 't'],
+  ];
+  for (const preloadContent of [true, false]) {
+    for (const [begin, then] of lines) {
+      let said = 0;
+      const { pool } = await scripted(
+        t,
+        async (peer) => {
+          await peer.request();
+          await peer.write(`${CHUNKED}2\r\nok\r\n${begin}`);
+          const more = Buffer.alloc(MIB, then);
+          for (; said < 256 && !peer.ended; said += 1) await peer.write(more);
+        },
+        { timeout: WAIT },
+      );
+      const error = await rejection(
+        pool.request('GET', '/', { preloadContent }).then((response) => response.read()),
+        ProtocolError,
+      );
+      t.is(error.code, 'ERR_CHUNK', then);
+      t.true(error.cause instanceof InvalidChunkLength, then);
+      t.true(said < 64, `${said} MiB of ${then}`);
+      t.is(pool.stats().live, 0);
+    }
+  }
+});
+
 const LAST = `${CHUNKED}2\r\nok\r\n0\r\n`;
 
 test('THR-209: trailers are read, a hundred of them too; more, larger or broken ones are refused', async (t) => {

@@ -252,11 +252,13 @@ onLinux(
       }
     });
     for (const path of ['/size', '/name', '/extra']) {
-      const wire = await alone<Outcome>('bomb.ts', [server.port, path, JSON.stringify({ limits: { wire: 50 * MIB } })]);
+      // The framing of a chunk has a bound of its own (RESP-13), which comes first unless the limit is below it.
+      const most = path === '/size' ? MIB : 50 * MIB;
+      const wire = await alone<Outcome>('bomb.ts', [server.port, path, JSON.stringify({ limits: { wire: most } })]);
       t.like(wire, { code: 'ERR_TOO_LARGE', limit: 'wire' }, path);
       t.true(wire.grown < 8 * MIB, `${path} ${wire.grown / MIB} MiB`);
       const read = await alone<Outcome>('bomb.ts', [server.port, path, JSON.stringify({ timeout: 300 })]);
-      t.like(read, { code: 'ERR_READ_TIMEOUT', phase: 'body' }, path);
+      t.like(read, { code: path === '/size' ? 'ERR_CHUNK' : 'ERR_READ_TIMEOUT', phase: 'body' }, path);
       t.true(read.grown < 8 * MIB, `${path} ${read.grown / MIB} MiB`);
     }
   },

@@ -483,6 +483,12 @@ test('RESP-23 POOL-16 DEC-11: drainConn drops the rest, undecoded, and the conne
   await broken.response.drainConn();
   t.is((await broken.response.read()).length, 0, 'errors are swallowed');
   await next(t, broken, 2);
+
+  const known = await begun(t, `${OK}Content-Length: 9\r\n\r\nhalf`);
+  known.peer.end();
+  await rejection(known.response.read(), ProtocolError);
+  await known.response.drainConn();
+  t.is((await known.response.read()).length, 0, 'and so is one that was there before');
 });
 
 test('RESP-23: a drain waits for the reads before it', async (t) => {

@@ -2,11 +2,14 @@
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { inspect } from 'node:util';
 import zlib from 'node:zlib';
 
 import test, { type ExecutionContext } from 'ava';
 
 import { HTTPResponse, ProtocolError, ResponseNotRead, type HTTPConnectionPool, type PoolOptions } from '../index.ts';
+import { Inflow, type Carrier } from '../facade/boundary/stream.ts';
+import { BodyReader } from '../facade/reader.ts';
 import { answers, reply, type Peer, type RawServer } from './servers/raw.ts';
 import { rejection, scripted, type Fixture } from './support/fixtures.ts';
 
@@ -498,6 +501,26 @@ test('RESP-08 RESP-21 RESP-24: what a response tells of its body while it is rea
   t.true(chunked.response.closed, 'at the next empty read where the length is not known');
 });
 
+test('RESP-21: the last byte of a known length closes the response, before its end has been told', async (t) => {
+  const carrier: Carrier = { order() {}, piece() {}, finish() {}, hold() {} };
+  const readers = [true, false].map((raw) => {
+    const inflow = new Inflow(carrier, 0, 0, 0);
+    inflow.push(Buffer.from('hello'), 5);
+    return new BodyReader(inflow, { length: 5, raw });
+  });
+  const closed = readers.map(async (reader) => {
+    await reader.readExactly(4);
+    const before = reader.closed;
+    await reader.readExactly(1);
+    return [before, reader.closed];
+  });
+  // What is decoded may go on without another byte from the wire.
+  t.deepEqual(await Promise.all(closed), [
+    [false, true],
+    [false, false],
+  ]);
+});
+
 test('RESP-24: bytesRead of a coded body counts the wire, and never runs ahead of it', async (t) => {
   const { response, peer } = await begun(t, `${OK}Content-Encoding: gzip\r\nContent-Length: ${gzip.length}\r\n\r\n`);
   void peer.write(gzip);
@@ -564,6 +587,7 @@ test('the same methods serve a body that is there already: preloaded, or of oneâ
   const makers: [string, () => Promise<HTTPResponse>][] = [
     ['preloaded', () => pool.request('GET', '/')],
     ['own', () => Promise.resolve(new HTTPResponse('one\ntwo\nthree'))],
+    ['own, by from', () => Promise.resolve(HTTPResponse.from('one\ntwo\nthree', { status: 201 }))],
     ['own, of bytes', () => Promise.resolve(new HTTPResponse(Buffer.from('one\ntwo\nthree')))],
   ];
   for (const [what, make] of makers) {
@@ -590,6 +614,17 @@ test('the same methods serve a body that is there already: preloaded, or of oneâ
   t.deepEqual(await all(empty), []);
   t.is(await empty.toResponse().text(), '');
   t.is(pool.stats().leased, 0);
+});
+
+test('a response is inspected as what it is; of one let go of unread it is said so', async (t) => {
+  const { response } = await begun(t, `${OK}Content-Length: 9\r\n\r\nhalf`);
+  t.is(inspect(response), `HTTPResponse(status=200, url='${response.url}')`);
+  response.close();
+  t.throws(() => response.data, { instanceOf: ResponseNotRead, message: /let go of/ });
+  t.is(
+    inspect(HTTPResponse.from(null, { status: 404, url: 'http://own/' })),
+    "HTTPResponse(status=404, url='http://own/')",
+  );
 });
 
 test('RESP-10: a response without a body is over with its head', async (t) => {

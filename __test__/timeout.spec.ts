@@ -109,7 +109,7 @@ test('TIME-01: every listed difference is in the vectors', (t) => {
 test('TIME-01: absent, undefined, null and Infinity are none; a value below 1 says that milliseconds are wanted', (t) => {
   const nothing = { total: null, connect: null, read: null };
   t.deepEqual(new Timeout().toJSON(), nothing);
-  t.deepEqual(new Timeout({ total: undefined, connect: null, read: Infinity } as object).toJSON(), nothing);
+  t.deepEqual(new Timeout({ total: undefined, connect: null, read: Infinity }).toJSON(), nothing);
   t.throws(() => new Timeout({ connect: 0.5 }), { ...range, message: /connect is 0\.5.*milliseconds.*would be 500/ });
   t.throws(() => new Timeout({ total: -Infinity }), range);
   t.throws(() => new Timeout({ total: 5n } as unknown as TimeoutOptions), type);

@@ -263,9 +263,14 @@ test('THR-507: a stream may fail long before anybody asks for it', async (t) => 
   const stream = createReadStream('/nowhere/at/all');
   const call = rejection(pool.request('POST', '/', { body: stream }), ProtocolError);
   await new Promise((resolve) => stream.once('close', () => resolve(null)));
+  // Not every stream says that it is closed.
+  const silent = new Readable({ emitClose: false, read() {} });
+  const other = rejection(pool.request('POST', '/', { body: silent }), ProtocolError);
+  silent.destroy();
   release();
   await first;
   t.is(((await call).cause as NodeJS.ErrnoException).code, 'ENOENT');
+  t.is(((await other).cause as NodeJS.ErrnoException).code, 'ERR_STREAM_PREMATURE_CLOSE');
 });
 
 /** Bodies of so many bytes whose length nobody knows but the caller. */

@@ -2,6 +2,7 @@
  * What every public argument is held to: the right type, a known name, and no property that the caller did not write
  * down. The checks stand here so that they say the same thing everywhere; what a value means is decided where it is used.
  */
+import { isPromise } from 'node:util/types';
 
 /** A `TypeError` or `RangeError` with one of the product's stable codes. */
 export type ArgumentError = (TypeError | RangeError) & { readonly code: string };
@@ -52,6 +53,8 @@ export function checkNames(options: unknown, known: readonly string[], what: str
 export function describe(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  // The commonest slip has a name.
+  if (isPromise(value)) return 'a Promise, which was not awaited';
   const type = typeof value;
   return type === 'undefined' ? type : `${type === 'object' ? 'an' : 'a'} ${type}`;
 }

@@ -11,9 +11,10 @@ export interface Configuration {
   /**
    * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
    * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
-   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by `limits.decoded` instead. Default 268,435,456.
+   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by
+   * `limits.decoded` instead. Default 268,435,456.
    */
-  memoryBudget?: number;
+  memoryBudget?: number | undefined;
 }
 
 /**

@@ -6,6 +6,8 @@
  * A part's headers become lines of the body, so what could end a line is refused when they are rendered: a type that
  * came from elsewhere must not add a header or a part.
  */
+import { Readable } from 'node:stream';
+
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { guessContentType } from './content-types.ts';
 import { bytesOf } from './options.ts';
@@ -39,21 +41,21 @@ export type PartHeaders = Record<string, string | null | undefined>;
 /** Options of a {@link RequestField}. */
 export interface RequestFieldOptions {
   /** Default none; an empty one is kept. */
-  filename?: string | Uint8Array | null;
+  filename?: string | Uint8Array | null | undefined;
   /** The part's headers at first. Default none. */
-  headers?: Iterable<readonly [string, string | null | undefined]> | Readonly<PartHeaders> | null;
+  headers?: Iterable<readonly [string, string | null | undefined]> | Readonly<PartHeaders> | null | undefined;
   /** How `name` and `filename` are written. Default: as HTML does, `name="value"` with LF, CR and `"` escaped. */
-  headerFormatter?: HeaderFormatter | null;
+  headerFormatter?: HeaderFormatter | null | undefined;
 }
 
 /** What {@link RequestField.makeMultipart} writes. */
 export interface MakeMultipartOptions {
   /** Default `form-data`. */
-  contentDisposition?: string | null;
+  contentDisposition?: string | null | undefined;
   /** Default none. */
-  contentType?: string | null;
+  contentType?: string | null | undefined;
   /** Default none. */
-  contentLocation?: string | null;
+  contentLocation?: string | null | undefined;
 }
 
 /**
@@ -200,7 +202,10 @@ export function dataOf(value: unknown): Uint8Array | Blob {
     default: {
       if (value instanceof Blob) return value;
       const bytes = bytesOf(value);
-      if (bytes === null) throw wrong("a field's data", 'a string, a number, a boolean, bytes or a Blob', value);
+      if (bytes === null) {
+        const hint = value instanceof Readable ? ' (of a file: openAsBlob of node:fs)' : '';
+        throw wrong("a field's data", `a string, a number, a boolean, bytes or a Blob${hint}`, value);
+      }
       return bytes;
     }
   }

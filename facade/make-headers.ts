@@ -13,21 +13,21 @@ export type CredentialsEncoding = 'latin1' | 'utf-8';
 /** What {@link makeHeaders} can make. Whatever is absent, `null`, `false` or empty adds no header. */
 export interface MakeHeadersOptions {
   /** `true` adds `connection: keep-alive`. Default false. */
-  keepAlive?: boolean | null;
+  keepAlive?: boolean | null | undefined;
   /** `true` adds `accept-encoding` with {@link ACCEPT_ENCODING}; a list is joined by `,`; a string goes as it is. Default false. */
-  acceptEncoding?: boolean | string | readonly string[] | null;
+  acceptEncoding?: boolean | string | readonly string[] | null | undefined;
   /** Adds `user-agent`. */
-  userAgent?: string | null;
+  userAgent?: string | null | undefined;
   /** `user:password`: adds `authorization: Basic …`. */
-  basicAuth?: string | null;
+  basicAuth?: string | null | undefined;
   /** `user:password`: adds `proxy-authorization: Basic …`. */
-  proxyBasicAuth?: string | null;
+  proxyBasicAuth?: string | null | undefined;
   /** `true` adds `cache-control: no-cache`. Default false. */
-  disableCache?: boolean | null;
+  disableCache?: boolean | null | undefined;
   /** For `basicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  basicAuthEncoding?: CredentialsEncoding;
+  basicAuthEncoding?: CredentialsEncoding | undefined;
   /** For `proxyBasicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  proxyBasicAuthEncoding?: CredentialsEncoding;
+  proxyBasicAuthEncoding?: CredentialsEncoding | undefined;
 }
 
 /**

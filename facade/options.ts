@@ -13,85 +13,85 @@ import { Timeout, type TimeoutLike } from './timeout.ts';
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
 export interface Limits {
   /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
-  headerBytes?: number;
+  headerBytes?: number | undefined;
   /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
-  headerCount?: number;
+  headerCount?: number | undefined;
   /** Bytes of the body on the wire. Default none (`null`). */
-  wire?: number | null;
+  wire?: number | null | undefined;
   /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
-  decoded?: number | null;
+  decoded?: number | null | undefined;
   /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
-  ratio?: number | null;
+  ratio?: number | null | undefined;
   /** Codings in a chain; one more is a DecodeError. Default 5. */
-  codings?: number;
+  codings?: number | undefined;
 }
 
 /** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
 export interface SocketOptions {
   /** TCP_NODELAY. */
-  noDelay?: boolean;
+  noDelay?: boolean | undefined;
   /** SO_RCVBUF, bytes. */
-  receiveBuffer?: number;
+  receiveBuffer?: number | undefined;
   /** SO_SNDBUF, bytes. */
-  sendBuffer?: number;
+  sendBuffer?: number | undefined;
 }
 
 /** TCP keep-alive probes. */
 export interface KeepAlive {
   /** Milliseconds of silence before the first probe. Default 60,000. */
-  idle?: number;
+  idle?: number | undefined;
   /** Milliseconds between probes. Default: the system's. */
-  interval?: number;
+  interval?: number | undefined;
   /** Probes without an answer before the connection is given up. Default: the system's. */
-  count?: number;
+  count?: number | undefined;
 }
 
 /** Options of an {@link HTTPConnectionPool}. */
 export interface PoolOptions {
   /** Default: the scheme's (80). */
-  port?: number | null;
+  port?: number | null | undefined;
   /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
-  maxsize?: number;
+  maxsize?: number | undefined;
   /**
    * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
    * after use (counted in `stats().surplus`, warned about once a pool).
    */
-  block?: boolean;
+  block?: boolean | undefined;
   /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
-  maxWaiting?: number;
+  maxWaiting?: number | undefined;
   /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
   timeout?: TimeoutLike;
   /** Sent with every request that does not give its own headers. Default none. */
-  headers?: HeaderSource;
+  headers?: HeaderSource | undefined;
   /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
-  acceptEncoding?: boolean | string;
+  acceptEncoding?: boolean | string | undefined;
   /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
-  localAddress?: string | { address: string; port?: number };
+  localAddress?: string | { address: string; port?: number } | undefined;
   /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
-  unixSocket?: string;
+  unixSocket?: string | undefined;
   /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
-  socketOptions?: SocketOptions | null;
+  socketOptions?: SocketOptions | null | undefined;
   /** Default off; `true` for probes after 60 s. */
-  keepAlive?: boolean | KeepAlive;
+  keepAlive?: boolean | KeepAlive | undefined;
   /** Milliseconds after which an idle connection is closed. Default 0: never. */
-  idleTimeout?: number;
+  idleTimeout?: number | undefined;
   /** Milliseconds after which a connection is not used again. Default 0: never. */
-  maxAge?: number;
+  maxAge?: number | undefined;
   /** Requests after which a connection is not used again. Default 0: never. */
-  maxRequestsPerConnection?: number;
+  maxRequestsPerConnection?: number | undefined;
   /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
-  lenient?: boolean;
+  lenient?: boolean | undefined;
   /** What a response may cost. */
-  limits?: Limits;
+  limits?: Limits | undefined;
   /**
    * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
    * only garbage collection lets go.
    */
-  unreadTimeout?: number;
+  unreadTimeout?: number | undefined;
   /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
-  resolve?: { readonly [name: string]: string };
+  resolve?: { readonly [name: string]: string } | undefined;
   /** Only `false` or `0` yet. */
-  retries?: false | 0 | null;
+  retries?: false | 0 | null | undefined;
 }
 
 /** Everything that a request may bring. */
@@ -100,13 +100,13 @@ export interface RequestOptions {
    * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
    * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
    */
-  fields?: FieldSource | FormFields | FormData | null;
+  fields?: FieldSource | FormFields | FormData | null | undefined;
   /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
-  encodeMultipart?: boolean;
+  encodeMultipart?: boolean | undefined;
   /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
-  multipartBoundary?: string | null;
+  multipartBoundary?: string | null | undefined;
   /** In place of the pool's headers. */
-  headers?: HeaderSource | null;
+  headers?: HeaderSource | null | undefined;
   /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
   json?: unknown;
   /**
@@ -115,38 +115,38 @@ export interface RequestOptions {
    * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
    * each, unless the headers have a Content-Length, which must be right.
    */
-  body?: RequestBody | null;
+  body?: RequestBody | null | undefined;
   /** In place of the pool's. */
   timeout?: TimeoutLike;
   /** How long to wait for a connection, in milliseconds. Default none: for ever. */
-  poolTimeout?: number | null;
+  poolTimeout?: number | null | undefined;
   /** Undo Content-Encoding. Default `true`. */
-  decodeContent?: boolean;
+  decodeContent?: boolean | undefined;
   /** A body shorter than announced is an error. Default `true`. */
-  enforceContentLength?: boolean;
+  enforceContentLength?: boolean | undefined;
   /** Refuse a URL of another host (HostChangedError). Default `true`. */
-  assertSameHost?: boolean;
+  assertSameHost?: boolean | undefined;
   /** Frame the body by chunks even though its length is known. Default `false`. */
-  chunked?: boolean;
+  chunked?: boolean | undefined;
   /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
-  onProgress?: ((progress: Progress) => void) | null;
+  onProgress?: ((progress: Progress) => void) | null | undefined;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
-  limits?: Limits | null;
+  limits?: Limits | null | undefined;
   /** Aborts the call: it rejects with the signal's own reason. */
-  signal?: AbortSignal | null;
+  signal?: AbortSignal | null | undefined;
   /** Only `false` or `0` yet. */
-  retries?: false | 0 | null;
+  retries?: false | 0 | null | undefined;
   /** Only `false` yet. */
-  redirect?: false;
+  redirect?: false | undefined;
   /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
-  preloadContent?: boolean;
+  preloadContent?: boolean | undefined;
   /**
    * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
    * `accepted === false`. A throw rejects the call.
    */
-  accept?: ((head: Head) => boolean) | null;
+  accept?: ((head: Head) => boolean) | null | undefined;
   /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
-  releaseConn?: boolean | null;
+  releaseConn?: boolean | null | undefined;
 }
 
 /** How far a body has come. */

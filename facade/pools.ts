@@ -1,5 +1,6 @@
 /**
- * Pools: what the user makes, asks and closes. A call is one plain record that is handed to the engine; sockets, waiting, clocks and policy are the core's.
+ * Pools: what the user makes, asks and closes. A call is one plain record that is handed to the engine; sockets, waiting,
+ * clocks and policy are the core's.
  */
 import { inspect } from 'node:util';
 

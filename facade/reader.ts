@@ -39,11 +39,11 @@ export class BodyReader {
   /** The whole body, once it has been read in one go. */
   get data(): Buffer {
     if (this.#data !== null) return this.#data;
-    const hint = 'read it with read(), or iterate over it';
+    if (this.#given > 0) throw new ResponseNotRead('the body was read in pieces, so it is not kept as a whole');
     throw new ResponseNotRead(
-      this.#given > 0
-        ? 'the body was read in pieces, so it is not kept as a whole'
-        : `the body has not been read (preloadContent: false); ${hint}`,
+      this.#closed
+        ? 'the body was let go of before it was read'
+        : 'the body has not been read (preloadContent: false); await read() first, or iterate over it',
     );
   }
 

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
+import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import type { ConnectionFacts, Raw } from './boundary/engine.ts';
@@ -63,12 +64,12 @@ export interface ConnectionInfo {
 /** What a response of one's own is made of. */
 export interface HTTPResponseInit {
   /** Default 200. */
-  status?: number;
-  headers?: HeaderSource;
+  status?: number | undefined;
+  headers?: HeaderSource | undefined;
   /** Default `null`. */
-  reason?: string | null;
+  reason?: string | null | undefined;
   /** Default `''`. */
-  url?: string;
+  url?: string | undefined;
 }
 
 /**
@@ -119,6 +120,11 @@ export class HTTPResponse {
     this.#made = { reason: own(init, 'reason') ?? null, url: own(init, 'url') ?? '' };
     this.#headers = new HTTPHeaderDict(own(init, 'headers') ?? {});
     this.#data = bytesOf(body);
+  }
+
+  /** Makes a response of one's own, as the constructor does. */
+  static from(body: string | Uint8Array | null = null, init: HTTPResponseInit = {}): HTTPResponse {
+    return new HTTPResponse(body, init);
   }
 
   /** @internal */
@@ -422,6 +428,11 @@ export class HTTPResponse {
   /** `HTTPResponse(status=200, url='http://…')`. */
   toString(): string {
     return `HTTPResponse(status=${this.status}, url='${this.url}')`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
   }
 
   #word(at: number): number {

@@ -13,14 +13,14 @@ export interface TimeoutOptions {
    * ConnectTimeoutError (cut while dialling) or ReadTimeoutError (later), both ERR_TOTAL_TIMEOUT. (urllib3's bounds one
    * attempt's connect and first bytes only.)
    */
-  total?: number | null;
+  total?: number | null | undefined;
   /** Resolving, connecting, the proxy's steps and TLS together. Default none. Leads to ConnectTimeoutError ERR_CONNECT_TIMEOUT. */
-  connect?: number | null;
+  connect?: number | null | undefined;
   /**
    * The longest silence: before the head, between two pieces of the body, or while the peer takes no byte of the request.
    * Default none. Leads to ReadTimeoutError ERR_READ_TIMEOUT or ERR_SEND_TIMEOUT.
    */
-  read?: number | null;
+  read?: number | null | undefined;
 }
 
 /** Everything that is taken for a `timeout` option. */

@@ -68,6 +68,9 @@ impl Frames {
         let Terms { source, read, enforce_length, most_wire, progress } = terms;
         let end = if body.is_end_stream() { End::Complete } else { End::Open };
         let (chunked, length) = (judgement.chunked, judgement.length);
+        if chunked {
+            tap.piece_taken();
+        }
         Self {
             body,
             tap,
@@ -203,6 +206,9 @@ impl Frames {
 
     fn count(&mut self, piece: Bytes) -> Result<Bytes, Error> {
         self.wire += piece.len() as u64;
+        if self.chunked {
+            self.tap.piece_taken();
+        }
         if let Some(allowed) = self.most_wire
             && self.wire > allowed
         {

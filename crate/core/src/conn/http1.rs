@@ -142,6 +142,6 @@ impl Ids {
 const HYPER_DEFAULT_HEADERS: u32 = 100;
 /// Bytes that hyper reads at once at most: it begins with 8 KiB and doubles while reads fill what they are given. Each piece
 /// wakes JavaScript; but what a read leaves empty lies idle for as long as its piece lives, and of 1 MiB more is left empty.
-const LARGEST_READ: usize = 512 * 1024;
+pub(super) const LARGEST_READ: usize = 512 * 1024;
 /// hyper's bound on a head is that of its buffer: the tap's, which is exact, comes first.
 const HEAD_SLACK: usize = 4 * 1024;

@@ -17,6 +17,7 @@ use ferropool_policy::settings::Limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::head::{HeadScan, Scanned};
+use super::http1::LARGEST_READ;
 use crate::dial::Transport;
 
 /// What a look at an idle socket found.
@@ -41,6 +42,8 @@ pub struct Tap {
     wire: Cell<(u64, u64)>,
     /// Bytes of this exchange that may arrive, head included.
     most: Cell<u64>,
+    /// Bytes since a piece of a chunked body was taken; `None` while no such body is read.
+    framing: Cell<Option<u64>>,
     last_write: Cell<Option<Instant>>,
     write_blocked: Cell<bool>,
     eof: Cell<bool>,
@@ -61,6 +64,7 @@ impl Tap {
             read: Cell::new(0),
             wire: Cell::new((0, 0)),
             most: Cell::new(u64::MAX),
+            framing: Cell::new(None),
             last_write: Cell::new(None),
             write_blocked: Cell::new(false),
             eof: Cell::new(false),
@@ -76,6 +80,7 @@ impl Tap {
         self.written.set(0);
         self.read.set(0);
         self.last_write.set(None);
+        self.framing.set(None);
         self.most.set(limits.wire.map_or(u64::MAX, |wire| wire.saturating_add(u64::from(limits.header_bytes))));
         self.scan.borrow_mut().begin(limits);
     }
@@ -83,6 +88,11 @@ impl Tap {
     /// The exchange ended well and its head has been judged: an idle connection holds no large one.
     pub fn rest(&self) {
         self.scan.borrow_mut().rest();
+    }
+
+    /// A chunked body begins, or a piece of it was taken: what arrives from here on is more of it, or framing.
+    pub fn piece_taken(&self) {
+        self.framing.set(Some(0));
     }
 
     /// Bytes of the current request that the kernel took.
@@ -168,6 +178,16 @@ impl Tap {
                 .with_limit("wire", allowed)
                 .in_phase(Phase::Body);
             return Err(self.end_with(error));
+        }
+        if let Some(framing) = self.framing.get() {
+            let framing = framing + count;
+            self.framing.set(Some(framing));
+            // hyper takes any number of zeros and blanks for the size of one chunk (RFC 9112 §7.1).
+            let allowed = MOST_READS * u64::from(self.scan.borrow().limits().header_bytes).max(LARGEST_READ as u64);
+            if framing > allowed {
+                let message = format!("Connection broken: {framing} bytes of chunk framing without a byte of data");
+                return Err(self.end_with(Error::new(Kind::Chunk, message).in_phase(Phase::Body)));
+            }
         }
         Ok(())
     }
@@ -286,3 +306,6 @@ impl AsyncWrite for TapIo {
         Pin::new(&mut *self.0.io.borrow_mut()).poll_shutdown(cx)
     }
 }
+
+/// Reads of hyper's that may lie in its buffer and its queue, unseen by whoever takes the pieces.
+const MOST_READS: u64 = 4;
