@@ -9,7 +9,8 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ferropool_core::budget::Budget;
-use ferropool_core::client::line::{Direction, Line};
+use ferropool_core::client::line::{Direction, LEAST, Line};
+use ferropool_core::client::response::Data;
 use ferropool_core::client::stream::Stream;
 use ferropool_core::client::upload::Source;
 use ferropool_policy::error::{Cause, Error, Kind, Phase};
@@ -191,28 +192,39 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     stream.await_from(Rc::clone(&valve.begun));
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
     loop {
-        let will = match wait(&stream, &valve, unread).await {
+        let waited = tokio::select! {
+            biased;
+            waited = wait(&stream, &valve, unread) => waited,
+            () = stream.until_forced() => Waited::CutOff,
+        };
+        let will = match waited {
             Waited::Will(will) => will,
+            Waited::CutOff => return ending.error(stream.cut_off()),
             Waited::TooLong => return ending.error(stream.too_long()),
             Waited::Unread => return leave_unread(stream, ending).await,
         };
         let outcome = match will {
+            // What has been read already needs no room.
+            Will::Pieces if !budget.has_room(&valve.lying) && !stream.is_read() => {
+                // An empty piece: what JavaScript has taken it tells only with what it asks for, and that may come after
+                // what it waits for.
+                ending.piece(Data::Owned(Vec::new()), stream.wire(), None);
+                let deadline = stream.deadline();
+                tokio::select! {
+                    biased;
+                    _ = valve.changes(|will| will != Will::Pieces) => continue,
+                    () = budget.room(&valve.lying) => continue,
+                    () = stream.until_forced() => return ending.error(stream.cut_off()),
+                    () = passes(deadline) => return ending.error(stream.too_long()),
+                    () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
+                }
+            }
             Will::Pieces => {
                 let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
-                let deadline = stream.deadline();
-                let next = async {
-                    let room = budget.room(&valve.lying);
-                    match deadline {
-                        None => room.await,
-                        // Too late, `next` says so.
-                        Some(at) => drop(tokio::time::timeout_at(at.into(), room).await),
-                    }
-                    stream.next(credit.max(1)).await
-                };
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
-                    piece = next => piece,
+                    piece = stream.next(credit.max(1)) => piece,
                     () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
                 }
             }
@@ -252,13 +264,14 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 let mut together = 0;
                 while let Some(piece) = next.take() {
                     let bytes = piece.as_slice().len() as u64;
-                    valve.credit.set(valve.credit.get().saturating_sub(bytes));
+                    valve.credit.set(valve.credit.get().saturating_sub(bytes.max(LEAST)));
                     valve.lying.set(valve.lying.get() + bytes);
                     budget.take(bytes);
                     together += bytes;
                     pieces.push((piece, stream.wire()));
                     // What arrives in bulk goes over several pieces at a time: each hand-over wakes JavaScript.
-                    if bytes >= BULK && together < TOGETHER && valve.credit.get() > 0 {
+                    let room = valve.credit.get() > 0 && budget.has_room(&valve.lying);
+                    if bytes >= BULK && together < TOGETHER && room {
                         next = stream.another().await;
                     }
                 }
@@ -272,6 +285,13 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     }
 }
 
+async fn passes(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}
+
 /// Nobody began to read: a small rest is drained, as of a body that is released.
 async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
     stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
@@ -282,6 +302,8 @@ async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
 /// What the wait for something to do came to.
 enum Waited {
     Will(Will),
+    /// The pool was closed, and its time for that is up.
+    CutOff,
     /// The call's `total` is up.
     TooLong,
     /// Nobody began to read in time.

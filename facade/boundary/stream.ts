@@ -51,6 +51,8 @@ export class Inflow {
   #began = false;
   /** Nobody wants what still comes. */
   #dropping = false;
+  /** The core is short of room, and waits to be told what has been taken. */
+  #asked = false;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -113,6 +115,7 @@ export class Inflow {
     }
     this.buffered -= taken.length;
     this.#taken += taken.length;
+    if (this.#asked && this.buffered === 0) this.#tell();
     return taken;
   }
 
@@ -149,7 +152,10 @@ export class Inflow {
   push(bytes: Buffer, wire: number): void {
     // It was on its way already.
     if (this.#dropping) return;
-    this.#granted = Math.max(0, this.#granted - bytes.length);
+    // What was taken is told with what is asked for. Past the memory budget the core cannot wait for that.
+    this.#asked = bytes.length === 0;
+    if (this.#asked) return this.#tell();
+    this.#granted = Math.max(0, this.#granted - Math.max(bytes.length, layout.FLOW_LEAST));
     this.#pieces.push(bytes);
     this.#wires.push(wire);
     this.buffered += bytes.length;
@@ -172,6 +178,10 @@ export class Inflow {
     if (this.over) return;
     this.failure = { error };
     this.#rouse();
+  }
+
+  #tell(): void {
+    if (this.#taken > 0 && !this.over) this.#order(layout.SUBMISSION_GRANT, 0);
   }
 
   #drop(): void {
@@ -266,7 +276,7 @@ export class Outflow {
           return;
         }
         // What a piece has too much is not owed: the core forgets it too.
-        this.#room = Math.max(0, this.#room - piece.length);
+        if (piece.length > 0) this.#room = Math.max(0, this.#room - Math.max(piece.length, layout.FLOW_LEAST));
         if (piece.length > 0) carrier.piece(slot, generation, piece);
       }
       this.#state = 'idle';

@@ -34,9 +34,14 @@ impl Budget {
         self.held.get()
     }
 
-    /// Waits until there is room for somebody of whose bytes `own` lie around.
+    /// Whether there is room for somebody of whose bytes `own` lie around.
+    pub fn has_room(&self, own: &Cell<u64>) -> bool {
+        own.get() == 0 || self.held.get() < self.most.get()
+    }
+
+    /// Waits until there is.
     pub async fn room(&self, own: &Cell<u64>) {
-        while own.get() > 0 && self.held.get() >= self.most.get() {
+        while !self.has_room(own) {
             self.freed.notified().await;
         }
     }
