@@ -130,12 +130,7 @@ test('what a later version serves is refused as not supported', async (t) => {
     t.throws(() => new HTTPConnectionPool('h', { [name]: true }), later, name);
   }
   const pool = await unheard(t);
-  const options: unknown[] = [
-    { retries: 3 },
-    { retries: true },
-    { redirect: true },
-    { proxy: 'http://p/' },
-  ];
+  const options: unknown[] = [{ retries: 3 }, { retries: true }, { redirect: true }, { proxy: 'http://p/' }];
   for (const one of options) await t.throwsAsync(pool.request('POST', '/', one as RequestOptions), later, shown(one));
 });
 
@@ -239,7 +234,8 @@ test('THR-1115: bytes that lie about their length, or run code when asked for it
   const calls: Promise<unknown>[] = [];
   const entering = new Proxy(new Uint8Array(50), {
     get(bytes, name) {
-      if (name === 'length' && calls.length === 0) calls.push(pool.request('POST', '/inner', { body: 'x'.repeat(300) }));
+      if (name === 'length' && calls.length === 0)
+        calls.push(pool.request('POST', '/inner', { body: 'x'.repeat(300) }));
       const value: unknown = Reflect.get(bytes, name);
       return typeof value === 'function' ? value.bind(bytes) : value;
     },

@@ -28,7 +28,7 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
     allowed: null,
     partial: null,
     expected: null,
-  received: null,
+    received: null,
     causes: [],
     ...given,
   };

@@ -101,7 +101,7 @@ test('small pieces of one line, or of one read, become one block: none is kept b
     const reader = new BodyReader(inflow, { length: null, raw: true });
     const text = Array.from({ length: 200_000 }, (_, nth) => String.fromCharCode(97 + (nth % 26))).join('');
     const got = way === 'lines' ? reader.lines().next() : reader.readExactly(text.length);
-    for (let at = 0; at < text.length; ) {
+    for (let at = 0; at < text.length;) {
       // Of many sizes, some of them large enough to be kept.
       const end = Math.min(text.length, at + (at % 7 === 0 ? 1 : at % 50 === 3 ? 17_000 : at % 90));
       if (end > at) inflow.push(Buffer.from(text.slice(at, end)), end);

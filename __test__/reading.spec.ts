@@ -10,7 +10,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import { HTTPResponse, ProtocolError, ResponseNotRead, type HTTPConnectionPool, type PoolOptions } from '../index.ts';
 import { answers, reply, type Peer, type RawServer } from './servers/raw.ts';
-import { rejection, scripted, type Fixture } from './support/fixtures.ts';
+import { rejection, scripted, served, type Fixture } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
@@ -395,7 +395,7 @@ test('toReadable: every byte comes, whenever and however often Node asks for mor
   let length = 0;
   const readable = response.toReadable();
   readable.on('readable', () => {
-    for (let chunk: Buffer | null; (chunk = readable.read() as Buffer | null) !== null; ) length += chunk.length;
+    for (let chunk: Buffer | null; (chunk = readable.read() as Buffer | null) !== null;) length += chunk.length;
   });
   await once(readable, 'end');
   t.is(length, (pieces / 10) * 70_000 + (pieces / 10) * 9);
