@@ -236,6 +236,62 @@ test('a throwing getter or iterator of the caller’s rejects the request with w
   }
 });
 
+test('THR-1115: bytes that lie about their length, or run code when asked for it, break into nobody’s call', async (t) => {
+  const server = await rawServer(answers(reply('')));
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 4 });
+  t.teardown(async () => {
+    await pool.close();
+    await server.close();
+  });
+  const calls: Promise<unknown>[] = [];
+  const entering = new Proxy(new Uint8Array(50), {
+    get(bytes, name) {
+      if (name === 'length' && calls.length === 0)
+        calls.push(pool.request('POST', '/inner', { body: 'x'.repeat(300) }));
+      const value: unknown = Reflect.get(bytes, name);
+      return typeof value === 'function' ? value.bind(bytes) : value;
+    },
+  });
+  await t.throwsAsync(pool.request('POST', '/', { body: entering }), { code: 'ERR_INVALID_BODY' });
+  await t.notThrowsAsync(Promise.all(calls));
+  let asked = 0;
+  const lying = Object.defineProperty(Buffer.from('honest'), 'byteLength', {
+    get: () => ((asked += 1) < 3 ? 6 : 5_000_000),
+  });
+  const grown = Object.defineProperty(Buffer.from('honest'), 'byteLength', { value: 100_000 });
+  const [other] = await Promise.all([
+    pool.request('GET', '/other'),
+    pool.request('POST', '/', { body: lying }),
+    pool.request('POST', '/', { body: grown }),
+  ]);
+  t.is(other.status, 200);
+  const received = server.peers.map((peer) => peer.received.toString('latin1')).join('');
+  t.is(received.match(/\r\n\r\nhonest(?=$|GET|POST)/g)?.length, 2);
+  t.is(received.match(/content-length: 6\r\n/gi)?.length, 2);
+});
+
+test('a stream whose own methods throw rejects its request, and leaves nothing behind', async (t) => {
+  const pool = await unheard(t);
+  class Broken {
+    readable = true;
+    destroyed = false;
+    read(): null {
+      return null;
+    }
+    on(): never {
+      throw new Error('it has no events');
+    }
+    off(): void {}
+    destroy(): void {}
+  }
+  const body = new Broken() as unknown as NodeJS.ReadableStream;
+  await t.throwsAsync(pool.request('POST', '/', { body }), { message: 'it has no events' });
+  // Its record would have gone out with the others of its turn.
+  await pool.request('GET', '/', { signal: AbortSignal.abort() }).catch(() => undefined);
+  await new Promise(setImmediate);
+  t.like(pool.pool, { leased: 0, waiting: 0 });
+});
+
 test('a signal that is aborted already rejects with its reason, and nothing is sent', async (t) => {
   const pool = await unheard(t);
   const reason = new Error('mine');

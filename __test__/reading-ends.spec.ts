@@ -601,3 +601,14 @@ test('close() of a pool waits for a body that is being read; with a time-out it 
   t.like(await unread.pool.close({ timeout: 0 }), { forced: 1 });
   await rejection(unread.response.read(), ClosedPoolError);
 });
+
+test('a close whose time is up cuts off a body that nobody reads, too: its connection is closed at once', async (t) => {
+  const { pool, response, peer } = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\n`);
+  await peer.write(Buffer.alloc(MIB));
+  const report = await pool.close({ timeout: 50 });
+  t.like(report, { forced: 1 });
+  t.true(report.elapsed < 900, `it waited ${report.elapsed} ms for a lease that it had cut off`);
+  await peer.gone();
+  t.like(pool.stats(), { leased: 0, live: 0, errors: { ERR_POOL_CLOSED: 1 } });
+  await rejection(response.read(), ClosedPoolError);
+});

@@ -5,13 +5,15 @@ import { pipeline } from 'node:stream/promises';
 import { inspect } from 'node:util';
 import zlib from 'node:zlib';
 
+import { once } from 'node:events';
+
 import test, { type ExecutionContext } from 'ava';
 
 import { HTTPResponse, ProtocolError, ResponseNotRead, type HTTPConnectionPool, type PoolOptions } from '../index.ts';
 import { Inflow, type Carrier } from '../facade/boundary/stream.ts';
 import { BodyReader } from '../facade/reader.ts';
 import { answers, reply, type Peer, type RawServer } from './servers/raw.ts';
-import { rejection, scripted, type Fixture } from './support/fixtures.ts';
+import { rejection, scripted, served, type Fixture } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
@@ -378,6 +380,28 @@ test('toReadable: a stream of Node’s, with its back-pressure; destroyed, it le
   t.true(left.closed);
   t.is((await (await pool.request('GET', '/', STREAMED)).read()).length, large.length);
   t.is(pool.numConnections, 2);
+});
+
+test('toReadable: every byte comes, whenever and however often Node asks for more', async (t) => {
+  const pieces = 2000;
+  const { pool } = await served(t, (_, response) => {
+    let nth = 0;
+    const more = (): void => {
+      if (nth === pieces) return void response.end();
+      nth += 1;
+      response.write(Buffer.alloc(nth % 10 === 0 ? 70_000 : 1, 'x'));
+      setImmediate(more);
+    };
+    more();
+  });
+  const response = await pool.request('GET', '/', STREAMED);
+  let length = 0;
+  const readable = response.toReadable();
+  readable.on('readable', () => {
+    for (let chunk: Buffer | null; (chunk = readable.read() as Buffer | null) !== null;) length += chunk.length;
+  });
+  await once(readable, 'end');
+  t.is(length, (pieces / 10) * 70_000 + (pieces / 10) * 9);
 });
 
 test('toReadable: an error of the body is the stream’s', async (t) => {

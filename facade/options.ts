@@ -2,6 +2,8 @@
  * What pools and requests may be told: one descriptor an option, so that a new one touches its descriptor, its use, its
  * test and its documentation, and nothing else. A wrong type is refused here; what a value means is the core's to judge.
  */
+import { isAnyArrayBuffer, isUint8Array } from 'node:util/types';
+
 import { argumentError, checkNames, describe } from './arguments.ts';
 import type { RequestBody } from './body.ts';
 import type { FormFields } from './fields.ts';
@@ -220,12 +222,12 @@ export function fieldPairs(source: unknown): (string | Uint8Array)[] {
  */
 export function bytesOf(value: unknown): Uint8Array | null {
   if (isPlain(value) && value.byteLength > 0) return value;
-  if (!ArrayBuffer.isView(value) && !(value instanceof ArrayBuffer) && !(value instanceof SharedArrayBuffer))
-    return null;
+  if (!ArrayBuffer.isView(value) && !isAnyArrayBuffer(value)) return null;
   try {
     if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
-    // Only a constructor tells an empty array from one whose memory is gone. A subclass may say what it likes of its
-    // length: its bytes are copied, and the copy's length is the truth.
+    // Only a constructor tells an empty array from one whose memory is gone. It copies what is there, whatever the array
+    // itself says of its length.
+    if (isUint8Array(value)) return new Uint8Array(value);
     const whole = new Uint8Array(value.buffer);
     const view = whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
     return isPlain(view) ? view : Uint8Array.from(view);
@@ -234,9 +236,12 @@ export function bytesOf(value: unknown): Uint8Array | null {
   }
 }
 
-/** Bytes whose length is what it says: no class of the caller's own stands between. */
+/**
+ * Bytes whose length is what it says: no class, property or Proxy of the caller's own stands between. What lies about its
+ * length, or runs code when it is asked, would break into a record that is being written down.
+ */
 function isPlain(value: unknown): value is Uint8Array {
-  if (!(value instanceof Uint8Array)) return false;
+  if (!isUint8Array(value) || Object.hasOwn(value, 'byteLength') || Object.hasOwn(value, 'length')) return false;
   const type: unknown = Object.getPrototypeOf(value);
   return type === Buffer.prototype || type === Uint8Array.prototype;
 }

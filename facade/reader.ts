@@ -110,23 +110,22 @@ export class BodyReader {
 
   async #collect(amount: number, begun: Buffer | null): Promise<Buffer> {
     const inflow = this.#inflow;
-    const pieces: Buffer[] = begun === null ? [] : [begun];
-    let length = begun?.length ?? 0;
-    while (length < amount) {
-      const piece = inflow.take(amount - length);
+    const gathered = new Gathered();
+    if (begun !== null) gathered.add(begun);
+    while (gathered.length < amount) {
+      const piece = inflow.take(amount - gathered.length);
       if (piece !== null) {
-        pieces.push(piece);
-        length += piece.length;
+        gathered.add(piece);
         continue;
       }
       if (inflow.over) {
-        this.#short(length);
+        this.#short(gathered.length);
         break;
       }
-      inflow.want(Math.min(Math.max(amount - length, STEP), WINDOW));
+      inflow.want(Math.min(Math.max(amount - gathered.length, STEP), WINDOW));
       await inflow.wait();
     }
-    return this.#gave(pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces, length));
+    return this.#gave(gathered.take());
   }
 
   /** What is at hand, at most so many bytes; waits for something. */
@@ -230,22 +229,19 @@ export class BodyReader {
   /** Lines, each with its line feed; the last one as it is. */
   async *lines(): AsyncGenerator<Buffer, void, undefined> {
     let done = false;
-    let begun: Buffer[] = [];
-    let length = 0;
+    const begun = new Gathered();
     try {
       for (let piece = await this.nextPiece(); piece !== null; piece = await this.nextPiece()) {
         let from = 0;
         for (let at = piece.indexOf(LINE_FEED); at !== -1; at = piece.indexOf(LINE_FEED, from)) {
           const end = piece.subarray(from, at + 1);
           from = at + 1;
-          yield begun.length === 0 ? end : Buffer.concat([...begun, end]);
-          begun = [];
-          length = 0;
+          begun.add(end);
+          yield begun.take();
         }
         if (from === piece.length) continue;
-        begun.push(piece.subarray(from));
-        length += piece.length - from;
-        if (length > LONGEST_LINE) {
+        begun.add(piece.subarray(from));
+        if (begun.length > LONGEST_LINE) {
           throw new ResponseTooLarge(`a line has more than ${LONGEST_LINE} bytes`, 'decoded', LONGEST_LINE, {
             phase: 'body',
             sent: true,
@@ -256,16 +252,27 @@ export class BodyReader {
     } finally {
       if (!done) this.leave();
     }
-    if (begun.length > 0) yield begun.length === 1 ? (begun[0] as Buffer) : Buffer.concat(begun);
+    if (begun.length > 0) yield begun.take();
   }
 
   /** As a stream of Node's. Destroyed early, it closes the response. */
   toReadable(): Readable {
+    let pushing = false;
+    let asked = false;
     const push = async (readable: Readable): Promise<void> => {
+      asked = true;
+      // Node asks again after each piece: whoever answers already goes on.
+      if (pushing) return;
+      pushing = true;
       try {
         for (;;) {
           const piece = await this.nextPiece();
-          if (!readable.push(piece) || piece === null) return;
+          asked = false;
+          const more = readable.push(piece);
+          if (piece === null) return;
+          if (more || asked) continue;
+          pushing = false;
+          return;
         }
       } catch (error) {
         readable.destroy(error as Error);
@@ -396,6 +403,50 @@ export class BodyReader {
   }
 }
 
+/** Pieces that become one. Small ones are copied together: each by itself costs far more memory than it has bytes. */
+class Gathered {
+  #pieces: Buffer[] = [];
+  /** Where small pieces go, behind each other; it is the last of the pieces, once it has any. */
+  #block: Buffer | null = null;
+  #used = 0;
+  length = 0;
+
+  add(piece: Buffer): void {
+    this.length += piece.length;
+    if (piece.length >= WORTH_KEEPING || this.#pieces.length < FEW) {
+      this.#seal();
+      this.#pieces.push(piece);
+      return;
+    }
+    let at = 0;
+    while (at < piece.length) {
+      if (this.#block === null || this.#used === this.#block.length) {
+        this.#seal();
+        this.#block = Buffer.allocUnsafeSlow(STEP);
+      }
+      const copied = piece.copy(this.#block, this.#used, at);
+      this.#used += copied;
+      at += copied;
+    }
+  }
+
+  /** All of them; it is empty then. */
+  take(): Buffer {
+    this.#seal();
+    const [first, second] = this.#pieces;
+    const all = first !== undefined && second === undefined ? first : Buffer.concat(this.#pieces, this.length);
+    this.#pieces = [];
+    this.length = 0;
+    return all;
+  }
+
+  #seal(): void {
+    if (this.#block !== null) this.#pieces.push(this.#block.subarray(0, this.#used));
+    this.#block = null;
+    this.#used = 0;
+  }
+}
+
 /** By hand: an async generator costs three promises a piece. */
 class Pieces implements AsyncIterableIterator<Buffer> {
   readonly #reader: BodyReader;
@@ -463,5 +514,8 @@ const LINE_FEED = 0x0a;
 const STEP = 64 * 1024;
 /** Bytes that are here or on their way while a body is read piece by piece. */
 const WINDOW = 2 * 1024 * 1024;
+/** Pieces that are put together when they are few, or as large as this, are not copied first. */
+const FEW = 16;
+const WORTH_KEEPING = 16 * 1024;
 /** A line is put together in memory. */
 const LONGEST_LINE = 256 * 1024 * 1024;

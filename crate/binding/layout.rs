@@ -161,6 +161,9 @@ pub(crate) mod flow {
     /// Bytes of a response's body that come before anybody has asked for them, so that a small one is there with its head.
     pub(crate) const UNASKED: u32 = 64 * 1024;
 
+    /// Bytes that a piece counts for at least, in either direction: a small one costs far more memory than it has bytes.
+    pub(crate) const LEAST: u32 = ferropool_core::client::line::LEAST as u32;
+
     /// The piece is the rest that was asked for.
     pub(crate) const REST: u32 = 1 << 8;
     /// The end was reached by reading.
@@ -267,7 +270,7 @@ pub(crate) fn describe() -> serde_json::Value {
         "flow": {
             "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,
             "SECOND": flow::SECOND, "TOTAL": flow::TOTAL, "FIXED": flow::FIXED, "REST": flow::REST, "READ": flow::READ,
-            "UP": flow::UP, "UNASKED": flow::UNASKED,
+            "UP": flow::UP, "UNASKED": flow::UNASKED, "LEAST": flow::LEAST,
         },
         "response": {
             "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use ferropool_core::budget::Budget;
-use ferropool_core::client::line::{Direction, Line};
+use ferropool_core::client::line::{Direction, LEAST, Line};
 use ferropool_core::client::stream::Stream;
 use ferropool_core::client::upload::Source;
 use ferropool_policy::error::{Cause, Error, Kind, Phase};
@@ -199,26 +199,29 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     stream.await_from(Rc::clone(&valve.begun));
     let unread = stream.unread_timeout().and_then(|span| Instant::now().checked_add(span));
     loop {
-        let will = match wait(&stream, &valve, unread).await {
+        let waited = tokio::select! {
+            biased;
+            waited = wait(&stream, &valve, unread) => waited,
+            () = stream.until_forced() => Waited::CutOff,
+        };
+        let will = match waited {
             Waited::Will(will) => will,
+            Waited::CutOff => return ending.error(stream.cut_off()),
             Waited::TooLong => return ending.error(stream.too_long()),
             Waited::Unread => return leave_unread(stream, ending).await,
         };
         let outcome = match will {
+            // What has been read already needs no room.
+            Will::Pieces if !budget.has_room(&valve.lying) && !stream.is_read() => {
+                match make_room(&stream, &valve, &budget, unread, ending).await {
+                    Waited::Will(_) => continue,
+                    Waited::CutOff => return ending.error(stream.cut_off()),
+                    Waited::TooLong => return ending.error(stream.too_long()),
+                    Waited::Unread => return leave_unread(stream, ending).await,
+                }
+            }
             Will::Pieces => {
                 let credit = usize::try_from(valve.credit.get()).unwrap_or(usize::MAX);
-                if !budget.has_room(&valve.lying) {
-                    // A reader need not tell of each piece that it takes; now this one has to.
-                    ending.press();
-                    tokio::select! {
-                        biased;
-                        _ = valve.changes(|will| will != Will::Pieces) => continue,
-                        () = budget.room(&valve.lying) => {}
-                        // Too late, `next` says so.
-                        () = at(stream.deadline()) => {}
-                        () = valve.stays_unread(unread) => return leave_unread(stream, ending).await,
-                    }
-                }
                 tokio::select! {
                     biased;
                     () = valve.lets_go() => continue,
@@ -269,14 +272,14 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
                 let mut together = 0;
                 while let Some(piece) = next.take() {
                     let bytes = piece.as_slice().len() as u64;
-                    valve.credit.set(valve.credit.get().saturating_sub(bytes));
+                    valve.credit.set(valve.credit.get().saturating_sub(bytes.max(LEAST)));
                     valve.lying.set(valve.lying.get() + bytes);
                     budget.take(bytes);
                     together += bytes;
                     pieces.push((piece, stream.wire()));
                     // What arrives in bulk goes over several pieces at a time: each hand-over wakes JavaScript.
-                    let more = valve.credit.get() > 0 && budget.has_room(&valve.lying);
-                    if bytes >= BULK && together < TOGETHER && more {
+                    let room = valve.credit.get() > 0 && budget.has_room(&valve.lying);
+                    if bytes >= BULK && together < TOGETHER && room {
                         next = stream.another().await;
                     }
                 }
@@ -290,6 +293,34 @@ pub(crate) async fn carry(mut stream: Box<Stream>, valve: Rc<Valve>, budget: Rc<
     }
 }
 
+/// Waits until the budget has room for this body, or until nothing depends on that any more.
+async fn make_room(
+    stream: &Stream,
+    valve: &Valve,
+    budget: &Budget,
+    unread: Option<Instant>,
+    ending: &mut Ending,
+) -> Waited {
+    // A reader need not tell of each piece that it takes; now this one has to, or it would wait for itself.
+    ending.press();
+    tokio::select! {
+        biased;
+        will = valve.changes(|will| will != Will::Pieces) => Waited::Will(will),
+        () = budget.room(&valve.lying) => Waited::Will(Will::Pieces),
+        () = stream.until_forced() => Waited::CutOff,
+        () = passes(stream.deadline()) => Waited::TooLong,
+        () = valve.stays_unread(unread) => Waited::Unread,
+    }
+}
+
+/// Never, for no deadline.
+async fn passes(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}
+
 /// Nobody began to read: a small rest is drained, as of a body that is released.
 async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
     stream.drain(SMALL_REST, Some(SHORT_TIME)).await;
@@ -300,6 +331,8 @@ async fn leave_unread(mut stream: Box<Stream>, ending: &mut Ending) {
 /// What the wait for something to do came to.
 enum Waited {
     Will(Will),
+    /// The pool was closed, and its time for that is up.
+    CutOff,
     /// The call's `total` is up.
     TooLong,
     /// Nobody began to read in time.
@@ -326,14 +359,6 @@ async fn wait(stream: &Stream, valve: &Valve, unread: Option<Instant>) -> Waited
             Err(_) if unread == Some(until) => return Waited::Unread,
             Err(_) => return Waited::TooLong,
         }
-    }
-}
-
-/// Never, for no deadline.
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => pending().await,
     }
 }
 

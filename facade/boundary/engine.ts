@@ -88,8 +88,10 @@ export class Engine implements Carrier {
 
   /** Writes the call down and hands it over with the others of this turn. */
   request<T>(owner: Owner, call: Call, signal: AbortSignal | null): Promise<T> {
-    const most = requestBound(call);
     const batch = this.#batch;
+    // First: a stream's own code runs in here. It may throw, and it may make calls.
+    const outflow = call.source === null ? null : new Outflow(call.source);
+    const most = requestBound(call);
     if (!batch.fits(most)) this.#makeRoom(most);
     const slot = this.#slot();
     const generation = this.#generations[slot] as number;
@@ -98,13 +100,13 @@ export class Engine implements Carrier {
     } catch (error) {
       this.#free.push(slot);
       if (batch.enlarged) batch.reset();
+      outflow?.stop();
       throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url) : error;
     }
     batch.calls += 1;
     this.#schedule();
     const outcome = new Promise<T>((resolve, reject) => {
-      const { url, fields, source, onProgress } = call;
-      const outflow = source === null ? null : new Outflow(source);
+      const { url, fields, onProgress } = call;
       const pending: Pending = {
         resolve,
         reject,
@@ -224,7 +226,7 @@ export class Engine implements Carrier {
 
   readonly #letLoop = (): void => {
     this.#letting = false;
-    if (this.#waiting > 0) return;
+    if (this.#waiting > 0 || !this.#held) return;
     this.#held = false;
     guarded(() => this.#native.hold(false));
   };
@@ -555,6 +557,8 @@ export class Engine implements Carrier {
   #fall(): void {
     if (this.#fallen) return;
     this.#fallen = true;
+    // The addon has let go of the event loop: what lets go of it once more would let go of the next thread's calls.
+    this.#held = false;
     this.#connections.clear();
     const waiting = new Set([...this.#batch.ids()].map(([slot]) => slot));
     // What has not been handed over yet goes to the next thread.

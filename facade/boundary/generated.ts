@@ -55,6 +55,7 @@ export const FLOW_COUNT = 6;
 export const FLOW_FIRST = 8;
 export const FLOW_FIXED = 40;
 export const FLOW_FLAGS = 5;
+export const FLOW_LEAST = 256;
 export const FLOW_READ = 512;
 export const FLOW_REST = 256;
 export const FLOW_SECOND = 9;

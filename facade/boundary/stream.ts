@@ -174,7 +174,7 @@ export class Inflow {
     // It was on its way already.
     if (this.#dropping) return;
     this.#pressed = false;
-    this.#granted = Math.max(0, this.#granted - bytes.length);
+    this.#granted = Math.max(0, this.#granted - Math.max(bytes.length, layout.FLOW_LEAST));
     this.#pieces.push(bytes);
     this.#wires.push(wire);
     this.buffered += bytes.length;
@@ -287,7 +287,7 @@ export class Outflow {
           return;
         }
         // What a piece has too much is not owed: the core forgets it too.
-        this.#room = Math.max(0, this.#room - piece.length);
+        if (piece.length > 0) this.#room = Math.max(0, this.#room - Math.max(piece.length, layout.FLOW_LEAST));
         if (piece.length > 0) carrier.piece(slot, generation, piece);
       }
       this.#state = 'idle';

@@ -49,4 +49,8 @@ impl fmt::Debug for Pace {
     }
 }
 
+/// Bytes that a piece of a body counts for at least where memory is shared out: a peer, or a source, whose pieces have a
+/// byte each would otherwise make hundreds of each byte that was granted.
+pub const LEAST: u64 = 256;
+
 const EVERY: Duration = Duration::from_millis(100);

@@ -5,13 +5,13 @@
 //! error comes after what was received and decoded before it.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use ferropool_policy::error::{Error, Phase};
+use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::{Limits, span};
 use http::HeaderMap;
 
@@ -155,6 +155,20 @@ impl Stream {
     pub fn too_long(&mut self) -> Error {
         let total = self.about.total.map_or(Duration::ZERO, |(_, total)| total);
         self.fail(total_timeout(Phase::Body, total))
+    }
+
+    /// Waits until the pool's close cuts off what is still leased. A body that is not being read would not notice, and
+    /// would hold its connection.
+    pub async fn until_forced(&self) {
+        if self.exchange.is_none() {
+            return pending().await;
+        }
+        self.about.pool.until_forced().await;
+    }
+
+    /// Ends it because of that.
+    pub fn cut_off(&mut self) -> Error {
+        self.fail(Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(Phase::Body))
     }
 
     /// The time-out between two pieces counts only from the moment that this will say: what is read ahead of any reader is

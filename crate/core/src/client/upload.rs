@@ -18,7 +18,7 @@ use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, Phase};
 use http_body::{Body, Frame, SizeHint};
 
-use super::line::{Direction, Line, Pace};
+use super::line::{Direction, LEAST, Line, Pace};
 use crate::clock::now;
 use crate::conn::tap::Tap;
 
@@ -173,11 +173,11 @@ impl Source {
                 return;
             }
             let length = piece.len() as u64;
-            state.owed = state.owed.saturating_sub(length);
             // An empty piece would be the last chunk.
             if piece.is_empty() {
                 return;
             }
+            state.owed = state.owed.saturating_sub(length.max(LEAST));
             state.queued += length;
             state.queue.push_back(piece);
         }
@@ -247,7 +247,7 @@ impl Source {
     /// Bytes that there is room for, to be asked for now. Half a window at a time, so that not every piece costs a
     /// question.
     fn room(state: &mut State) -> Option<u64> {
-        let on_the_way = state.queued + state.owed;
+        let on_the_way = state.queued.max(state.queue.len() as u64 * LEAST) + state.owed;
         if !matches!(state.course, Course::Open) || on_the_way > WINDOW / 2 {
             return None;
         }

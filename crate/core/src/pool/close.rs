@@ -90,7 +90,7 @@ impl Pool {
         }
     }
 
-    pub(super) async fn until_forced(&self) {
+    pub(crate) async fn until_forced(&self) {
         let cut = self.cut.notified();
         if !self.forced.get() {
             cut.await;
