@@ -168,7 +168,7 @@ impl Valve {
                 return;
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 }
 
