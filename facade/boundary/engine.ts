@@ -7,6 +7,7 @@
  */
 import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
+import { LoopHold } from './loop.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
 import {
   LOST,
@@ -21,6 +22,7 @@ import {
   type Raw,
 } from './records.ts';
 import { Signals } from './signals.ts';
+import { Slots } from './slots.ts';
 import { Inflow, Outflow, type Carrier } from './stream.ts';
 
 export type { ConnectionFacts, ErrorRecord, Owner, Raw, Slab } from './records.ts';
@@ -34,19 +36,15 @@ export class Engine implements Carrier {
   readonly #native = guarded(() => new addon.Engine(() => this.#onWake()));
   readonly #batch = new Batch();
   #scheduled = false;
-  readonly #slots: (Pending | null)[] = [];
-  readonly #generations: number[] = [];
-  readonly #free: number[] = [];
+  readonly #slots = new Slots<Pending>();
   readonly #connections: Map<number, string> = new Map();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
-  /** Readers that wait for bodies; whether the event loop stays alive for them, and whether that is about to end. */
-  #waiting = 0;
-  #held = false;
-  #letting = false;
+  /** For readers that wait for bodies. */
+  readonly #loop = new LoopHold((on) => guarded(() => this.#native.hold(on)));
   #slab = newSlab(SLAB);
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
@@ -93,12 +91,12 @@ export class Engine implements Carrier {
     const outflow = call.source === null ? null : new Outflow(call.source);
     const most = requestBound(call);
     if (!batch.fits(most)) this.#makeRoom(most);
-    const slot = this.#slot();
-    const generation = this.#generations[slot] as number;
+    const slot = this.#slots.reserve();
+    const generation = this.#slots.generation(slot);
     try {
       batch.request(slot, generation, call);
     } catch (error) {
-      this.#free.push(slot);
+      this.#slots.giveBack(slot);
       if (batch.enlarged) batch.reset();
       outflow?.stop();
       throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url) : error;
@@ -122,7 +120,7 @@ export class Engine implements Carrier {
         slot,
         generation,
       };
-      this.#slots[slot] = pending;
+      this.#slots.keep(pending);
       if (signal !== null) this.#signals.watch(signal, pending);
     });
     // A small call written behind a large one would keep the whole buffer in memory for as long as it takes.
@@ -162,8 +160,8 @@ export class Engine implements Carrier {
 
   #control<T>(kind: number, owner: Owner, handle: number, count = 0, span: number = Number.NaN): Promise<T> {
     if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
-    const slot = this.#slot();
-    const generation = this.#generations[slot] as number;
+    const slot = this.#slots.reserve();
+    const generation = this.#slots.generation(slot);
     this.#batch.control(kind, slot, generation, handle, count, span);
     this.#batch.calls += 1;
     this.#schedule();
@@ -178,7 +176,7 @@ export class Engine implements Carrier {
         fields: null,
         signal: null,
       };
-      this.#slots[slot] = { resolve, reject, owner, slot, generation, ...rest };
+      this.#slots.keep({ resolve, reject, owner, slot, generation, ...rest });
     });
   }
 
@@ -208,15 +206,7 @@ export class Engine implements Carrier {
 
   /** @internal */
   hold(on: boolean): void {
-    this.#waiting += on ? 1 : -1;
-    if (on && !this.#held) {
-      this.#held = true;
-      guarded(() => this.#native.hold(true));
-    } else if (!on && this.#waiting === 0 && !this.#letting) {
-      // A reader that has got its piece asks for the next one within this turn, most times.
-      this.#letting = true;
-      setImmediate(this.#letLoop);
-    }
+    this.#loop.change(on);
   }
 
   #heed(): void {
@@ -224,33 +214,16 @@ export class Engine implements Carrier {
     if (allowed !== null) guarded(() => this.#native.budget(allowed));
   }
 
-  readonly #letLoop = (): void => {
-    this.#letting = false;
-    if (this.#waiting > 0 || !this.#held) return;
-    this.#held = false;
-    guarded(() => this.#native.hold(false));
-  };
-
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
     if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();
     this.#batch.payload(kind, slot, generation, payload);
     this.#schedule();
   }
 
-  #slot(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    this.#generations.push(0);
-    return this.#slots.push(null) - 1;
-  }
-
-  /** Takes a call out; its slot's next one has another generation, so that a late completion finds nobody. */
+  /** Takes a call out that has ended. */
   #take(slot: number, generation: number): Pending | null {
-    const pending = this.#slots[slot];
-    if (pending === null || pending === undefined || pending.generation !== generation) return null;
-    this.#slots[slot] = null;
-    this.#generations[slot] = (generation + 1) >>> 0;
-    this.#free.push(slot);
+    const pending = this.#slots.take(slot, generation);
+    if (pending === null) return null;
     if (pending.signal !== null) this.#signals.unwatch(pending.signal, pending);
     // Whatever became of the call, nobody wants more of its body.
     pending.outflow?.stop();
@@ -260,9 +233,10 @@ export class Engine implements Carrier {
   /** The call that a record is about, which goes on. */
   #peek(base: number): Pending | null {
     const { words } = this.#slab;
-    const pending = this.#slots[words[base + layout.RECORD_SLOT] as number];
-    if (pending === null || pending === undefined) return null;
-    return pending.generation === words[base + layout.RECORD_GENERATION] ? pending : null;
+    return this.#slots.find(
+      words[base + layout.RECORD_SLOT] as number,
+      words[base + layout.RECORD_GENERATION] as number,
+    );
   }
 
   #schedule(): void {
@@ -309,7 +283,7 @@ export class Engine implements Carrier {
       }
       this.#failures = 0;
       this.#delivered = this.#filled;
-      this.#lose(this.#inFlight(), { ...LOST, message: panicked(error) });
+      this.#lose(this.#slots.ids(), { ...LOST, message: panicked(error) });
       // Nobody rings again before this has been answered.
       setTimeout(() => this.#onWake(), DRAIN_AGAIN);
     }
@@ -558,12 +532,12 @@ export class Engine implements Carrier {
     if (this.#fallen) return;
     this.#fallen = true;
     // The addon has let go of the event loop: what lets go of it once more would let go of the next thread's calls.
-    this.#held = false;
+    this.#loop.forget();
     this.#connections.clear();
     const waiting = new Set([...this.#batch.ids()].map(([slot]) => slot));
     // What has not been handed over yet goes to the next thread.
     this.#lose(
-      this.#inFlight().filter(([slot]) => !waiting.has(slot)),
+      this.#slots.ids().filter(([slot]) => !waiting.has(slot)),
       LOST,
     );
   }
@@ -571,10 +545,6 @@ export class Engine implements Carrier {
   #revive(): void {
     this.#native.revive();
     this.#fallen = false;
-  }
-
-  #inFlight(): [slot: number, generation: number][] {
-    return this.#slots.filter((one) => one !== null).map(({ slot, generation }) => [slot, generation]);
   }
 
   #lose(calls: [slot: number, generation: number][], record: ErrorRecord): void {
