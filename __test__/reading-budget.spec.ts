@@ -106,7 +106,7 @@ test('small pieces of one line, or of one read, become one block: none is kept b
       if (end > at) inflow.push(Buffer.from(text.slice(at, end)), end);
       at = Math.max(end, at + 1) === end ? end : at;
       if (end === at && end < text.length) inflow.push(Buffer.from(text.slice(at, ++at)), at);
-      await null;
+      await Promise.resolve();
     }
     inflow.end({ trailers: '', read: true, wire: text.length, body: 0, total: 0 });
     const value = await got;
