@@ -96,7 +96,7 @@ export class BodyReader {
       this.#give(all.length);
       this.#seen = true;
       if (first && this.#data === null && !this.#closed) this.#data = all;
-      return this.#data !== null && all.length === 0 ? EMPTY : all;
+      return all;
     });
   }
 
