@@ -1,4 +1,5 @@
 /** Ways of reading a response whose body was not preloaded, and what it tells of itself meanwhile. */
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
@@ -210,6 +211,17 @@ test('READ-01 RESP-14 RESP-15: after one read() the body is data, json() and tex
   t.throws(() => parts.data, { instanceOf: ResponseNotRead, message: /in pieces/ });
   await parts.read();
   t.throws(() => parts.data, { instanceOf: ResponseNotRead, message: /in pieces/ });
+});
+
+test('READ-08: the server’s chunks are not told apart: there is no readChunked, and the page of differences says so', async (t) => {
+  const { pool } = await scripted(t, async (peer) => {
+    await peer.request();
+    await peer.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n');
+  });
+  const response = await pool.request('GET', '/', { preloadContent: false });
+  t.false('readChunked' in response);
+  t.is((await response.read()).toString(), 'abc');
+  t.regex(readFileSync(new URL('../docs/limits-and-gaps.md', import.meta.url), 'utf8'), /there is no `readChunked`/);
 });
 
 test('READ-02 READ-14 RESP-21: a read of nothing gives nothing, at once, and ends nothing', async (t) => {
