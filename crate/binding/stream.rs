@@ -144,7 +144,7 @@ impl Valve {
         self.will.set(will);
     }
 
-    /// Waits for a will that is not `than`, or that `enough` says can be done.
+    /// Waits until `enough` says of the will that it can be done; looked at again with each order.
     async fn changes(&self, enough: impl Fn(Will) -> bool) -> Will {
         poll_fn(|cx| {
             let will = self.will.get();
