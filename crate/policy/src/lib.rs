@@ -9,4 +9,5 @@ pub mod meter;
 pub mod origin;
 pub mod query;
 pub mod settings;
+pub mod story;
 pub mod url;
