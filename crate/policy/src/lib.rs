@@ -8,5 +8,7 @@ pub mod ledger;
 pub mod meter;
 pub mod origin;
 pub mod query;
+pub mod redirect;
+pub mod retry;
 pub mod settings;
 pub mod url;
