@@ -70,6 +70,8 @@ pub enum Kind {
     InvalidBody,
     /// The source of the request's body failed, or gave more or less than was announced.
     BodyFailed,
+    /// A body that can be read once only would have to be sent again.
+    Unrewindable,
     /// Nobody began to read a streamed body in time.
     UnreadTimeout,
     /// The body was not read yet.
@@ -113,6 +115,7 @@ impl Kind {
         Self::OptionRange,
         Self::InvalidBody,
         Self::BodyFailed,
+        Self::Unrewindable,
         Self::UnreadTimeout,
         Self::NotRead,
         Self::NotSupported,
@@ -162,6 +165,7 @@ impl Kind {
             Self::OptionRange => ("ERR_INVALID_OPTION", "RangeError"),
             Self::InvalidBody => ("ERR_INVALID_BODY", "TypeError"),
             Self::BodyFailed => ("ERR_INVALID_BODY", "ProtocolError"),
+            Self::Unrewindable => ("ERR_UNREWINDABLE", "UnrewindableBodyError"),
             Self::UnreadTimeout => ("ERR_UNREAD_TIMEOUT", "ProtocolError"),
             Self::NotRead => ("ERR_NOT_READ", "ResponseNotRead"),
             Self::NotSupported => ("ERR_NOT_SUPPORTED", "TypeError"),

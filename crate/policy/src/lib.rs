@@ -8,6 +8,8 @@ pub mod ledger;
 pub mod meter;
 pub mod origin;
 pub mod query;
+pub mod redirect;
+pub mod retry;
 pub mod settings;
 pub mod story;
 pub mod url;
