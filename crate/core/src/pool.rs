@@ -174,7 +174,7 @@ enum Reaper {
 impl Pool {
     /// Brings a blueprint to life on this thread, as a group of its own that the user knows by this handle.
     pub fn open(blueprint: Blueprint, shared: Rc<Shared>, handle: u32) -> Result<Rc<Self>, Error> {
-        let group = Group::new(Arc::clone(&blueprint.stats), handle, 0, &blueprint.settings);
+        let group = Group::new(Arc::clone(&blueprint.stats), None, handle, 0, &blueprint.settings);
         Self::join(blueprint, shared, group)
     }
 
@@ -190,11 +190,11 @@ impl Pool {
             origin,
             settings,
             defaults,
+            member: group.join(me, &stats),
             stats,
             shared,
             name,
             retry,
-            member: group.join(me),
             group,
             plan,
             ledger: RefCell::new(Ledger::new(bounds)),
@@ -288,6 +288,11 @@ impl Pool {
             self.warned.borrow_mut().push(warning);
             self.shared.observer.warn(warning, self);
         }
+    }
+
+    /// Whether a manager has it.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.group.roster.is_some()
     }
 
     /// Since when somebody has waited for a connection, or for leave to make one.

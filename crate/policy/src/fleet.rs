@@ -225,6 +225,15 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
         self.in_line.get(&pool).copied().unwrap_or(0)
     }
 
+    /// Who of this pool waits for a permit, in order.
+    #[must_use]
+    pub fn tickets_of(&self, pool: P) -> Vec<u64> {
+        if !self.in_line.contains_key(&pool) {
+            return Vec::new();
+        }
+        self.line.iter().filter(|&(_, &other)| other == pool).map(|(&ticket, _)| ticket).collect()
+    }
+
     /// The pool has closed all its idle connections and will keep none: it was closed, or the manager forgot it. Permits
     /// that are out come back one by one, and its waiters stay in line: a pool that is held stays usable.
     pub fn forget(&mut self, pool: P) {

@@ -125,8 +125,8 @@ pub enum Answer {
     Give,
     /// Another attempt, after so long.
     Again(Duration),
-    /// Addresses, each with the port where it is another than the host's; `None`: ask the system.
-    Addresses(Option<Vec<(String, Option<u16>)>>),
+    /// Addresses, `address` or `address:port`; `None`: the system is to be asked.
+    Addresses(Option<Vec<String>>),
     /// The body begins again, and has so many bytes; `None` where that is not known.
     Body(Option<u64>),
     /// It cannot be produced again.

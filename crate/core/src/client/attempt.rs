@@ -94,7 +94,7 @@ impl Attempt<'_> {
             Ok(judgement) => judgement,
             Err(error) => return Err(Self::fail(held, &tap, error)),
         };
-        self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry_after_max());
+        self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
         let hop = trip.hop();
         let verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers).await;
         if !matches!(verdict, Verdict::Give) {

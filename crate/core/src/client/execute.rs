@@ -28,7 +28,7 @@ use super::upload::Source;
 use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
-use crate::manager::{Hop, Target};
+use crate::manager::Target;
 use crate::pool::{Pool, Wanted};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
@@ -38,8 +38,8 @@ pub(super) struct Progress {
     /// Of the hop that is under way.
     pub(super) attempts: Cell<u32>,
     pub(super) sent: Cell<bool>,
-    /// Where the call has come: the pool's name.
-    pub(super) host: RefCell<Option<String>>,
+    /// Where the call has come.
+    pub(super) pool: RefCell<Option<Rc<Pool>>>,
     /// Of the exchange under way or just ended.
     pub(super) tap: RefCell<Option<Rc<Tap>>>,
     /// Of the request's body, if it has one.
@@ -52,7 +52,7 @@ impl Progress {
             phase: Cell::new(Phase::Pool),
             attempts: Cell::new(0),
             sent: Cell::new(false),
-            host: RefCell::default(),
+            pool: RefCell::default(),
             tap: RefCell::default(),
             source: RefCell::default(),
         }
@@ -120,7 +120,8 @@ pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>
         }
         Err(mut error) => {
             let fields = error.fields_mut();
-            fields.host = progress.host.take();
+            let pool = progress.pool.take();
+            fields.host = pool.as_ref().map(|pool| pool.name.clone());
             fields.attempts = progress.attempts.get();
             fields.elapsed = ended.saturating_duration_since(request.started);
             fields.sent = progress.sent.get();
@@ -135,6 +136,9 @@ pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>
                 fields.extra.history = story.history;
             }
             stats.failed(&error);
+            if let Some(pool) = pool.filter(|pool| pool.is_managed()) {
+                pool.stats.failed(&error);
+            }
             Err(error)
         }
     }
@@ -146,8 +150,8 @@ async fn attempts(
     clocks: &Clocks,
     progress: &Progress,
 ) -> Result<Box<Response>, Error> {
-    let mut hop = target.hop(trip.request())?;
-    progress.host.replace(Some(hop.pool.name.clone()));
+    let mut hop = target.hop(trip.request(), false)?;
+    progress.pool.replace(Some(Rc::clone(&hop.pool)));
     let mut first = true;
     let mut replays = 0;
     loop {
@@ -175,8 +179,8 @@ async fn attempts(
             Ok(Came::Response(response)) => return Ok(response),
             Ok(Came::Again { delay, moved }) => {
                 if moved {
-                    hop = target.hop(trip.request())?;
-                    progress.host.replace(Some(hop.pool.name.clone()));
+                    hop = target.hop(trip.request(), true)?;
+                    progress.pool.replace(Some(Rc::clone(&hop.pool)));
                     progress.attempts.set(0);
                 }
                 delay

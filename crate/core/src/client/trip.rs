@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, Phase};
-use ferropool_policy::origin::{Origin, Scheme};
+use ferropool_policy::origin::Origin;
 use ferropool_policy::redirect::{self, BODY_FIELDS, Hop};
-use ferropool_policy::retry::{Event, MOST_HOPS, Refused, Retry, class_of};
+use ferropool_policy::retry::{Event, Refused, Retry, class_of};
 use ferropool_policy::story::{Past, in_a_row};
 use ferropool_policy::{query, url};
 use http::HeaderMap;
@@ -129,7 +129,7 @@ impl<'r> Trip<'r> {
             && self.retry().follows()
         {
             let spent = match self.retry().increment(&method, &Event::Redirect) {
-                Ok(left) if self.hop() < MOST_HOPS || left.limits_hops() => {
+                Ok(left) if left.most_hops().is_none_or(|most| self.hop() < most) => {
                     return self.follow(pool, status, location, left, self.asked_delay(headers));
                 }
                 Ok(_) => Some("too many redirects".to_owned()),
@@ -225,7 +225,8 @@ impl<'r> Trip<'r> {
         moved.error = error;
     }
 
-    fn retry(&self) -> &Retry {
+    /// What judges it now.
+    pub(super) fn retry(&self) -> &Retry {
         match (&self.moved, &self.original.retry) {
             (Some(moved), _) => &moved.retry,
             (None, Some(own)) => own,
@@ -449,14 +450,4 @@ fn millis(span: f64) -> Option<Duration> {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// A scheme that this version makes no connections for.
-pub(super) fn check_scheme(origin: &Origin) -> Result<(), Error> {
-    match origin.scheme {
-        Scheme::Http => Ok(()),
-        Scheme::Https => {
-            Err(Error::new(Kind::NotSupported, "https is not supported by this version of ferropool"))
-        }
-    }
 }

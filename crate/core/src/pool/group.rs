@@ -16,12 +16,14 @@ use super::gate::Gate;
 use super::seat::Seat;
 use crate::conn::http1::Connection;
 use crate::observe::calls::{Calls, Place};
-use crate::observe::stats::PoolStats;
+use crate::observe::stats::{PoolStats, Roster};
 
 /// See the module.
 pub struct Group {
     /// Of all calls: how long they take, what they end with, which are in flight.
     pub stats: Arc<PoolStats>,
+    /// What all its pools count together; `None` for a bare pool.
+    pub roster: Option<Arc<Roster>>,
     /// Where the user knows it by: what its notices name.
     pub handle: u32,
     calls: RefCell<Calls>,
@@ -57,9 +59,16 @@ pub struct Call {
 
 impl Group {
     /// A group that may have so many connections; 0 is no bound.
-    pub fn new(stats: Arc<PoolStats>, handle: u32, most: u32, manners: &PoolSettings) -> Rc<Self> {
+    pub fn new(
+        stats: Arc<PoolStats>,
+        roster: Option<Arc<Roster>>,
+        handle: u32,
+        most: u32,
+        manners: &PoolSettings,
+    ) -> Rc<Self> {
         Rc::new(Self {
             stats,
+            roster,
             handle,
             calls: RefCell::default(),
             fleet: (most > 0).then(|| RefCell::new(Fleet::new(most))),
@@ -70,18 +79,23 @@ impl Group {
         })
     }
 
-    pub(super) fn join(&self, pool: &Weak<Pool>) -> Member {
+    /// A pool joins; its number.
+    pub(super) fn join(&self, pool: &Weak<Pool>, stats: &Arc<PoolStats>) -> Member {
         let member = self.next.get();
         self.next.set(member.wrapping_add(1));
-        if self.fleet.is_some() {
+        if let Some(roster) = &self.roster {
+            roster.join(member, stats);
             self.members.borrow_mut().insert(member, Weak::clone(pool));
         }
         member
     }
 
     pub(super) fn leave(&self, member: Member) {
-        if let Some(fleet) = &self.fleet {
+        if let Some(roster) = &self.roster {
+            roster.leave(member);
             self.members.borrow_mut().remove(&member);
+        }
+        if let Some(fleet) = &self.fleet {
             fleet.borrow_mut().forget(member);
         }
     }
@@ -218,7 +232,7 @@ impl Group {
     }
 
     /// The pools that there are, the forgotten ones among them that are still held.
-    pub(super) fn members(&self) -> Vec<Rc<Pool>> {
+    pub(crate) fn members(&self) -> Vec<Rc<Pool>> {
         self.members.borrow().values().filter_map(Weak::upgrade).collect()
     }
 }
