@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod fleet;
 pub mod keepalive;
 pub mod ledger;
 pub mod meter;
