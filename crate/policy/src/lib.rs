@@ -10,4 +10,5 @@ pub mod meter;
 pub mod origin;
 pub mod query;
 pub mod settings;
+pub mod shelf;
 pub mod url;
