@@ -86,7 +86,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::PoolEmpty,
         Self::PoolFull,
         Self::PoolClosed,

@@ -157,7 +157,7 @@ impl World {
                 self.slot_is_free(pool);
             }
             Returning::Close => {
-                assert_ne!(first.expect("closed for nobody").1, pool);
+                assert!(first.is_some_and(|(_, of)| of != pool), "closed for nobody");
                 self.connection_is_gone(pool);
             }
         }
@@ -294,7 +294,8 @@ fn a_hundred_thousand_calls_over_ten_thousand_pools_look_at_few() {
         );
         if let Take::Wait { ticket, evict } = take {
             waits += 1;
-            idle[evict.expect("all of them are idle")] = None;
+            let Some(victim) = evict else { panic!("all of them are idle") };
+            idle[victim] = None;
             assert_eq!(fleet.give_back(), Some((ticket, pool)));
         }
         assert_eq!(fleet.returning(pool, None), Returning::Keep);

@@ -205,6 +205,7 @@ pub const fn class_of(kind: Kind) -> Option<Class> {
         | Kind::PoolFull
         | Kind::PoolClosed
         | Kind::MaxRetry
+        | Kind::BadResponse
         | Kind::HostChanged
         | Kind::TotalTimeoutDialling
         | Kind::TotalTimeout
