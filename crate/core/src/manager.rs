@@ -164,6 +164,7 @@ impl Manager {
         if self.closed.get() {
             pool.close_now();
         } else {
+            pool.set_shelved(true);
             self.pools.borrow_mut().insert(shelved.id, Rc::clone(&pool));
         }
         Ok(pool)
@@ -173,6 +174,7 @@ impl Manager {
     pub fn forget(&self, id: u32) {
         let forgotten = self.pools.borrow_mut().remove(&id);
         if let Some(pool) = forgotten {
+            pool.set_shelved(false);
             pool.close_idle();
         }
     }
@@ -203,6 +205,7 @@ impl Manager {
     pub fn clear(&self) {
         self.shelves.clear();
         for pool in self.pools.take().into_values() {
+            pool.set_shelved(false);
             pool.close_idle();
         }
     }
@@ -299,10 +302,15 @@ impl Target {
         }
     }
 
-    /// Opens connections, where there is one pool.
-    ///
-    /// # Errors
-    /// What dialling meets; a manager has no host to dial.
+    /// Whether a function of the caller's knows addresses.
+    pub fn asks(&self) -> bool {
+        match self {
+            Self::Pool(pool) => pool.settings.resolve_asks,
+            Self::Manager(manager) => manager.shelves.settings.pool.resolve_asks,
+        }
+    }
+
+    /// The pool, where it is one.
     pub fn as_pool(&self) -> Option<&Rc<Pool>> {
         match self {
             Self::Pool(pool) => Some(pool),

@@ -17,29 +17,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
-use ferropool_policy::ledger::{
-    Bounds, Checkout, Discard, Figures, Granted, Lease, Ledger, Life, Released, Returned, Ticket,
-};
+use ferropool_policy::ledger::{Bounds, Discard, Figures, Granted, Ledger, Ticket};
 use ferropool_policy::origin::{Origin, Scheme};
 use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout_at;
 
-use group::{Member, Permit};
+use group::Member;
 use seat::Seat;
 
 pub use close::CloseReport;
 pub use group::{Call, Group};
 pub use held::Held;
 
-use crate::client::ask::Asker;
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
 use crate::clock::{now, wall_clock};
-use crate::conn::http1::{Connection, ConnectionInfo, Ids, Style};
-use crate::dial::{DialPlan, Resolver, dial};
+use crate::conn::http1::{Connection, ConnectionInfo, Ids};
+use crate::dial::{DialPlan, Resolver};
 use crate::observe::stats::PoolStats;
 
 /// What a pool tells about itself, on its I/O thread.
@@ -161,6 +157,7 @@ pub struct Pool {
     cut: Notify,
     warned: RefCell<Vec<Warning>>,
     watching: Cell<bool>,
+    shelved: Cell<bool>,
     me: Weak<Self>,
 }
 
@@ -209,6 +206,7 @@ impl Pool {
             cut: Notify::new(),
             warned: RefCell::default(),
             watching: Cell::new(false),
+            shelved: Cell::new(false),
             me: Weak::clone(me),
         }))
     }
@@ -290,7 +288,16 @@ impl Pool {
         }
     }
 
-    /// Whether a manager has it.
+    /// Whether a manager keeps it: then it is not its holder's to end.
+    pub fn is_shelved(&self) -> bool {
+        self.shelved.get()
+    }
+
+    pub(crate) fn set_shelved(&self, on: bool) {
+        self.shelved.set(on);
+    }
+
+    /// Whether it is or was a manager's.
     pub(crate) fn is_managed(&self) -> bool {
         self.group.roster.is_some()
     }

@@ -12,7 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
@@ -32,7 +32,6 @@ use crate::manager::Target;
 use crate::pool::{Pool, Wanted};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
-#[derive(Debug)]
 pub(super) struct Progress {
     pub(super) phase: Cell<Phase>,
     /// Of the hop that is under way.
