@@ -252,12 +252,18 @@ pub(crate) const fn align(length: usize) -> usize {
 /// The table as JSON, for the generator and for the check.
 pub(crate) fn describe() -> serde_json::Value {
     use ferropool_policy::error::{Kind, Phase};
+    use ferropool_policy::retry;
     use serde_json::json;
 
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "target": option_env!("FERROPOOL_TARGET").unwrap_or_default(),
-        "errors": Kind::ALL.map(|kind| json!({ "code": kind.code(), "className": kind.class() })),
+        // A list: serde knows arrays of 32 items at most.
+        "errors": Kind::ALL.map(|kind| json!({
+            "code": kind.code(),
+            "className": kind.class(),
+            "retried": retry::class_of(kind).map(retry::Class::name),
+        })).to_vec(),
         "phases": Phase::ALL.map(Phase::name),
         "record": { "LENGTH": LENGTH, "KIND": KIND, "SLOT": SLOT, "GENERATION": GENERATION, "POOL": POOL },
         "submission": {

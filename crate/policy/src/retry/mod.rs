@@ -145,8 +145,10 @@ pub enum Event<'e> {
     Answer,
 }
 
-/// An event without what it carried: all that is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An event without what it carried: all that is counted. In JSON `{ "error": "read" }`, `{ "status": 503 }`, `"redirect"`,
+/// `"answer"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Counted {
     /// An error of this class; `None` is one that is never retried.
     Error(Option<Class>),
@@ -180,7 +182,8 @@ pub enum Refused {
 }
 
 /// The errors that `Retry` tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Class {
     /// There was no connection: the peer has seen nothing.
     Connect,
@@ -188,6 +191,18 @@ pub enum Class {
     Read,
     /// Any other one.
     Other,
+}
+
+impl Class {
+    /// The option that counts it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Read => "read",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What `Retry` takes an error for; `None` is never retried.
@@ -247,30 +262,38 @@ impl Retry {
 
     /// [`Retry::increment`] for whoever has no [`Error`].
     pub fn count(&self, method: &[u8], event: Counted) -> Result<Self, Refused> {
+        let (left, said) = self.spend(method, event)?;
+        if left.is_exhausted() { Err(Refused::Exhausted(said)) } else { Ok(left) }
+    }
+
+    /// What is left after this event, which may be less than nothing, and the text for a [`Refused::Exhausted`] if it is.
+    ///
+    /// # Errors
+    /// [`Refused::Rethrow`]
+    pub fn spend(&self, method: &[u8], event: Counted) -> Result<(Self, Option<String>), Refused> {
         let mut left = self.clone();
-        if let Counted::Error(class) = event {
-            self.refuse_error(method, class)?;
-            match class {
-                Some(Class::Connect) => left.connect = left.connect.spent(),
-                Some(Class::Read) => left.read = left.read.spent(),
-                Some(Class::Other) | None => left.other = left.other.spent(),
+        let said = match event {
+            Counted::Error(class) => {
+                let counter = match self.retriable(method, class)? {
+                    Class::Connect => &mut left.connect,
+                    Class::Read => &mut left.read,
+                    Class::Other => &mut left.other,
+                };
+                *counter = counter.spent();
+                None
             }
-        }
-        let mut said = None;
-        match event {
-            Counted::Error(_) => {}
             Counted::Redirect => {
                 left.redirect = left.redirect.spent();
-                said = Some("too many redirects".to_owned());
+                Some("too many redirects".to_owned())
             }
             Counted::Status(status) => {
                 left.status = left.status.spent();
-                said = Some(format!("too many {status} error responses"));
+                Some(format!("too many {status} error responses"))
             }
-            Counted::Answer => said = Some("too many error responses".to_owned()),
-        }
+            Counted::Answer => Some("too many error responses".to_owned()),
+        };
         left.total = left.total.spent();
-        if left.is_exhausted() { Err(Refused::Exhausted(said)) } else { Ok(left) }
+        Ok((left, said))
     }
 
     /// Whether any counter is below 0: the least of them decides.
@@ -337,23 +360,24 @@ impl Retry {
         self.remove_headers_on_redirect.iter().any(|removed| removed.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// Whether the error goes to the caller as it is.
-    fn refuse_error(&self, method: &[u8], class: Option<Class>) -> Result<(), Refused> {
-        let off = match class {
-            None => true,
-            Some(Class::Connect) => self.connect == Count::Off,
-            Some(Class::Read) => self.read == Count::Off,
-            Some(Class::Other) => false,
+    /// The class of an error that does not go to the caller as it is.
+    fn retriable(&self, method: &[u8], class: Option<Class>) -> Result<Class, Refused> {
+        let class = class.ok_or(Refused::Rethrow(None))?;
+        let counter = match class {
+            Class::Connect => self.connect,
+            Class::Read => self.read,
+            // urllib3 has no switch for these.
+            Class::Other => Count::Unset,
         };
-        if off || self.total == Count::Off {
+        if self.total == Count::Off || counter == Count::Off {
             return Err(Refused::Rethrow(None));
         }
-        if class == Some(Class::Read) && (method.is_empty() || !self.allowed_methods.allow(method)) {
+        if class == Class::Read && (method.is_empty() || !self.allowed_methods.allow(method)) {
             let name = crate::error::quote(&method.to_ascii_uppercase());
             let why = (!method.is_empty()).then(|| format!("{name} is not in allowedMethods"));
             return Err(Refused::Rethrow(why));
         }
-        Ok(())
+        Ok(class)
     }
 }
 
