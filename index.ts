@@ -1,10 +1,18 @@
 export { connectionFromUrl, ConnectionPool, HTTPConnectionPool } from './facade/pools.ts';
-export type { CloseReport, Percentiles, PoolStats, PoolView, UrlopenOptions } from './facade/pools.ts';
+export type { CloseReport, Percentiles, PoolStats, PoolView } from './facade/pools.ts';
+export { PoolManager } from './facade/manager.ts';
+export type { PoolCollection, PoolKwargs, PoolManagerOptions } from './facade/manager.ts';
+export { request } from './facade/request.ts';
+export type { SimpleOptions } from './facade/request.ts';
+export type { RequestMethods, UrlopenOptions } from './facade/requests.ts';
+export type { AttemptInfo, BeforeAttempt, Resolve, Resolved } from './facade/asking.ts';
+export type { CookieJar } from './facade/cookies.ts';
 export type {
   FieldSource,
   FieldValue,
   KeepAlive,
   Limits,
+  OnPause,
   PoolOptions,
   Progress,
   RequestOptions,

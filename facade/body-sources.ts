@@ -13,6 +13,7 @@ import { bytesOf } from './options.ts';
 
 /** Pieces of bytes and Blobs in their order. Each is read from its start, however often. */
 export class InParts implements Source {
+  readonly again = true;
   readonly length: number;
   readonly #parts: readonly (Uint8Array | Blob)[];
 
@@ -48,10 +49,13 @@ export class InParts implements Source {
 /** An iterable, of either kind. */
 export class OfIterable implements Source {
   readonly length = null;
+  readonly again: boolean;
   readonly #begin: () => Iterator<unknown> | AsyncIterator<unknown>;
   readonly #waits: boolean;
 
-  constructor(begin: () => Iterator<unknown> | AsyncIterator<unknown>, waits: boolean) {
+  /** An iterable of the caller's is taken for one that can be read once (BODY-15); `again` says otherwise. */
+  constructor(begin: () => Iterator<unknown> | AsyncIterator<unknown>, waits: boolean, again = false) {
+    this.again = again;
     this.#begin = begin;
     this.#waits = waits;
   }
@@ -125,6 +129,7 @@ class Iterated implements Pieces {
 /** One of Node's streams, or of their like. It can be read once. */
 export class OfReadable implements Source, Pieces {
   readonly length = null;
+  readonly again = false;
   readonly #stream: Readable;
   #watching = false;
   #begun = false;
@@ -241,6 +246,7 @@ export class OfReadable implements Source, Pieces {
 /** A stream of the web's. It can be read once. */
 export class OfWebStream implements Source, Pieces {
   readonly length = null;
+  readonly again = false;
   readonly #stream: ReadableStream;
   #reader: ReadableStreamDefaultReader | null = null;
 
@@ -282,6 +288,7 @@ export class OfWebStream implements Source, Pieces {
 /** What a function makes once it is needed: the head is out by then, so that nothing in it can come from there. */
 export class Made implements Source {
   readonly length = null;
+  readonly again = true;
   readonly #make: () => unknown;
   readonly #sourceOf: (made: unknown) => Source;
 
@@ -319,7 +326,7 @@ export class Made implements Source {
 export function ofArray(pieces: readonly unknown[]): Source {
   const kept = [...pieces];
   for (const piece of kept) if (typeof piece !== 'string') pieceOf(piece);
-  return new OfIterable(() => kept[Symbol.iterator](), false);
+  return new OfIterable(() => kept[Symbol.iterator](), false, true);
 }
 
 function pieceOf(value: unknown): Uint8Array {

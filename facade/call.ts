@@ -9,7 +9,6 @@ import type { Call } from './boundary/marshal.ts';
 import { wireLines, type HeaderSource, type HTTPHeaderDict } from './headers.ts';
 import {
   boolean,
-  checkRetries,
   CODE,
   fieldPairs,
   limitsText,
@@ -18,11 +17,21 @@ import {
   type RequestOptions,
 } from './options.ts';
 import type { Head } from './response.ts';
+import { Retry, type RetryLike } from './retry.ts';
 import { Timeout } from './timeout.ts';
 
 /** A call, and what is done with its head. @internal */
 export interface PoolCall extends Call {
   accept: ((head: Head) => boolean) | null;
+  /** The call's own; `null`: its pool's. */
+  retry: Retry | null;
+}
+
+/** What a pool has for calls that bring nothing of their own. @internal */
+export interface Usual {
+  readonly limits: Limits;
+  readonly headers: HTTPHeaderDict;
+  readonly retries: Retry;
 }
 
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. @internal */
@@ -30,14 +39,14 @@ export function merge(
   call: PoolCall,
   options: RequestOptions,
   fieldsGo: 'query' | 'body',
-  poolLimits: Limits,
-  poolHeaders: HTTPHeaderDict,
+  usual: Usual,
 ): AbortSignal | null {
   if (typeof options !== 'object' || options === null) {
     throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
   }
   let signal: AbortSignal | null = null;
   let releases = false;
+  let retries: unknown = null;
   let json: unknown = null;
   let fields: unknown = null;
   let given: unknown = null;
@@ -87,16 +96,16 @@ export function merge(
         if (boolean(value, name)) call.flags |= layout.REQUEST_CHUNKED;
         break;
       case 'limits':
-        if (value !== null) call.limits = limitsText(poolLimits, value);
+        if (value !== null) call.limits = limitsText(usual.limits, value);
         break;
       case 'signal':
         signal = signalOf(value);
         break;
       case 'retries':
-        checkRetries(value);
+        if (value !== null) retries = value;
         break;
       case 'redirect':
-        if (value !== false) throw notSupported('redirect other than false');
+        if (!boolean(value, name)) call.flags |= layout.REQUEST_STAY;
         break;
       case 'preloadContent':
         if (!boolean(value, name)) call.flags |= layout.REQUEST_STREAM;
@@ -113,6 +122,7 @@ export function merge(
         refuseUnknown(name);
     }
   }
+  if (retries !== null) judgeBy(call, retries);
   if (releases && (call.flags & layout.REQUEST_STREAM) !== 0) {
     throw argumentError(
       'type',
@@ -132,11 +142,33 @@ export function merge(
     form = fields;
   }
   if (given !== null || json !== null || form !== null) {
-    putBody(call, { body: given, json, form, encodeMultipart, boundary }, poolHeaders);
+    putBody(call, { body: given, json, form, encodeMultipart, boundary }, usual.headers);
   }
   if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
   return signal;
 }
+
+/** A call's own `Retry` replaces its pool's (MGR-13). */
+function judgeBy(call: PoolCall, value: unknown): void {
+  const redirect = (call.flags & layout.REQUEST_STAY) === 0;
+  const retry = value instanceof Retry ? value : counted(value as RetryLike, redirect);
+  call.retry = retry;
+  call.retries = retry.wire();
+  if (Retry.isPlain(retry)) call.flags &= ~layout.REQUEST_ASK_VERDICT;
+  else call.flags |= layout.REQUEST_ASK_VERDICT;
+}
+
+/** The few totals that everybody uses are made once. */
+function counted(total: RetryLike, redirect: boolean): Retry {
+  const made = redirect ? COUNTED.get(total) : undefined;
+  if (made !== undefined) return made;
+  const retry = Retry.fromInt(total, { redirect });
+  if (redirect && COUNTED.size < MOST_COUNTED) COUNTED.set(total, retry);
+  return retry;
+}
+
+const COUNTED: Map<RetryLike, Retry> = new Map();
+const MOST_COUNTED = 32;
 
 function boundaryOf(value: unknown): string | null {
   if (value === null || typeof value === 'string') return value;

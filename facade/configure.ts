@@ -15,13 +15,18 @@ export interface Configuration {
    * `limits.decoded` instead. Default 268,435,456.
    */
   memoryBudget?: number | undefined;
+  /**
+   * I/O threads of this thread's pools and managers; each of those lives whole on one of them, given out in turn. Default 1:
+   * one fills a core with tens of thousands of requests a second. To be said before the first pool is made.
+   */
+  ioThreads?: number | undefined;
 }
 
 /**
  * Settings of the whole thread; each worker has its own. What is not given stays as it is.
  *
- * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads`, `dnsThreads` and
- * `diagnostics`.
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; Error ERR_ENGINE_STARTED for `ioThreads` once there is a pool;
+ * TypeError ERR_NOT_SUPPORTED for `dnsThreads` and `diagnostics`.
  * @example
  * configure({ memoryBudget: 64 * 1024 * 1024 });
  */
@@ -30,10 +35,15 @@ export function configure(options: Configuration): void {
   // What a getter gives is looked at once, and nothing is changed before everything has been checked.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [name] of given) if (LATER.includes(name)) throw notSupported(name);
-  for (const [name, value] of given) {
-    if (name === 'memoryBudget') Engine.allow(integer(value, name, 1, Number.MAX_SAFE_INTEGER));
+  const [budget, threads] = ['memoryBudget', 'ioThreads'].map((wanted) => given.find(([name]) => name === wanted)?.[1]);
+  if (budget !== undefined) integer(budget, 'memoryBudget', 1, Number.MAX_SAFE_INTEGER);
+  if (threads !== undefined && !Engine.spread(integer(threads, 'ioThreads', 1, MOST_THREADS))) {
+    const message = 'ioThreads is to be configured before the first pool is made';
+    throw Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
   }
+  if (budget !== undefined) Engine.allow(budget as number);
 }
 
-const KNOWN: readonly string[] = ['memoryBudget'];
-const LATER: readonly string[] = ['ioThreads', 'dnsThreads', 'diagnostics'];
+const KNOWN: readonly string[] = ['memoryBudget', 'ioThreads'];
+const LATER: readonly string[] = ['dnsThreads', 'diagnostics'];
+const MOST_THREADS = 64;

@@ -19,6 +19,7 @@ import {
 } from './errors.ts';
 import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
 import type { ErrorRecord } from './boundary/engine.ts';
+import { historyOf } from './history.ts';
 
 export type { ErrorRecord };
 
@@ -35,9 +36,21 @@ export interface ErrorContext {
  * @internal
  */
 export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Error {
+  const error = made(record, context);
+  // RETRY-12: what was tried before is no secret of the last attempt's.
+  if (record.history.length > 0) {
+    const { pool, url } = context;
+    const namer = { refuse: (past: ErrorRecord) => errorFromRecord(past, { pool, url }) };
+    Object.defineProperty(error, 'history', { value: historyOf(record.history, namer), enumerable: false });
+  }
+  return error;
+}
+
+function made(record: ErrorRecord, context: ErrorContext): Error {
   const { message } = record;
   const { pool, url } = context;
-  const cause = context.cause ?? causeOf(record);
+  const below = record.below === null ? null : errorFromRecord(record.below, context);
+  const cause = context.cause ?? below ?? causeOf(record);
   const details: ErrorDetails = {
     code: record.code,
     phase: record.phase as Phase | null,
@@ -57,7 +70,7 @@ export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Err
     case 'Error':
       return Object.assign(new Error(message), bare(record));
     case 'MaxRetryError':
-      if (cause instanceof Error) return new MaxRetryError(pool, url, cause, details, message);
+      if (below !== null) return new MaxRetryError(pool, url, below, details);
       return new MaxRetryError(pool, url, new ResponseError(message), details);
     case 'HostChangedError':
       return new HostChangedError(pool, url, 3, details);

@@ -5,11 +5,13 @@
 import { isAnyArrayBuffer, isUint8Array } from 'node:util/types';
 
 import { argumentError, checkNames, describe } from './arguments.ts';
+import type { Resolve } from './asking.ts';
 import type { RequestBody } from './body.ts';
 import type { FormFields } from './fields.ts';
-import { wireLines, type HeaderSource } from './headers.ts';
+import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
 import { ACCEPT_ENCODING } from './make-headers.ts';
 import type { Head } from './response.ts';
+import { Retry, type RetryLike } from './retry.ts';
 import { Timeout, type TimeoutLike } from './timeout.ts';
 
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
@@ -90,11 +92,30 @@ export interface PoolOptions {
    * only garbage collection lets go.
    */
   unreadTimeout?: number | undefined;
-  /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
-  resolve?: { readonly [name: string]: string } | undefined;
-  /** Only `false` or `0` yet. */
-  retries?: false | 0 | null | undefined;
+  /**
+   * Addresses that are not looked up: `host` or `host:port` to `address` or `address:port`, or a function that is asked
+   * with each new connection: a string, a list, `{ address, port }`s, or `null` for the system to be asked. The Host field
+   * keeps the name.
+   */
+  resolve?: { readonly [name: string]: string } | Resolve | undefined;
+  /**
+   * What is tried again: a total, `false` for nothing (errors as they are, redirects returned), or a {@link Retry}.
+   * Default (`null` too): {@link Retry.DEFAULT}, a total of 3.
+   */
+  retries?: RetryLike;
+  /** Attempts a second for each host, retries and redirects included. Default none. Waiting for it is under `poolTimeout`. */
+  rate?: number | null | undefined;
+  /**
+   * Statuses, of 429 and 503, whose Retry-After pauses all requests to their host, for `retries.retryAfterMax` at most.
+   * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
+   */
+  pauseOn?: readonly number[] | null | undefined;
+  /** Hears of each pause. */
+  onPause?: OnPause | null | undefined;
 }
+
+/** Hears that a host is left alone until then; `retryAfter` in milliseconds. */
+export type OnPause = (host: string, until: Date, reason: { status: number; retryAfter: number }) => void;
 
 /** Everything that a request may bring. */
 export interface RequestOptions {
@@ -136,10 +157,10 @@ export interface RequestOptions {
   limits?: Limits | null | undefined;
   /** Aborts the call: it rejects with the signal's own reason. */
   signal?: AbortSignal | null | undefined;
-  /** Only `false` or `0` yet. */
-  retries?: false | 0 | null | undefined;
-  /** Only `false` yet. */
-  redirect?: false | undefined;
+  /** In place of the pool's; `null` is the pool's. */
+  retries?: RetryLike;
+  /** Follow redirects. Default `true`; `false` gives the 3xx. */
+  redirect?: boolean | undefined;
   /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
   preloadContent?: boolean | undefined;
   /**
@@ -169,21 +190,87 @@ export type FieldSource =
   | Iterable<readonly [string, FieldValue | undefined]>
   | { readonly [name: string]: FieldValue | undefined };
 
+/** A pool's options, checked. @internal */
+export interface PoolSettings {
+  /** The record that the core takes. */
+  readonly wire: Record<string, unknown>;
+  readonly headers: HTTPHeaderDict;
+  readonly limits: Limits;
+  readonly retries: Retry;
+  readonly resolve: Resolve | null;
+  readonly onPause: OnPause | null;
+}
+
 /**
- * Checks a pool's options and makes the record that the core takes.
+ * Checks a pool's options.
  *
+ * @throws TypeError or RangeError ERR_INVALID_OPTION.
  * @internal
  */
-export function poolSettings(host: string, options: PoolOptions): Record<string, unknown> {
+export function poolSettings(options: PoolOptions): PoolSettings {
   checkNames(options, KNOWN, 'a pool', CODE);
-  const settings = bare([['host', host]]);
+  const wire = bare([]);
+  let retries: Retry = Retry.DEFAULT;
+  let resolve: Resolve | null = null;
+  let onPause: OnPause | null = null;
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
     if (LATER.includes(name)) throw notSupported(name);
-    const checked = (POOL[name as keyof typeof POOL] as Check)(value, name);
-    if (checked !== undefined) settings[name] = checked;
+    if (name === 'retries') {
+      retries = Retry.fromInt(value as RetryLike);
+      wire['retries'] = Retry.prototype.toJSON.call(retries);
+    } else if (name === 'resolve' && typeof value === 'function') {
+      resolve = value as Resolve;
+      wire['resolveAsks'] = numberOf(resolve);
+    } else if (name === 'onPause') {
+      if (value !== null) onPause = functionOf(value, name) as OnPause;
+    } else {
+      const checked = (POOL[name as keyof typeof POOL] as Check)(value, name);
+      if (checked !== undefined) wire[name] = checked;
+    }
   }
-  return settings;
+  // From the checked lines: the option may be an iterator, which can be read once only.
+  const headers = new HTTPHeaderDict((wire['headers'] as [string, string | null][] | undefined) ?? []);
+  return { wire, headers, limits: (wire['limits'] as Limits | undefined) ?? {}, retries, resolve, onPause };
+}
+
+/** The same number for the same function, so that pools which differ in it are told apart. */
+function numberOf(resolve: Resolve): number {
+  let number = NUMBERS.get(resolve);
+  if (number === undefined) {
+    numbered += 1;
+    number = numbered;
+    NUMBERS.set(resolve, number);
+    RESOLVERS.set(number, new WeakRef(resolve));
+    RESOLVED.register(resolve, number);
+  }
+  return number;
+}
+
+/**
+ * The options that a record for the core was made of: of a pool that a manager keeps and nobody holds any more.
+ *
+ * @internal
+ */
+export function optionsOf(wire: Record<string, unknown>): PoolOptions {
+  const { resolveAsks, retries, timeout, ...rest } = wire;
+  const options: Record<string, unknown> = rest;
+  if (timeout !== undefined) options['timeout'] = new Timeout(timeout as ConstructorParameters<typeof Timeout>[0]);
+  if (retries !== undefined) options['retries'] = new Retry(retries as ConstructorParameters<typeof Retry>[0]);
+  const resolve = RESOLVERS.get(resolveAsks as number)?.deref();
+  if (resolve !== undefined) options['resolve'] = resolve;
+  return options as PoolOptions;
+}
+
+const NUMBERS: WeakMap<Resolve, number> = new WeakMap();
+const RESOLVERS: Map<number, WeakRef<Resolve>> = new Map();
+const RESOLVED: FinalizationRegistry<number> = new FinalizationRegistry((number) => RESOLVERS.delete(number));
+let numbered = 0;
+
+/** @internal */
+export function functionOf(value: unknown, name: string): unknown {
+  if (typeof value !== 'function') throw wrong(name, 'a function', value);
+  return value;
 }
 
 /**
@@ -251,16 +338,6 @@ export function notSupported(what: string): Error {
   return argumentError('type', 'ERR_NOT_SUPPORTED', `${what} is not supported by this version of ferropool`);
 }
 
-/**
- * `retries`: what is not served yet is refused when it is given, so that nobody relies on it.
- *
- * @internal
- */
-export function checkRetries(value: unknown): undefined {
-  if (value === false || value === 0 || value === null) return undefined;
-  throw notSupported(`retries: ${describe(value)}`);
-}
-
 /** @internal */
 export const CODE = 'ERR_INVALID_OPTION';
 
@@ -303,28 +380,33 @@ const POOL = {
   limits: limitsOf,
   unreadTimeout: milliseconds,
   resolve: (value, name) => {
-    if (typeof value === 'function') throw notSupported('resolve as a function');
     const given = record(value, name, null);
     for (const [host, address] of Object.entries(given)) {
       if (typeof address !== 'string') throw wrong(`${name}['${host}']`, "an 'address' or 'address:port'", address);
     }
     return given;
   },
-  retries: checkRetries,
-} satisfies Record<keyof PoolOptions, Check>;
+  rate: (value, name) => (value === null ? undefined : positive(value, name)),
+  pauseOn: (value, name) => {
+    if (value === null) return undefined;
+    if (!Array.isArray(value)) throw wrong(name, 'an array of 429 and 503', value);
+    for (const status of value as unknown[]) {
+      if (status !== 429 && status !== 503) throw wrong(`a status of ${name}`, '429 or 503', status);
+    }
+    return [...(value as number[])];
+  },
+} satisfies Record<Exclude<keyof PoolOptions, 'retries' | 'onPause'>, Check>;
 
 /** Pool options of the contract that later versions serve. */
 const LATER: readonly string[] = [
   'denyAddresses',
   'http2',
   'interface',
-  'pauseOn',
   'proxy',
   'proxyConfig',
   'proxyHeaders',
-  'rate',
 ];
-const KNOWN: readonly string[] = [...Object.keys(POOL), ...LATER];
+const KNOWN: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...LATER];
 
 function limitsOf(value: unknown, name: string): Limits {
   const given = record(value, name, ['headerBytes', 'headerCount', 'wire', 'decoded', 'ratio', 'codings']);
@@ -416,7 +498,7 @@ function size(value: unknown, name: string): number {
 
 function positive(value: unknown, name: string): number {
   if (typeof value !== 'number') throw wrong(name, 'a number', value);
-  if (!(value > 0)) throw argumentError('range', CODE, `${name} is greater than 0, not ${value}`);
+  if (!(value > 0 && value < Infinity)) throw argumentError('range', CODE, `${name} is greater than 0, not ${value}`);
   return value;
 }
 

@@ -5,24 +5,13 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import { Engine, type ErrorRecord, type Raw } from './boundary/engine.ts';
-import * as layout from './boundary/generated.ts';
-import type { Call } from './boundary/marshal.ts';
-import { MERGED, merge, QUERY_METHODS, text, upper, wait, wellFormed, type PoolCall } from './call.ts';
-import { errorFromRecord } from './error-record.ts';
-import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
-import { HTTPHeaderDict } from './headers.ts';
-import {
-  CODE,
-  integer,
-  notSupported,
-  poolSettings,
-  type Limits,
-  type PoolOptions,
-  type RequestOptions,
-} from './options.ts';
-import { requestMany, type Planned, type Settled } from './request-many.ts';
-import { HTTPResponse } from './response.ts';
+import type { Sources } from './asking.ts';
+import { Engine, type PauseRecord } from './boundary/engine.ts';
+import { text, wait } from './call.ts';
+import { ClosedPoolError, URLSchemeUnknown, type AnyPool } from './errors.ts';
+import { CODE, integer, notSupported, poolSettings, type OnPause, type PoolOptions } from './options.ts';
+import { tellOfPause } from './pause.ts';
+import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
 
@@ -93,11 +82,8 @@ export interface PoolStats {
   readonly latency?: Readonly<Record<'pool' | 'headers' | 'total', Percentiles>>;
 }
 
-/** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
-
 /** The common base of pools. */
-export abstract class ConnectionPool {
+export abstract class ConnectionPool extends RequestMethods {
   abstract readonly scheme: 'http' | 'https';
   /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
   abstract readonly host: string;
@@ -119,7 +105,7 @@ export abstract class ConnectionPool {
   }
 
   /** `HTTPConnectionPool(host='localhost', port=8080)`. */
-  toString(): string {
+  override toString(): string {
     return `${this.constructor.name}(host='${this.host}', port=${this.port})`;
   }
 
@@ -151,8 +137,7 @@ export class HTTPConnectionPool extends ConnectionPool {
   readonly timeout: Timeout;
   readonly #engine: Engine;
   readonly #handle: number;
-  readonly #headers: HTTPHeaderDict;
-  readonly #limits: Limits;
+  #onPause: OnPause | null = null;
   #closed = false;
 
   /**
@@ -163,23 +148,37 @@ export class HTTPConnectionPool extends ConnectionPool {
    */
   constructor(host: string, options: PoolOptions = {}) {
     super();
-    if (typeof host !== 'string' && host !== undefined && host !== null) {
+    const held = (host as unknown) instanceof Held ? (host as unknown as Held) : null;
+    if (held === null && typeof host !== 'string' && host !== undefined && host !== null) {
       throw argumentError('type', CODE, `a pool's host is a string, not ${describe(host)}`);
     }
-    const settings = poolSettings(host ?? '', options);
-    this.port = (settings['port'] as number | undefined) ?? null;
-    this.maxsize = (settings['maxsize'] as number | undefined) ?? 1;
-    this.block = (settings['block'] as boolean | undefined) ?? false;
-    this.timeout = (settings['timeout'] as Timeout | undefined) ?? Timeout.from(null);
-    // From the checked lines: the option may be an iterator, which can be read once only.
-    this.#headers = new HTTPHeaderDict((settings['headers'] as [string, string | null][] | undefined) ?? []);
-    this.#limits = (settings['limits'] as Limits | undefined) ?? {};
+    const settings = poolSettings(options);
+    const { wire } = settings;
+    this.port = held === null ? ((wire['port'] as number | undefined) ?? null) : held.port;
+    this.maxsize = (wire['maxsize'] as number | undefined) ?? 1;
+    this.block = (wire['block'] as boolean | undefined) ?? false;
+    this.timeout = (wire['timeout'] as Timeout | undefined) ?? Timeout.from(null);
+    this.#engine = held?.engine ?? Engine.next();
     // Errors of the constructor name the host as it was given.
-    this.host = host ?? '';
-    this.#engine = Engine.get();
-    const { handle, host: normalised } = this.#engine.open(this, settings);
+    this.host = held === null ? (host ?? '') : held.host;
+    const made = { retries: settings.retries, sources: { jar: null, beforeAttempt: null, resolve: settings.resolve } };
+    const { headers, limits } = settings;
+    const ready = (handle: number, sources: Sources): void =>
+      this.ready({ engine: this.#engine, handle, headers, limits, sources, retries: made.retries, concurrency: this.maxsize });
+    if (held !== null) {
+      const handle = this.#engine.holdPool(this, held.manager, held.id);
+      if (handle === null) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
+      this.#handle = handle;
+      ready(handle, { ...made.sources, jar: held.sources.jar, beforeAttempt: held.sources.beforeAttempt });
+      return;
+    }
+    // So that a refusal finds them.
+    ready(-1, made.sources);
+    this.#onPause = settings.onPause;
+    const { handle, host: normalised } = this.#engine.open(this, { ...wire, host: host ?? '' });
     this.#handle = handle;
     this.host = normalised;
+    ready(handle, made.sources);
   }
 
   /** Live figures; `null` once the pool is closed. */
@@ -199,75 +198,9 @@ export class HTTPConnectionPool extends ConnectionPool {
     return this.#engine.figures(this.#handle)[4] ?? 0;
   }
 
-  /** The headers of a request that brings none; a copy. */
-  get headers(): HTTPHeaderDict {
-    return this.#headers.copy();
-  }
-
   /** Everything that the pool counts. */
   stats(): PoolStats {
     return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
-  }
-
-  /**
-   * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
-   * the body for every other method.
-   *
-   * @throws (rejects with) everything in the documentation of errors; bad input before anything is sent.
-   */
-  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse> {
-    try {
-      const name = upper(method);
-      if (options === undefined) return this.#send(this.#call(name, url), null);
-      return this.#open(name, url, options, QUERY_METHODS.has(name) ? 'query' : 'body');
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Makes a request whose `fields` go into the query, whatever the method. */
-  requestEncodeUrl(method: string, url: string, options: RequestOptions = {}): Promise<HTTPResponse> {
-    try {
-      return this.#open(upper(method), url, options, 'query');
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** Makes a request whose `fields` go into the body, whatever the method. */
-  requestEncodeBody(method: string, url: string, options: RequestOptions = {}): Promise<HTTPResponse> {
-    try {
-      return this.#open(upper(method), url, options, 'body');
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /** The lowest level: the method goes out as it is given, and nothing is merged. */
-  urlopen(method: string, url: string, options: UrlopenOptions = {}): Promise<HTTPResponse> {
-    try {
-      for (const name of MERGED) {
-        if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
-        throw argumentError('type', CODE, `urlopen has no option '${name}'; use request`);
-      }
-      return this.#open(text(method, 'a method'), url, options, 'body');
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  /**
-   * Makes many requests, `concurrency` (default `maxsize`) at a time, and yields each as it settles: unordered, bounded,
-   * and no faster than they are taken. It never throws for a request; leaving the loop aborts what is in flight.
-   *
-   * @example
-   * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
-   */
-  requestMany(
-    requests: Iterable<Planned> | AsyncIterable<Planned>,
-    options: { concurrency?: number } = {},
-  ): AsyncIterableIterator<Settled> {
-    return requestMany(this, requests, options, this.maxsize);
   }
 
   /** Whether a URL names this pool's host: a path does, `//other/` does not. */
@@ -283,8 +216,8 @@ export class HTTPConnectionPool extends ConnectionPool {
   warm(n: number): Promise<void> {
     try {
       integer(n, 'the number of connections', 0, this.maxsize);
-      this.#refuseClosed();
-      return this.#engine.warm(this, this.#handle, n);
+      this.refuseClosed();
+      return this.#engine.warm(this, this.#handle, n, this.asking(null));
     } catch (error) {
       return Promise.reject(error);
     }
@@ -305,63 +238,37 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   /** @internal */
-  respond(raw: Raw): HTTPResponse {
-    return HTTPResponse.fromRecord(raw);
+  paused({ host, span, status }: PauseRecord): void {
+    tellOfPause(this.#onPause, host, span, status);
   }
 
   /** @internal */
-  refuse(record: ErrorRecord, url: string, cause?: unknown): Error {
-    return errorFromRecord(record, { pool: this, url, cause });
+  protected override named(): AnyPool {
+    return this;
   }
 
   /** @internal */
-  locate(url: string, fields: Call['fields']): string {
-    return this.#engine.absoluteUrl(this.#handle, url, fields);
-  }
-
-  #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
-    const call = this.#call(method, url);
-    const signal = merge(call, options, fields, this.#limits, this.#headers);
-    if (signal !== null && signal.aborted) {
-      call.source?.discard?.();
-      return Promise.reject(signal.reason as Error);
-    }
-    return this.#send(call, signal);
-  }
-
-  #call(method: string, url: string): PoolCall {
-    return {
-      pool: this.#handle,
-      method,
-      url: wellFormed(text(url, 'a URL')),
-      flags: 0,
-      lines: null,
-      fields: null,
-      body: null,
-      source: null,
-      onProgress: null,
-      accept: null,
-      limits: null,
-      timeout: null,
-      poolTimeout: null,
-    };
-  }
-
-  #send(call: PoolCall, signal: AbortSignal | null): Promise<HTTPResponse> {
-    if (this.#closed) {
-      call.source?.discard?.();
-      this.#refuseClosed();
-    }
-    const { accept, flags } = call;
-    if (accept === null) return this.#engine.request<HTTPResponse>(this, call, signal);
-    const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;
-    return this.#engine
-      .request<HTTPResponse>(this, call, signal)
-      .then((response) => response.acceptWith(accept, preload));
-  }
-
-  #refuseClosed(): void {
+  protected override refuseClosed(): void {
     if (this.#closed) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
+  }
+}
+
+/** What a manager makes a pool of, which is on its shelf already. @internal */
+export class Held {
+  readonly engine: Engine;
+  readonly manager: number;
+  readonly id: number;
+  readonly host: string;
+  readonly port: number;
+  readonly sources: Sources;
+
+  constructor(engine: Engine, manager: number, shelved: { id: number; host: string; port: number }, sources: Sources) {
+    this.engine = engine;
+    this.manager = manager;
+    this.id = shelved.id;
+    this.host = shelved.host;
+    this.port = shelved.port;
+    this.sources = sources;
   }
 }
 

@@ -7,13 +7,15 @@ import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import type { ConnectionFacts, Raw } from './boundary/engine.ts';
+import type { ConnectionFacts, Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { Inflow, type Carrier } from './boundary/stream.ts';
 import { decodeText, sniff, type Charset } from './charset.ts';
 import { ResponseError } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict, type HeaderSource } from './headers.ts';
 import { amountOf, BodyReader } from './reader.ts';
+import { historyOf } from './history.ts';
+import { Retry } from './retry.ts';
 
 /** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
 export interface Timings {
@@ -88,6 +90,7 @@ export class HTTPResponse {
   #trailers: HTTPHeaderDict | null = null;
   #data: Buffer | null = null;
   #reader: BodyReader | null = null;
+  #retries: Retry | null = null;
   /** False if `accept` was asked and did not want the body, which is empty then. */
   readonly accepted: boolean = true;
 
@@ -199,13 +202,24 @@ export class HTTPResponse {
     return sniff(this.data, this.headers.get('content-type'));
   }
 
-  /** The absolute URL that this is the response of, without user info. */
+  /** The absolute URL that this is the response of, redirects followed, without user info. */
   get url(): string {
     if (this.#made === null) {
       const { owner, url, fields } = this.#raw as Raw;
-      this.#made = { reason: null, url: owner.locate(url, fields) };
+      this.#made = { reason: null, url: this.#notes().story?.url ?? owner.locate(url, fields) };
     }
     return this.#made.url;
+  }
+
+  /**
+   * The `Retry` that was left, its `history` the events before this response; `null` for a response of one's own.
+   *
+   * @example
+   * response.retries?.history.map(({ redirectLocation }) => redirectLocation);
+   */
+  get retries(): Retry | null {
+    if (this.#raw === null) return null;
+    return (this.#retries ??= this.#left(this.#raw));
   }
 
   /** Exchanges made for it: 1 unless the request was made again. */
@@ -215,10 +229,7 @@ export class HTTPResponse {
 
   /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
   get defects(): string[] {
-    const length = this.#raw === null ? 0 : this.#word(layout.RESPONSE_DEFECTS);
-    if (length === 0) return [];
-    const at = this.#start() + this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS);
-    return JSON.parse((this.#raw as Raw).slab.bytes.toString('utf8', at, at + length)) as string[];
+    return this.#notes().defects;
   }
 
   /** How long each phase took; `null` for a response of one's own. Of a streamed body `body` and `total` come at its end. */
@@ -444,6 +455,21 @@ export class HTTPResponse {
     return this.#raw !== null && (this.#word(layout.RESPONSE_FLAGS) & flag) !== 0;
   }
 
+  /** What there is to say beside the head: most responses have nothing. */
+  #notes(): Notes {
+    const length = this.#raw === null ? 0 : this.#word(layout.RESPONSE_NOTES);
+    if (length === 0) return { defects: [], story: null };
+    const at = this.#start() + this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS);
+    return JSON.parse((this.#raw as Raw).slab.bytes.toString('utf8', at, at + length)) as Notes;
+  }
+
+  #left({ retries, owner }: Raw): Retry {
+    const { story } = this.#notes();
+    // One that decided for itself has counted for itself.
+    if (story === null || !Retry.isPlain(retries)) return retries;
+    return retries.left(story.retries, historyOf(story.history, owner));
+  }
+
   /** Where the part after the fixed one begins. */
   #start(): number {
     return ((this.#raw as Raw).base << 2) + layout.RESPONSE_FIXED;
@@ -505,7 +531,7 @@ export class HTTPResponse {
     if (raw === null) return EMPTY;
     if (raw.external !== null) return raw.external;
     const before =
-      this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS) + this.#word(layout.RESPONSE_DEFECTS);
+      this.#word(layout.RESPONSE_HEAD) + this.#word(layout.RESPONSE_TRAILERS) + this.#word(layout.RESPONSE_NOTES);
     const start = this.#start() + before;
     return raw.slab.bytes.subarray(start, start + this.#word(layout.RESPONSE_BODY));
   }
@@ -527,6 +553,11 @@ export interface Head {
   readonly headers: HTTPHeaderDict;
   /** Absolute. */
   readonly url: string;
+}
+
+interface Notes {
+  readonly defects: string[];
+  readonly story: StoryRecord | null;
 }
 
 interface Made {

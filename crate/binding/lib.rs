@@ -11,11 +11,13 @@ use std::time::Instant;
 
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::observe::stats::{PoolStats, Summary};
+use ferropool_core::manager::{Shelved, Shelves};
 use ferropool_core::pool::Blueprint;
 use ferropool_core::text::{self, Text};
-use ferropool_policy::error::Error;
-use ferropool_policy::origin::Origin;
-use ferropool_policy::settings::PoolSettings;
+use ferropool_policy::error::{Error, Kind};
+use ferropool_policy::origin::{Origin, Scheme};
+use ferropool_policy::settings::{ManagerSettings, PoolSettings};
+use ferropool_policy::shelf::Canonical;
 use ferropool_policy::{query, url};
 use napi::bindgen_prelude::{Buffer, Either, Object, Uint8ArraySlice, Unknown};
 use napi::{Env, JsString};
@@ -26,6 +28,7 @@ use crate::ffi::WakeUp;
 use crate::marshal::{Block, Handed, Taken};
 use crate::submission::Id;
 
+mod asking;
 mod engine;
 mod ffi;
 mod layout;
@@ -101,7 +104,9 @@ pub fn decode_text<'env>(env: &'env Env, data: &[u8], label: String) -> Option<E
 pub struct Engine {
     link: Arc<Link>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
-    pools: Vec<Option<PoolEntry>>,
+    entries: Vec<Option<Entry>>,
+    /// The pool of a manager's that was named last: with `numPools: 0` it is on no shelf.
+    last: Option<Arc<Shelved>>,
     free: Vec<u32>,
     taken: Vec<Block>,
     blocks: VecDeque<Block>,
@@ -112,11 +117,40 @@ pub struct Engine {
     budget: u64,
 }
 
-struct PoolEntry {
-    origin: Origin,
-    stats: Arc<PoolStats>,
-    /// To make it again should the I/O thread fall.
-    blueprint: Blueprint,
+/// What a handle leads to, as this thread knows it: enough to make it again should the I/O thread fall.
+enum Entry {
+    /// A pool of its own.
+    Bare { blueprint: Blueprint },
+    /// A manager.
+    Manager { shelves: Arc<Shelves> },
+    /// A pool of a manager's that somebody holds.
+    Held { manager: u32, shelved: Arc<Shelved> },
+}
+
+impl Entry {
+    fn stats(&self) -> &Arc<PoolStats> {
+        match self {
+            Self::Bare { blueprint } => &blueprint.stats,
+            Self::Manager { shelves } => &shelves.stats,
+            Self::Held { shelved, .. } => &shelved.stats,
+        }
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Bare { blueprint } => Some(&blueprint.origin),
+            Self::Manager { .. } => None,
+            Self::Held { shelved, .. } => Some(&shelved.origin),
+        }
+    }
+
+    fn work(&self, handle: u32) -> Work {
+        match self {
+            Self::Bare { blueprint } => Work::Open(handle, Box::new(blueprint.clone())),
+            Self::Manager { shelves } => Work::Manage(handle, Arc::clone(shelves)),
+            Self::Held { manager, shelved } => Work::Hold { manager: *manager, handle, shelved: Arc::clone(shelved) },
+        }
+    }
 }
 
 #[napi]
@@ -147,7 +181,8 @@ impl Engine {
         Ok(Self {
             link,
             thread,
-            pools: Vec::new(),
+            entries: Vec::new(),
+            last: None,
             free: Vec::new(),
             taken: Vec::new(),
             blocks: VecDeque::new(),
@@ -163,34 +198,68 @@ impl Engine {
     pub fn open(&mut self, settings: String) -> String {
         trip("open");
         let made = serde_json::from_str::<PoolSettings>(&settings)
-            .map_err(|error| {
-                Error::new(ferropool_policy::error::Kind::InvalidOption, format!("the pool's options: {error}"))
-            })
+            .map_err(|error| unreadable("pool", &error))
             .and_then(Blueprint::new);
         answer(made.map(|blueprint| {
-            let entry = PoolEntry {
-                origin: blueprint.origin.clone(),
-                stats: Arc::clone(&blueprint.stats),
-                blueprint: blueprint.clone(),
-            };
-            let json = serde_json::json!({ "host": entry.origin.host, "port": entry.origin.port });
-            let handle = if let Some(handle) = self.free.pop() {
-                self.pools[handle as usize] = Some(entry);
-                handle
-            } else {
-                self.pools.push(Some(entry));
-                (self.pools.len() - 1) as u32
-            };
-            self.link.inbox.send(Work::Open(handle, Box::new(blueprint)));
+            let json = serde_json::json!({ "host": blueprint.origin.host, "port": blueprint.origin.port });
+            let handle = self.enter(Entry::Bare { blueprint });
             serde_json::json!({ "handle": handle, "origin": json })
         }))
+    }
+
+    /// Makes a manager of its settings (JSON): `{ value: { handle } }` or `{ error }`.
+    #[napi(catch_unwind)]
+    pub fn manage(&mut self, settings: String) -> String {
+        trip("manage");
+        let made = serde_json::from_str::<serde_json::Value>(&settings)
+            .and_then(|json| Ok((serde_json::from_value::<ManagerSettings>(json.clone())?, json)))
+            .map_err(|error| unreadable("manager", &error))
+            .and_then(|(settings, json)| Shelves::new(settings, Canonical::of(&json["pool"])));
+        answer(made.map(|shelves| serde_json::json!({ "handle": self.enter(Entry::Manager { shelves }) })))
+    }
+
+    /// The pool of a manager for an origin, with these settings of its own (JSON), or the manager's:
+    /// `{ value: { id, scheme, host, port, settings } }` or `{ error }`.
+    #[napi(catch_unwind)]
+    pub fn shelve(
+        &mut self,
+        manager: u32,
+        scheme: String,
+        host: String,
+        port: Option<u32>,
+        settings: Option<String>,
+    ) -> String {
+        trip("shelve");
+        let port = port.and_then(|port| u16::try_from(port).ok());
+        let origin = Scheme::named(&scheme).and_then(|scheme| Origin::new(scheme, &host, port));
+        let shelved = origin.and_then(|origin| self.shelved(manager, origin, settings));
+        answer(shelved.map(|shelved| about(&shelved)))
+    }
+
+    /// A handle for a pool on a manager's shelf; it may have gone from there since it was named: then it is made anew.
+    #[napi(catch_unwind)]
+    pub fn hold_pool(&mut self, manager: u32, id: u32) -> Option<u32> {
+        trip("hold-pool");
+        let Some(Some(Entry::Manager { shelves })) = self.entries.get(manager as usize) else { return None };
+        let shelved = shelves.list().into_iter().rev().find(|shelved| shelved.id == id).or_else(|| {
+            self.last.clone().filter(|last| last.id == id)
+        })?;
+        Some(self.enter(Entry::Held { manager, shelved }))
+    }
+
+    /// The pools on a manager's shelf, the least recently used first, as JSON.
+    #[napi(catch_unwind)]
+    pub fn shelf(&self, manager: u32) -> String {
+        trip("shelf");
+        let Some(Entry::Manager { shelves }) = self.entry(manager) else { return "[]".to_owned() };
+        serde_json::Value::from_iter(shelves.list().iter().map(|shelved| about(shelved))).to_string()
     }
 
     /// Frees a pool's handle: nobody holds the pool any more, and the submission that says so was made before.
     #[napi(catch_unwind)]
     pub fn forget(&mut self, handle: u32) {
         trip("forget");
-        if let Some(entry) = self.pools.get_mut(handle as usize)
+        if let Some(entry) = self.entries.get_mut(handle as usize)
             && entry.take().is_some()
         {
             self.free.push(handle);
@@ -335,10 +404,12 @@ impl Engine {
         self.link.inbox.clear();
         self.refill();
         self.blocks.clear();
-        for (handle, entry) in self.pools.iter().enumerate() {
-            if let Some(entry) = entry {
-                self.link.inbox.send(Work::Open(handle as u32, Box::new(entry.blueprint.clone())));
-            }
+        let mut again: Vec<_> =
+            self.entries.iter().enumerate().filter_map(|(handle, entry)| Some((handle as u32, entry.as_ref()?))).collect();
+        // Managers before the pools that they keep.
+        again.sort_by_key(|(_, entry)| matches!(entry, Entry::Held { .. }));
+        for (handle, entry) in again {
+            self.link.inbox.send(entry.work(handle));
         }
         if self.budget > 0 {
             self.link.inbox.send(Work::Budget(self.budget));
@@ -358,68 +429,111 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn figures(&self, handle: u32) -> Vec<f64> {
         trip("figures");
-        self.entry(handle).map_or_else(Vec::new, |PoolEntry { stats, .. }| {
-            let leased = stats.leased.get() + stats.dialling.get();
-            [stats.idle.get(), leased, stats.waiting.get(), stats.opened.get(), stats.requests.get()]
-                .map(|figure| figure as f64)
-                .to_vec()
-        })
+        let Some(entry) = self.entry(handle) else { return Vec::new() };
+        let (sums, dialling) = match entry {
+            Entry::Manager { shelves } => (shelves.roster.sums(), 0),
+            Entry::Bare { .. } | Entry::Held { .. } => (entry.stats().sums(), entry.stats().dialling.get()),
+        };
+        [sums.idle, sums.leased + dialling, sums.waiting, sums.opened, sums.requests].map(|figure| figure as f64).to_vec()
     }
 
-    /// Everything that a pool counts, as JSON.
+    /// Everything that a pool or a manager counts, as JSON.
     #[napi(catch_unwind)]
     pub fn stats(&self, handle: u32) -> String {
         trip("stats");
-        let Some(PoolEntry { stats, .. }) = self.entry(handle) else { return "null".to_owned() };
-        let [pool, headers, total] = stats.latency().map(|Summary { count, p50, p95, p99, max }| {
-            serde_json::json!({ "count": count, "p50": p50, "p95": p95, "p99": p99, "max": max })
-        });
-        serde_json::json!({
-            "live": stats.opened.get() - stats.closed.get(),
-            "idle": stats.idle.get(),
-            "leased": stats.leased.get(),
-            "waiting": stats.waiting.get(),
-            "opened": stats.opened.get(),
-            "closed": stats.closed.get(),
-            "reused": stats.reused.get(),
-            "surplus": stats.surplus.get(),
-            "discarded": stats.discarded.get(),
-            "poisoned": stats.poisoned.get(),
-            "staleReplays": stats.stale_replays.get(),
-            "abandoned": stats.abandoned.get(),
-            "repaired": stats.repaired.get(),
-            "wireBytesIn": stats.wire_in.get(),
-            "wireBytesOut": stats.wire_out.get(),
-            "decodedBytes": stats.decoded.get(),
-            "requests": stats.requests.get(),
+        let Some(entry) = self.entry(handle) else { return "null".to_owned() };
+        let stats = entry.stats();
+        let sums = match entry {
+            Entry::Manager { shelves } => shelves.roster.sums(),
+            Entry::Bare { .. } | Entry::Held { .. } => stats.sums(),
+        };
+        let mut json = serde_json::json!({
+            "live": sums.opened - sums.closed,
+            "idle": sums.idle,
+            "leased": sums.leased,
+            "waiting": sums.waiting,
+            "opened": sums.opened,
+            "closed": sums.closed,
+            "reused": sums.reused,
+            "surplus": sums.surplus,
+            "discarded": sums.discarded,
+            "poisoned": sums.poisoned,
+            "staleReplays": sums.stale_replays,
+            "abandoned": sums.abandoned,
+            "repaired": sums.repaired,
+            "wireBytesIn": sums.wire_in,
+            "wireBytesOut": sums.wire_out,
+            "decodedBytes": sums.decoded,
+            "requests": sums.requests,
             "errors": stats.errors(),
             "oldestInFlight": stats.oldest(Instant::now()).map(|age| age.as_secs_f64() * 1_000.0),
-            "latency": { "pool": pool, "headers": headers, "total": total },
-        })
-        .to_string()
+        });
+        // How long calls take is known of all calls of a manager together.
+        if !matches!(entry, Entry::Held { .. }) {
+            let [pool, headers, total] = stats.latency().map(|Summary { count, p50, p95, p99, max }| {
+                serde_json::json!({ "count": count, "p50": p50, "p95": p95, "p99": p99, "max": max })
+            });
+            json["latency"] = serde_json::json!({ "pool": pool, "headers": headers, "total": total });
+        }
+        json.to_string()
     }
 
     /// Whether a URL names the pool's own host.
     #[napi(catch_unwind)]
     pub fn is_same_host(&self, handle: u32, url: String) -> bool {
         trip("is-same-host");
-        self.entry(handle).is_some_and(|entry| entry.origin.is_same_host(&url))
+        self.entry(handle).and_then(Entry::origin).is_some_and(|origin| origin.is_same_host(&url))
     }
 
     /// The absolute URL of what the pool was asked for, these names and values in its query: what `response.url` says.
     #[napi(catch_unwind)]
     pub fn absolute_url(&self, handle: u32, url: String, fields: Vec<Either<String, Buffer>>) -> String {
         trip("absolute-url");
-        let Some(PoolEntry { origin, .. }) = self.entry(handle) else { return url };
         let url = if fields.is_empty() { url } else { query::join(&url, &query_of(&fields)) };
+        let own = self.entry(handle).and_then(Entry::origin).cloned();
+        let named = || url::parse(&url).ok().and_then(|url| Origin::from_absolute_url(&url).ok());
+        let Some(origin) = &own.or_else(named) else { return url };
         match url::target(origin, &url, false) {
             Ok(target) => url::absolute(origin, &target),
             Err(_) => url,
         }
     }
 
-    fn entry(&self, handle: u32) -> Option<&PoolEntry> {
-        self.pools.get(handle as usize)?.as_ref()
+    fn entry(&self, handle: u32) -> Option<&Entry> {
+        self.entries.get(handle as usize)?.as_ref()
+    }
+
+    /// Gives it a handle, and the I/O thread word of it.
+    fn enter(&mut self, entry: Entry) -> u32 {
+        let handle = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            (self.entries.len() - 1) as u32
+        });
+        self.link.inbox.send(entry.work(handle));
+        self.entries[handle as usize] = Some(entry);
+        handle
+    }
+
+    fn shelved(&mut self, manager: u32, mut origin: Origin, settings: Option<String>) -> Result<Arc<Shelved>, Error> {
+        origin.port = Some(origin.effective_port());
+        let Some(Entry::Manager { shelves }) = self.entry(manager) else {
+            return Err(Error::new(Kind::PoolClosed, "The manager is closed."));
+        };
+        let own = match settings {
+            None => None,
+            Some(text) => {
+                let read = serde_json::from_str::<serde_json::Value>(&text)
+                    .and_then(|json| Ok((serde_json::from_value::<PoolSettings>(json.clone())?, json)));
+                let (settings, json) = read.map_err(|error| unreadable("pool", &error))?;
+                Some((settings, Canonical::of(&json)))
+            }
+        };
+        let (shelved, evicted) = shelves.take(&origin, own.as_ref().map(|(settings, text)| (settings, text)))?;
+        if let Some(evicted) = evicted {
+            self.link.inbox.send(Work::Evict { manager, id: evicted.id });
+        }
+        self.last = Some(Arc::clone(&shelved));
+        Ok(shelved)
     }
 
     fn refill(&mut self) {
@@ -438,6 +552,21 @@ fn query_of(fields: &[Either<String, Buffer>]) -> String {
     };
     let all: Vec<_> = fields.iter().map(bytes).collect();
     query::encode(all.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])))
+}
+
+fn unreadable(whose: &str, error: &serde_json::Error) -> Error {
+    Error::new(Kind::InvalidOption, format!("the {whose}'s options: {error}"))
+}
+
+fn about(shelved: &Shelved) -> serde_json::Value {
+    let Shelved { id, origin, text, .. } = shelved;
+    serde_json::json!({
+        "id": id,
+        "scheme": origin.scheme.name(),
+        "host": origin.host,
+        "port": origin.port,
+        "settings": text.text(),
+    })
 }
 
 /// `{ value }` or `{ error }`.

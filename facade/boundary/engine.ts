@@ -16,20 +16,39 @@ import {
   refusal,
   settle,
   unsendable,
+  type Answerer,
   type ErrorRecord,
   type Owner,
+  type PauseRecord,
   type Pending,
+  type Question,
   type Raw,
 } from './records.ts';
+import type { Retry } from '../retry.ts';
 import { Signals } from './signals.ts';
 import { Slots } from './slots.ts';
 import { Inflow, Outflow, type Carrier } from './stream.ts';
 
-export type { ConnectionFacts, ErrorRecord, Owner, Raw, Slab } from './records.ts';
+export type {
+  Answerer,
+  ConnectionFacts,
+  ErrorRecord,
+  Owner,
+  PastRecord,
+  PauseRecord,
+  Pending,
+  Question,
+  Raw,
+  Slab,
+  StoryRecord,
+} from './records.ts';
 
-/** One engine an environment, started by the first pool. */
+/** Engines of an environment: one I/O thread each, started by the first pool or manager that lives there. */
 export class Engine implements Carrier {
-  static #only: Engine | null = null;
+  static readonly #all: Engine[] = [];
+  static #threads = 1;
+  /** How often an engine was asked for. */
+  static #asked = 0;
   /** What engines may let lie around, if anybody said. */
   static #allowed: number | null = null;
 
@@ -38,6 +57,8 @@ export class Engine implements Carrier {
   #scheduled = false;
   readonly #slots = new Slots<Pending>();
   readonly #connections: Map<number, string> = new Map();
+  /** Those who hear of pauses, by handle. */
+  readonly #owners: Map<number, WeakRef<Owner>> = new Map();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
@@ -54,15 +75,24 @@ export class Engine implements Carrier {
   /** Drains that failed one after the other. */
   #failures = 0;
 
-  /** This environment's. */
-  static get(): Engine {
-    return (Engine.#only ??= new Engine());
+  /** One of this environment's, in turn: a pool or a manager lives whole on the one it was given. */
+  static next(): Engine {
+    const nth = Engine.#asked % Engine.#threads;
+    Engine.#asked += 1;
+    return (Engine.#all[nth] ??= new Engine());
+  }
+
+  /** How many there are to be; false if one has started. */
+  static spread(threads: number): boolean {
+    if (Engine.#all.length > 0 && threads !== Engine.#threads) return false;
+    Engine.#threads = threads;
+    return true;
   }
 
   /** Bytes of streamed bodies that may lie around without having been taken; an engine that is still to start heeds it. */
   static allow(bytes: number): void {
     Engine.#allowed = bytes;
-    if (Engine.#only !== null) Engine.#only.#heed();
+    for (const engine of Engine.#all) engine.#heed();
   }
 
   constructor() {
@@ -80,12 +110,70 @@ export class Engine implements Carrier {
       | { error: ErrorRecord };
     if ('error' in answer) throw owner.refuse(answer.error, String(settings['host']));
     const { handle, origin } = answer.value;
-    this.#forgotten.register(owner, handle);
+    this.#keep(owner, handle);
     return { handle, host: origin.host };
   }
 
+  /**
+   * Makes a manager. Its handle is freed when the owner is collected.
+   *
+   * @throws what the settings deserve.
+   */
+  manage(owner: Owner, settings: { readonly [name: string]: unknown }): number {
+    const answer = JSON.parse(guarded(() => this.#native.manage(JSON.stringify(settings, wellFormed)))) as
+      | { value: { handle: number } }
+      | { error: ErrorRecord };
+    if ('error' in answer) throw owner.refuse(answer.error, '');
+    this.#keep(owner, answer.value.handle);
+    return answer.value.handle;
+  }
+
+  /**
+   * The pool of a manager's for an origin, with settings of its own (`null`: the manager's).
+   *
+   * @throws what the host and the settings deserve.
+   */
+  shelve(
+    owner: Owner,
+    manager: number,
+    origin: { scheme: string; host: string; port: number | null },
+    settings: { readonly [name: string]: unknown } | null,
+  ): ShelvedPool {
+    const { scheme, host, port } = origin;
+    const text = settings === null ? null : JSON.stringify(settings, wellFormed);
+    const answer = JSON.parse(guarded(() => this.#native.shelve(manager, scheme, host, port, text))) as
+      | { value: ShelvedPool }
+      | { error: ErrorRecord };
+    if ('error' in answer) throw owner.refuse(answer.error, `${scheme}://${host}`);
+    return answer.value;
+  }
+
+  /** A handle for such a pool, freed when `holder` is collected; `null` if it has gone from the shelf. */
+  holdPool(holder: object, manager: number, id: number): number | null {
+    const handle = guarded(() => this.#native.holdPool(manager, id));
+    if (handle !== null) this.#forgotten.register(holder, handle);
+    return handle;
+  }
+
+  /** The pools on a manager's shelf, the least recently used first. */
+  shelf(manager: number): ShelvedPool[] {
+    return JSON.parse(guarded(() => this.#native.shelf(manager))) as ShelvedPool[];
+  }
+
+  /** A manager forgets its pools. */
+  clear(handle: number): void {
+    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
+    this.#batch.control(layout.SUBMISSION_CLEAR, 0, 0, handle);
+    this.#flush();
+  }
+
+  #keep(owner: Owner, handle: number): void {
+    this.#forgotten.register(owner, handle);
+    if (owner.paused !== undefined) this.#owners.set(handle, new WeakRef(owner));
+  }
+
   /** Writes the call down and hands it over with the others of this turn. */
-  request<T>(owner: Owner, call: Call, signal: AbortSignal | null): Promise<T> {
+  request<T>(owner: Owner, call: Call, signal: AbortSignal | null, retries: Retry, asking: Answerer | null): Promise<T> {
     const batch = this.#batch;
     // First: a stream's own code runs in here. It may throw, and it may make calls.
     const outflow = call.source === null ? null : new Outflow(call.source);
@@ -117,6 +205,8 @@ export class Engine implements Carrier {
         url,
         fields,
         signal,
+        asking,
+        retries,
         slot,
         generation,
       };
@@ -129,8 +219,8 @@ export class Engine implements Carrier {
   }
 
   /** Opens connections. */
-  warm(owner: Owner, handle: number, count: number): Promise<void> {
-    return this.#control<void>(layout.SUBMISSION_WARM, owner, handle, count);
+  warm(owner: Owner, handle: number, count: number, asking: Answerer | null): Promise<void> {
+    return this.#control<void>(layout.SUBMISSION_WARM, owner, handle, count, Number.NaN, asking);
   }
 
   /** Closes a pool; `timeout` in milliseconds, or `null` to wait for every lease. */
@@ -158,7 +248,14 @@ export class Engine implements Carrier {
     return guarded(() => this.#native.absoluteUrl(handle, url, fields ?? []));
   }
 
-  #control<T>(kind: number, owner: Owner, handle: number, count = 0, span: number = Number.NaN): Promise<T> {
+  #control<T>(
+    kind: number,
+    owner: Owner,
+    handle: number,
+    count: number,
+    span: number,
+    asking: Answerer | null = null,
+  ): Promise<T> {
     if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
     const slot = this.#slots.reserve();
     const generation = this.#slots.generation(slot);
@@ -175,8 +272,9 @@ export class Engine implements Carrier {
         url: '',
         fields: null,
         signal: null,
+        retries: owner.retries,
       };
-      this.#slots.keep({ resolve, reject, owner, slot, generation, ...rest });
+      this.#slots.keep({ resolve, reject, owner, slot, generation, asking, ...rest });
     });
   }
 
@@ -211,7 +309,8 @@ export class Engine implements Carrier {
 
   #heed(): void {
     const allowed = Engine.#allowed;
-    if (allowed !== null) guarded(() => this.#native.budget(allowed));
+    // The budget is one, over all threads.
+    if (allowed !== null) guarded(() => this.#native.budget(Math.ceil(allowed / Engine.#threads)));
   }
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
@@ -225,8 +324,9 @@ export class Engine implements Carrier {
     const pending = this.#slots.take(slot, generation);
     if (pending === null) return null;
     if (pending.signal !== null) this.#signals.unwatch(pending.signal, pending);
-    // Whatever became of the call, nobody wants more of its body.
+    // Whatever became of the call, nobody wants more of its body, or its answers.
     pending.outflow?.stop();
+    pending.asking?.end();
     return pending;
   }
 
@@ -362,6 +462,9 @@ export class Engine implements Carrier {
         case layout.COMPLETION_PROGRESS:
           this.#progress(base);
           break;
+        case layout.COMPLETION_QUESTION:
+          this.#question(base);
+          break;
         default:
           this.#notice(base);
       }
@@ -394,6 +497,7 @@ export class Engine implements Carrier {
         url: pending.url,
         fields: pending.fields,
         connection: this.#connections.get(connection) ?? null,
+        retries: pending.retries,
       };
       const { resolve, reject } = pending;
       // A promise leads to its response, whose collection is how a body that nobody reads is noticed.
@@ -408,6 +512,16 @@ export class Engine implements Carrier {
       }
     }
     return external === null ? 0 : external.length;
+  }
+
+  #question(base: number): void {
+    const pending = this.#peek(base);
+    // Its call may have ended meanwhile; the core knows by then.
+    if (pending === null || pending.asking === null) return;
+    const question = JSON.parse(this.#text(base)) as Question;
+    void pending.asking.answer(question, pending).then((reply) => {
+      this.#payload(layout.SUBMISSION_ANSWER, question.number, 0, JSON.stringify(reply));
+    });
   }
 
   #piece(base: number): number {
@@ -499,10 +613,16 @@ export class Engine implements Carrier {
     return external;
   }
 
-  #notice(base: number): void {
+  /** The JSON of a notice. */
+  #text(base: number): string {
     const { words, bytes } = this.#slab;
-    const text = (base << 2) + layout.NOTICE_FIXED;
-    const json = bytes.toString('utf8', text, text + (words[base + layout.NOTICE_TEXT] as number));
+    const at = (base << 2) + layout.NOTICE_FIXED;
+    return bytes.toString('utf8', at, at + (words[base + layout.NOTICE_TEXT] as number));
+  }
+
+  #notice(base: number): void {
+    const { words } = this.#slab;
+    const json = this.#text(base);
     const slot = words[base + layout.RECORD_SLOT] as number;
     switch (words[base + layout.RECORD_KIND]) {
       case layout.COMPLETION_REPLY: {
@@ -516,6 +636,12 @@ export class Engine implements Carrier {
         break;
       case layout.COMPLETION_CLOSED:
         this.#connections.delete(slot);
+        break;
+      case layout.COMPLETION_PAUSED:
+        this.#owners
+          .get(slot)
+          ?.deref()
+          ?.paused?.(JSON.parse(json) as PauseRecord);
         break;
       case layout.COMPLETION_WARNING: {
         const { code, message } = JSON.parse(json) as { code: string; message: string };
@@ -559,6 +685,7 @@ export class Engine implements Carrier {
     this.#batch.control(layout.SUBMISSION_FORGET, 0, 0, handle);
     // At once: the handle may be given to another pool as soon as it is free.
     this.#flush();
+    this.#owners.delete(handle);
     guarded(() => this.#native.forget(handle));
   }
 
@@ -567,10 +694,22 @@ export class Engine implements Carrier {
     const { slot, generation } = pending;
     settle(pending, error);
     pending.outflow?.stop();
+    pending.asking?.end();
     if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
     this.#batch.control(layout.SUBMISSION_ABORT, slot, generation, 0);
     this.#schedule();
   }
+}
+
+/** A pool on a manager's shelf. */
+export interface ShelvedPool {
+  /** Never given twice by a manager. */
+  readonly id: number;
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: number;
+  /** JSON of its settings. */
+  readonly settings: string;
 }
 
 /** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */

@@ -25,6 +25,10 @@ export interface Addon {
 /** An environment's engine; mirrors `Engine` in `crate/binding/lib.rs`. */
 export interface NativeEngine {
   open(settings: string): string;
+  manage(settings: string): string;
+  shelve(manager: number, scheme: string, host: string, port: number | null, settings: string | null): string;
+  holdPool(manager: number, id: number): number | null;
+  shelf(manager: number): string;
   forget(handle: number): void;
   submit(batch: Uint8Array, calls: number): void;
   push(slot: number, generation: number, piece: Uint8Array): void;

@@ -24,6 +24,8 @@ export interface Call {
   onProgress: ((direction: 'up' | 'down', bytes: number, total: number | null) => void) | null;
   /** As JSON. */
   limits: string | null;
+  /** The call's own `Retry`, as JSON. */
+  retries: string | null;
   /** Milliseconds; `null` is none. */
   timeout: { connect: number | null; read: number | null; total: number | null } | null;
   poolTimeout: number | null;
@@ -97,7 +99,7 @@ export class Batch {
     words[base + layout.REQUEST_METHOD] = at - before;
     flags |= known;
     words[base + layout.REQUEST_LINES] = 0;
-    const { lines, fields, body, source, limits, timeout } = call;
+    const { lines, fields, body, source, limits, retries, timeout } = call;
     if (lines !== null) {
       flags |= layout.REQUEST_HAS_HEADERS;
       words[base + layout.REQUEST_LINES] = lines.length >> 1;
@@ -124,6 +126,12 @@ export class Batch {
       before = at;
       at = writeText(bytes, at, limits);
       words[base + layout.REQUEST_LIMITS] = at - before;
+    }
+    words[base + layout.REQUEST_RETRIES] = 0;
+    if (retries !== null) {
+      before = at;
+      at = writeText(bytes, at, retries);
+      words[base + layout.REQUEST_RETRIES] = at - before;
     }
     if (timeout !== null) {
       flags |= layout.REQUEST_HAS_TIMEOUT;
@@ -181,11 +189,12 @@ export class Unsendable extends Error {}
 /** The most bytes that a request's record can take. */
 export function requestBound(call: Call): number {
   let most = layout.REQUEST_FIXED + 8 + (call.url.length + call.method.length) * 3;
-  const { lines, fields, body, limits } = call;
+  const { lines, fields, body, limits, retries } = call;
   if (lines !== null) for (const part of lines) most += 8 + (typeof part === 'string' ? part.length : 0);
   if (fields !== null) for (const part of fields) most += 8 + bound(part);
   if (body !== null) most += bound(body);
   if (limits !== null) most += limits.length * 3;
+  if (retries !== null) most += retries.length * 3;
   return most;
 }
 

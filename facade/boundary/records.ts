@@ -3,6 +3,7 @@
  */
 import { markAsUntransferable } from 'node:worker_threads';
 
+import type { Retry, RetryCounts } from '../retry.ts';
 import type { Call } from './marshal.ts';
 import type { Inflow, Outflow } from './stream.ts';
 
@@ -28,6 +29,11 @@ export interface ConnectionFacts {
 export interface ErrorRecord {
   className: string;
   code: string;
+  /** The absolute URL that was asked for last, where redirects led there. */
+  url: string | null;
+  /** Of a MaxRetryError: what the last attempt met. */
+  below: ErrorRecord | null;
+  history: PastRecord[];
   phase: string | null;
   during: string | null;
   message: string;
@@ -42,6 +48,40 @@ export interface ErrorRecord {
   expected: number | null;
   received: number | null;
   causes: { code: string | null; message: string; address: string | null }[];
+}
+
+/** An event before an outcome, as the core gives it. */
+export interface PastRecord {
+  method: string;
+  url: string;
+  error: ErrorRecord | null;
+  status: number | null;
+  redirectLocation: string | null;
+}
+
+/** What happened before a response, as its notes have it. */
+export interface StoryRecord {
+  /** Absolute; `null` where no redirect was followed. */
+  url: string | null;
+  /** What `Retry` has left. */
+  retries: RetryCounts;
+  history: PastRecord[];
+}
+
+/** A question of the core's, as it comes. */
+export interface Question {
+  readonly kind: string;
+  readonly number: number;
+}
+
+/** Who answers a call's questions. */
+export interface Answerer {
+  /** What goes back; never throws. */
+  answer(question: Question, pending: Pending): Promise<unknown>;
+  /** What a function of the caller's threw: the call is rejected with it. */
+  readonly thrown: { readonly error: unknown } | null;
+  /** The call is over. */
+  end(): void;
 }
 
 /** A response's record where it lies, with what belongs to it. */
@@ -64,16 +104,30 @@ export interface Raw {
   readonly fields: Call['fields'];
   /** Facts about the connection, as JSON. */
   readonly connection: string | null;
+  /** What the call was judged by at first, or what its own `Retry` has left. */
+  readonly retries: Retry;
 }
 
 /** Who makes calls: turns what comes back into what the user sees. */
 export interface Owner {
+  /** What judges a call that brings nothing of its own. */
+  readonly retries: Retry;
   /** @internal */
   respond(raw: Raw): unknown;
   /** The absolute URL of what was asked. @internal */
   locate(url: string, fields: Call['fields']): string;
   /** @internal */
   refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
+  /** A host is paused. @internal */
+  paused?(pause: PauseRecord): void;
+}
+
+/** A host that is paused. */
+export interface PauseRecord {
+  readonly host: string;
+  /** Milliseconds from now. */
+  readonly span: number;
+  readonly status: number;
 }
 
 /** A call that has not completed. */
@@ -93,6 +147,9 @@ export interface Pending {
   url: string;
   fields: Call['fields'];
   signal: AbortSignal | null;
+  /** Who answers what the core asks of the caller; `null` where it asks nothing. */
+  asking: Answerer | null;
+  retries: Retry;
   slot: number;
   generation: number;
 }
@@ -107,7 +164,8 @@ export function newSlab(size: number): Slab {
 }
 
 /** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
-export function refusal({ owner, url, outflow }: Pending, record: ErrorRecord): unknown {
+export function refusal({ owner, url, outflow, asking }: Pending, record: ErrorRecord): unknown {
+  if (record.reason === ASKED && asking?.thrown) return asking.thrown.error;
   try {
     // A source that failed beside something else is not what the call ended of.
     return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
@@ -130,6 +188,8 @@ export function unsendable(message: string): ErrorRecord {
   return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
 }
 
+/** The reason of a call that ended because a function of the caller's threw. */
+const ASKED = 'ERR_ASKED';
 /** The reason of the call whose body's source failed. */
 const BODY_SOURCE = 'ERR_BODY_SOURCE';
 
@@ -137,6 +197,9 @@ const BODY_SOURCE = 'ERR_BODY_SOURCE';
 export const LOST: ErrorRecord = {
   className: 'HTTPError',
   code: 'ERR_INTERNAL',
+  url: null,
+  below: null,
+  history: [],
   phase: null,
   during: null,
   message: 'ferropool panicked on its I/O thread and has started it again; this call is lost. Please report it',

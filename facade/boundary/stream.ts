@@ -224,6 +224,8 @@ export interface Source {
   readonly length: number | null;
   /** The request is on its way; it may be long before anything is wanted. */
   accept?(): void;
+  /** Whether it can be begun more than once. */
+  readonly again: boolean;
   /** Begins it, from its start. */
   open(): Pieces;
   /** It will not be begun: what it holds is let go. */
@@ -256,6 +258,22 @@ export class Outflow {
   want(carrier: Carrier, slot: number, generation: number, bytes: number): void {
     this.#room += bytes;
     if (this.#state === 'idle') void this.#pump(carrier, slot, generation);
+  }
+
+  /**
+   * The same body from its beginning, if it can be produced again; the body so far is not wanted any more.
+   *
+   * @internal
+   */
+  renewed(): Outflow | null {
+    if (!this.#source.again) return null;
+    this.stop();
+    return new Outflow(this.#source);
+  }
+
+  /** Bytes in all, `null` where that is not known. @internal */
+  get length(): number | null {
+    return this.#source.length;
   }
 
   /** Nobody wants the rest. @internal */

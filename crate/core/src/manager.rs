@@ -85,6 +85,7 @@ impl Shelves {
         origin: &Origin,
         own: Option<(&PoolSettings, &Canonical)>,
     ) -> Result<(Arc<Shelved>, Option<Arc<Shelved>>), Error> {
+        served(origin)?;
         let text = own.map_or(&self.text, |(_, text)| text);
         let key = PoolKey { origin: origin.clone(), settings: text.clone() };
         let mut shelf = self.shelf();
@@ -192,7 +193,6 @@ impl Manager {
             url::parse(&query::join(text, &pairs))?
         };
         let origin = Origin::from_absolute_url(&parsed)?;
-        served(&origin)?;
         let (shelved, evicted) = self.shelves.take(&origin, None)?;
         let pool = self.pool(&shelved)?;
         if let Some(evicted) = evicted {
@@ -305,8 +305,8 @@ impl Target {
     /// Whether a function of the caller's knows addresses.
     pub fn asks(&self) -> bool {
         match self {
-            Self::Pool(pool) => pool.settings.resolve_asks,
-            Self::Manager(manager) => manager.shelves.settings.pool.resolve_asks,
+            Self::Pool(pool) => pool.settings.resolve_asks.is_some(),
+            Self::Manager(manager) => manager.shelves.settings.pool.resolve_asks.is_some(),
         }
     }
 

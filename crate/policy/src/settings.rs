@@ -155,8 +155,8 @@ pub struct PoolSettings {
     pub unread_timeout: f64,
     /// `host` or `host:port` → `address` or `address:port`.
     pub resolve: BTreeMap<String, String>,
-    /// A function knows addresses: each dial asks it.
-    pub resolve_asks: bool,
+    /// A function knows addresses, and each dial asks it: its number, so that pools with different ones are told apart.
+    pub resolve_asks: Option<u32>,
     /// What requests are judged by that bring nothing of their own. Default [`Retry::usual`].
     pub retries: Option<Retry>,
     /// Attempts a second for each host; absent: no bound.
@@ -206,7 +206,7 @@ impl Default for PoolSettings {
             limits: Limits::default(),
             unread_timeout: 60_000.0,
             resolve: BTreeMap::new(),
-            resolve_asks: false,
+            resolve_asks: None,
             retries: None,
             rate: None,
             pause_on: Vec::new(),

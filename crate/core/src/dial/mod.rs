@@ -103,7 +103,7 @@ impl DialPlan {
                 None => (Route::of(host, port), port),
             },
         };
-        let asks = (settings.resolve_asks && settings.unix_socket.is_none()).then(|| host.to_owned());
+        let asks = (settings.resolve_asks.is_some() && settings.unix_socket.is_none()).then(|| host.to_owned());
         Ok(Self { route, port, sockets, winner: Cell::new(None), asks })
     }
 

@@ -1,0 +1,202 @@
+/**
+ * Answers to what the core asks of the caller: cookies, a gate before each attempt, the verdict of a `Retry` of the caller's
+ * own, an address, a body again. The loop is the core's; here is only who knows.
+ */
+import { argumentError, describe } from './arguments.ts';
+import type { Answerer, ErrorRecord, Pending, Question } from './boundary/engine.ts';
+import type { CookieJar } from './cookies.ts';
+import { HTTPHeaderDict, wireLines } from './headers.ts';
+import { HTTPResponse } from './response.ts';
+import type { Retry } from './retry.ts';
+
+/** An attempt that is about to be made. */
+export interface AttemptInfo {
+  /** From 1, within the hop. */
+  readonly number: number;
+  /** Redirects followed so far. */
+  readonly hop: number;
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  /** Of this attempt alone: what is changed here is sent, and forgotten. */
+  readonly headers: HTTPHeaderDict;
+  /** What the attempt before met, if it met no answer. */
+  readonly error: Error | null;
+}
+
+/** What may be an address: see {@link PoolOptions.resolve}. */
+export type Resolved = string | readonly string[] | readonly { address: string; port?: number | undefined }[] | null;
+
+/** A function that knows addresses. */
+export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
+
+/** A gate before each attempt. */
+export type BeforeAttempt = (attempt: AttemptInfo, signal: AbortSignal) => unknown;
+
+/** Whom a call's questions go to. @internal */
+export interface Sources {
+  readonly jar: CookieJar | null;
+  readonly beforeAttempt: BeforeAttempt | null;
+  readonly resolve: Resolve | null;
+}
+
+/** Answers the questions of one call. @internal */
+export class Asking implements Answerer {
+  readonly #sources: Sources;
+  #retry: Retry;
+  #aborter: AbortController | null = null;
+  #ended = false;
+  thrown: { readonly error: unknown } | null = null;
+
+  constructor(sources: Sources, retry: Retry) {
+    this.#sources = sources;
+    this.#retry = retry;
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#aborter?.abort();
+  }
+
+  async answer(question: Question, pending: Pending): Promise<unknown> {
+    try {
+      return await this.#reply(question as Asked, pending);
+    } catch (error) {
+      this.thrown ??= { error };
+      return { kind: 'threw' };
+    }
+  }
+
+  /** Aborted when the call is over. */
+  get #signal(): AbortSignal {
+    this.#aborter ??= new AbortController();
+    if (this.#ended) this.#aborter.abort();
+    return this.#aborter.signal;
+  }
+
+  async #reply(question: Asked, pending: Pending): Promise<unknown> {
+    const { jar, beforeAttempt, resolve } = this.#sources;
+    switch (question.kind) {
+      case 'cookies': {
+        const text: unknown = await jar?.getCookieString(question.url);
+        if (text !== undefined && text !== null && typeof text !== 'string') {
+          throw argumentError('type', CODE, `a jar's getCookieString gives a string, not ${describe(text)}`);
+        }
+        return { kind: 'text', text: text ?? null };
+      }
+      case 'setCookies':
+        for (const line of question.lines) await this.#store(line, question.url);
+        return { kind: 'done' };
+      case 'gate':
+        return { kind: 'lines', lines: await this.#gate(question, pending, beforeAttempt as BeforeAttempt) };
+      case 'verdict':
+        return this.#verdict(question, pending);
+      case 'resolve':
+        return { kind: 'addresses', addresses: await this.#resolve(question, resolve as Resolve) };
+      case 'body':
+        return this.#body(pending);
+    }
+  }
+
+  /** A cookie that the jar does not take (another site's, a bad one) is no error of the request's: jars say so by throwing. */
+  async #store(line: string, url: string): Promise<void> {
+    try {
+      await this.#sources.jar?.setCookie(line, url);
+    } catch (error) {
+      if (error instanceof TypeError || error instanceof ReferenceError) throw error;
+    }
+  }
+
+  async #gate(question: Asked & { kind: 'gate' }, pending: Pending, gate: BeforeAttempt): Promise<unknown> {
+    const headers = new HTTPHeaderDict();
+    const skipped = question.lines.filter(([, value]) => value === null);
+    for (const [name, value] of question.lines) if (value !== null) headers.add(name, value);
+    const { attempt: number, hop, method, url } = question;
+    const error = question.error === null ? null : pending.owner.refuse(question.error, url);
+    const before = JSON.stringify([...headers.entries()]);
+    await gate({ number, hop, method, url, headers, error }, this.#signal);
+    if (JSON.stringify([...headers.entries()]) === before) return null;
+    const lines = wireLines(headers);
+    const out: [string, string | null][] = skipped.filter(([name]) => !headers.has(name));
+    for (let at = 0; at < lines.length; at += 2) out.push([lines[at] as string, lines[at + 1] as string]);
+    return out;
+  }
+
+  /** As urllib3's loop goes, with the caller's own methods. */
+  #verdict(question: Asked & { kind: 'verdict' }, pending: Pending): unknown {
+    const { method, url, event, redirect } = question;
+    const retry = this.#retry;
+    const { owner } = pending;
+    if ('error' in event) {
+      const error = owner.refuse(event.error, url);
+      this.#retry = retry.increment(method, url, { error, pool: owner });
+      pending.retries = this.#retry;
+      return { kind: 'again', delay: this.#retry.getBackoffTime() };
+    }
+    const response = new HTTPResponse(null, { status: event.status, headers: event.headers, url });
+    const asked = (): number | null => (retry.respectRetryAfterHeader ? retry.getRetryAfter(response) : null);
+    const leads = event.location !== null && redirect && retry.redirect !== false && retry.total !== false;
+    if (!leads && !retry.isRetry(method, event.status, response.headers.has('retry-after'))) return { kind: 'give' };
+    try {
+      this.#retry = retry.increment(method, url, { response, pool: owner });
+    } catch (error) {
+      if (leads ? retry.raiseOnRedirect : retry.raiseOnStatus) throw error;
+      return { kind: 'give' };
+    }
+    pending.retries = this.#retry;
+    const delay = asked() ?? 0;
+    return { kind: 'again', delay: delay > 0 || leads ? delay : this.#retry.getBackoffTime() };
+  }
+
+  async #resolve({ host, port }: Asked & { kind: 'resolve' }, resolve: Resolve): Promise<string[] | null> {
+    const given: unknown = await resolve(host, port, this.#signal);
+    if (given === null || given === undefined) return null;
+    const list: readonly unknown[] = Array.isArray(given) ? given : [given];
+    return list.map((one) => {
+      if (typeof one === 'string') return one;
+      const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
+      if (typeof address !== 'string' || (own !== undefined && !Number.isInteger(own))) {
+        const wanted = "an address, a list of them, or of { address, port }, or null";
+        throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
+      }
+      if (own === undefined) return address;
+      return address.includes(':') && !address.startsWith('[') ? `[${address}]:${own}` : `${address}:${own}`;
+    });
+  }
+
+  #body(pending: Pending): unknown {
+    const renewed = pending.outflow?.renewed() ?? null;
+    if (renewed === null) return { kind: 'noBody' };
+    pending.outflow = renewed;
+    return { kind: 'body', length: renewed.length };
+  }
+}
+
+/** A question, as the core writes it. */
+type Asked = Question &
+  (
+    | { kind: 'cookies'; url: string }
+    | { kind: 'setCookies'; url: string; lines: string[] }
+    | {
+        kind: 'gate';
+        attempt: number;
+        hop: number;
+        method: string;
+        url: string;
+        lines: [name: string, value: string | null][];
+        error: ErrorRecord | null;
+      }
+    | {
+        kind: 'verdict';
+        method: string;
+        url: string;
+        redirect: boolean;
+        event:
+          | { error: ErrorRecord }
+          | { status: number; headers: [name: string, value: string][]; location: string | null };
+      }
+    | { kind: 'resolve'; host: string; port: number }
+    | { kind: 'body' }
+  );
+
+const CODE = 'ERR_INVALID_OPTION';

@@ -1,0 +1,273 @@
+/**
+ * A manager: pools by scheme, host, port and settings, made when they are needed. Which pool serves which hop of a request
+ * is the core's to say; what is held here are the pools that somebody asked for by name.
+ */
+import { inspect } from 'node:util';
+
+import { argumentError, checkNames, describe, own } from './arguments.ts';
+import type { BeforeAttempt, Sources } from './asking.ts';
+import { Engine, type ErrorRecord, type PauseRecord, type ShelvedPool } from './boundary/engine.ts';
+import { text, wait } from './call.ts';
+import { jarOf, type CookieJar } from './cookies.ts';
+import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
+import {
+  CODE,
+  functionOf,
+  integer,
+  optionsOf,
+  poolSettings,
+  type PoolOptions,
+  type PoolSettings,
+} from './options.ts';
+import { tellOfPause } from './pause.ts';
+import { Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
+import { RequestMethods } from './requests.ts';
+import { parseUrl } from './url.ts';
+
+/** Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. */
+export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
+  /** Pools that are kept; the least recently used goes for one more. Default 1,000; 0 keeps none. */
+  numPools?: number | undefined;
+  /**
+   * Connections over all pools, those being made and those of forgotten pools included. At the limit the connection of
+   * another pool that has been idle longest is closed; where none is idle, requests wait in order of arrival, whatever
+   * their host. Default 512; 0 or `null`: no bound.
+   */
+  maxTotalConnections?: number | null | undefined;
+  /** Connections kept to one host, and the most that there can be. Default 64. */
+  maxsize?: number | undefined;
+  /** Default `true`. */
+  block?: boolean | undefined;
+  /** Cookies: asked before each attempt, told of each answer. */
+  jar?: CookieJar | null | undefined;
+  /** Waited for before each attempt of each hop; may change its headers. What it throws rejects the request. */
+  beforeAttempt?: BeforeAttempt | null | undefined;
+}
+
+/** Settings of one pool of a manager, over the manager's; `null` removes one. */
+export type PoolKwargs = { readonly [Name in keyof PoolOptions]?: PoolOptions[Name] | null };
+
+/** A manager's pools, the least recently used first. */
+export interface PoolCollection extends Iterable<HTTPConnectionPool> {
+  readonly size: number;
+}
+
+/**
+ * Many hosts through one object: a pool for each, made when it is first needed.
+ *
+ * @example
+ * const manager = new PoolManager({ retries: 5, timeout: { connect: 2_000, read: 10_000 } });
+ * const response = await manager.request('GET', 'http://localhost:8080/');
+ */
+export class PoolManager extends RequestMethods {
+  readonly #engine: Engine;
+  readonly #handle: number;
+  readonly #options: PoolOptions;
+  readonly #settings: PoolSettings;
+  readonly #sources: Sources;
+  /** Pools that somebody may hold, by their number on the shelf. */
+  readonly #held: Map<number, WeakRef<HTTPConnectionPool>> = new Map();
+  readonly #collected = new FinalizationRegistry<number>((id) => this.#held.delete(id));
+  #closed = false;
+
+  /**
+   * Makes a manager; nothing is opened until the first request.
+   *
+   * @throws TypeError or RangeError ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   */
+  constructor(options: PoolManagerOptions = {}) {
+    super();
+    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+      throw argumentError('type', CODE, `a manager takes an object of options, not ${describe(options)}`);
+    }
+    const { numPools, maxTotalConnections, jar, beforeAttempt, ...rest } = options;
+    if (Object.hasOwn(rest, 'port')) throw argumentError('type', CODE, "a manager has no option 'port'");
+    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    this.#options = { maxsize: 64, block: true, ...given };
+    this.#settings = poolSettings(this.#options);
+    this.#sources = {
+      jar: jar === undefined || jar === null ? null : jarOf(jar, 'jar'),
+      beforeAttempt:
+        beforeAttempt === undefined || beforeAttempt === null
+          ? null
+          : (functionOf(beforeAttempt, 'beforeAttempt') as BeforeAttempt),
+      resolve: this.#settings.resolve,
+    };
+    const bounds = {
+      ...(numPools === undefined ? {} : { numPools: integer(numPools, 'numPools', 0, MOST) }),
+      ...(maxTotalConnections === undefined
+        ? {}
+        : { maxTotalConnections: integer(maxTotalConnections ?? 0, 'maxTotalConnections', 0, MOST) }),
+    };
+    this.#engine = Engine.next();
+    const { headers, limits, retries, wire } = this.#settings;
+    const made = { engine: this.#engine, headers, limits, retries, sources: this.#sources, concurrency: 64 };
+    // So that a refusal finds them.
+    this.ready({ ...made, handle: -1 });
+    this.#handle = this.#engine.manage(this, { ...bounds, pool: wire });
+    this.ready({ ...made, handle: this.#handle });
+  }
+
+  /** The pools that the manager keeps. */
+  get pools(): PoolCollection {
+    const list = (): ShelvedPool[] => this.#engine.shelf(this.#handle);
+    const hold = (shelved: ShelvedPool): HTTPConnectionPool => this.#hold(shelved, null);
+    return {
+      get size() {
+        return list().length;
+      },
+      *[Symbol.iterator]() {
+        for (const shelved of list()) yield hold(shelved);
+      },
+    };
+  }
+
+  /**
+   * The pool for a host, made if there is none. Equal settings give the same pool; a pool that is held stays usable when
+   * the manager has forgotten it.
+   *
+   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION.
+   */
+  connectionFromHost(
+    host: string,
+    options: { port?: number | null; scheme?: string; poolKwargs?: PoolKwargs | null } = {},
+  ): HTTPConnectionPool {
+    checkNames(options, ['port', 'scheme', 'poolKwargs'], 'connectionFromHost', CODE);
+    this.refuseClosed();
+    if (host === '' || host === undefined || host === null) throw new LocationValueError('No host specified.');
+    const port = own(options, 'port') ?? null;
+    if (port !== null) integer(port, 'port', 0, 65_535);
+    const scheme = own(options, 'scheme') ?? 'http';
+    const kwargs = own(options, 'poolKwargs') ?? null;
+    const merged = kwargs === null ? null : this.#merged(kwargs);
+    const settings = merged === null ? null : poolSettings(merged).wire;
+    const origin = { scheme: text(scheme, 'a scheme'), host: text(host, 'a host'), port };
+    return this.#hold(this.#engine.shelve(this, this.#handle, origin, settings), merged);
+  }
+
+  /**
+   * The pool for a URL's host.
+   *
+   * @throws as {@link PoolManager.connectionFromHost}; LocationParseError; LocationValueError without a scheme.
+   */
+  connectionFromUrl(url: string, poolKwargs: PoolKwargs | null = null): HTTPConnectionPool {
+    const { scheme, host, port } = parseUrl(url);
+    if (scheme === null) throw new LocationValueError('No scheme specified.');
+    return this.connectionFromHost(host ?? '', { scheme, port, poolKwargs });
+  }
+
+  /** The pool for `{ scheme, host, port, ...settings }`. */
+  connectionFromContext(
+    context: { scheme?: string; host: string } & Omit<PoolKwargs, 'port'> & { port?: number | null },
+  ): HTTPConnectionPool {
+    if (typeof context !== 'object' || context === null) {
+      throw argumentError('type', CODE, `a context is an object, not ${describe(context)}`);
+    }
+    const { scheme = 'http', host, port = null, ...poolKwargs } = context;
+    return this.connectionFromHost(host, { scheme, port, poolKwargs });
+  }
+
+  /** Everything that all pools count together, those that are gone included. */
+  stats(): PoolStats {
+    return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
+  }
+
+  /** Forgets all pools: idle connections close, requests in flight finish. The manager stays usable. */
+  clear(): void {
+    this.#engine.clear(this.#handle);
+  }
+
+  /**
+   * Closes the manager and all its pools, those that are held too: idle connections now, leased ones when their request ends
+   * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError.
+   */
+  close(options: { timeout?: number } = {}): Promise<CloseReport> {
+    try {
+      checkNames(options, ['timeout'], 'close', CODE);
+      const timeout = wait("close's timeout", own(options, 'timeout') ?? null);
+      this.#closed = true;
+      return this.#engine.close<CloseReport>(this, this.#handle, timeout);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Forgets all pools when a block of `await using` ends, as urllib3's `with` does. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this[Symbol.dispose]();
+    return Promise.resolve();
+  }
+
+  /** Forgets all pools when a block of `using` ends. */
+  [Symbol.dispose](): void {
+    if (!this.#closed) this.clear();
+  }
+
+  /** `PoolManager(pools=3)`. */
+  override toString(): string {
+    return `${this.constructor.name}(pools=${this.pools.size})`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** @internal */
+  paused({ host, span, status }: PauseRecord): void {
+    tellOfPause(this.#settings.onPause, host, span, status);
+  }
+
+  /** @internal */
+  protected override named(record: ErrorRecord): AnyPool | null {
+    const [, host, port] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
+    return host === undefined ? null : new PoolName(host, Number(port));
+  }
+
+  /** @internal */
+  protected override refuseClosed(): void {
+    if (this.#closed) throw new ClosedPoolError(null, 'The manager is closed.', { phase: 'pool' });
+  }
+
+  /** MGR-06: a value replaces, `null` removes, what is left as it is. */
+  #merged(kwargs: PoolKwargs): PoolOptions {
+    if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
+      throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
+    }
+    const merged: Record<string, unknown> = { ...this.#options };
+    for (const [name, value] of Object.entries(kwargs)) {
+      if (value === null) delete merged[name];
+      else if (value !== undefined) merged[name] = value;
+    }
+    return merged as PoolOptions;
+  }
+
+  #hold(shelved: ShelvedPool, options: PoolOptions | null): HTTPConnectionPool {
+    const there = this.#held.get(shelved.id)?.deref();
+    if (there !== undefined) return there;
+    const held = new Held(this.#engine, this.#handle, shelved, this.#sources);
+    const own = options ?? optionsOf(JSON.parse(shelved.settings) as Record<string, unknown>);
+    const pool = new HTTPConnectionPool(held as never, own);
+    this.#held.set(shelved.id, new WeakRef(pool));
+    this.#collected.register(pool, shelved.id);
+    return pool;
+  }
+}
+
+/** What an error of a manager's calls the pool that it is about: the pool itself may be gone by then. */
+class PoolName implements AnyPool {
+  readonly scheme = 'http';
+  readonly host: string;
+  readonly port: number;
+
+  constructor(host: string, port: number) {
+    this.host = host;
+    this.port = port;
+  }
+
+  toString(): string {
+    return `HTTPConnectionPool(host='${this.host}', port=${this.port})`;
+  }
+}
+
+const MOST = 2 ** 32 - 1;
