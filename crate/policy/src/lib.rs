@@ -6,6 +6,7 @@ pub mod error;
 pub mod fleet;
 pub mod keepalive;
 pub mod ledger;
+pub mod manners;
 pub mod meter;
 pub mod origin;
 pub mod query;
