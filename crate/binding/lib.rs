@@ -30,7 +30,7 @@ mod engine;
 mod ffi;
 mod layout;
 mod marshal;
-mod retry;
+pub mod retry;
 mod shelf;
 mod stream;
 mod submission;
