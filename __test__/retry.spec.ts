@@ -244,6 +244,8 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
     override readonly name: string = 'Own';
   }
   t.is(new Retry({ read: 1 }).increment('GET', '/', { error: new Own(null, '/') }).read, 0);
+  const reset = new errors.ProtocolError('Connection aborted.', { code: 'ECONNRESET' });
+  t.is(new Retry({ read: 1 }).increment('GET', '/', { error: reset }).read, 0);
   t.is(new Retry({ other: 1 }).increment('POST', '/', { error: new Error('x') }).other, 0);
 });
 
