@@ -899,94 +899,6 @@ export declare function encodeMultipartFormdata(fields: FormFields | FormData, b
   Buffer,
   string
 ];
-/** What `acceptEncoding: true` sends: every coding that a response is decoded from. */
-export declare const ACCEPT_ENCODING = "gzip,deflate,br,zstd";
-/** How credentials become bytes. `latin1` is HTTP's tradition; `utf-8` is what RFC 7617, section 2.1, lets a server ask for. */
-export type CredentialsEncoding = "latin1" | "utf-8";
-/** What {@link makeHeaders} can make. Whatever is absent, `null`, `false` or empty adds no header. */
-export interface MakeHeadersOptions {
-  /** `true` adds `connection: keep-alive`. Default false. */
-  keepAlive?: boolean | null | undefined;
-  /** `true` adds `accept-encoding` with {@link ACCEPT_ENCODING}; a list is joined by `,`; a string goes as it is. Default false. */
-  acceptEncoding?: boolean | string | readonly string[] | null | undefined;
-  /** Adds `user-agent`. */
-  userAgent?: string | null | undefined;
-  /** `user:password`: adds `authorization: Basic …`. */
-  basicAuth?: string | null | undefined;
-  /** `user:password`: adds `proxy-authorization: Basic …`. */
-  proxyBasicAuth?: string | null | undefined;
-  /** `true` adds `cache-control: no-cache`. Default false. */
-  disableCache?: boolean | null | undefined;
-  /** For `basicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  basicAuthEncoding?: CredentialsEncoding | undefined;
-  /** For `proxyBasicAuth`. Default `latin1`, which refuses characters that it does not have. */
-  proxyBasicAuthEncoding?: CredentialsEncoding | undefined;
-}
-/**
- * Makes a plain object of headers, lower-case names in a fixed order. urllib3's `make_headers`.
- *
- * @throws TypeError ERR_INVALID_OPTION for a wrong type, an unknown option, or credentials that their encoding has not.
- * The message never repeats credentials.
- * @example
- * makeHeaders({ acceptEncoding: true, basicAuth: 'user:secret' });
- * // { 'accept-encoding': 'gzip,deflate,br,zstd', authorization: 'Basic dXNlcjpzZWNyZXQ=' }
- */
-export declare function makeHeaders(options?: MakeHeadersOptions): Record<string, string>;
-/** A URL's parts; an absent part is `null`. */
-export declare class Url {
-  #private;
-  /** `http`, lower case. */
-  readonly scheme: string | null;
-  /** `user:password`, still percent-encoded. */
-  readonly auth: string | null;
-  /** Lower case, IDNA-encoded; an IPv6 literal keeps its brackets. */
-  readonly host: string | null;
-  readonly port: number | null;
-  /** `null` when absent, `''` when a query or fragment follows at once. */
-  readonly path: string | null;
-  readonly query: string | null;
-  readonly fragment: string | null;
-  /** The whole, as text. */
-  get url(): string;
-  /** The host; urllib3's other name of it. */
-  get hostname(): string | null;
-  /** The path (`/` when absent) and the query: what a request line has. */
-  get requestUri(): string;
-  /** `host:port`. */
-  get netloc(): string | null;
-  /** `user:password@host:port`. */
-  get authority(): string | null;
-  /** User and password, percent-decoded; the password is `null` without a colon, the whole `null` without user info. */
-  get authDecoded(): [
-    user: string,
-    password: string | null
-  ] | null;
-  /** `user:password`, percent-decoded, as Basic authentication wants it. */
-  get authDecodedJoined(): string | null;
-  /** The whole, as text. */
-  toString(): string;
-  /** The parts. */
-  toJSON(): Parts;
-}
-/** What a URL is made of. */
-export interface Parts {
-  readonly scheme: string | null;
-  readonly auth: string | null;
-  readonly host: string | null;
-  readonly port: number | null;
-  readonly path: string | null;
-  readonly query: string | null;
-  readonly fragment: string | null;
-}
-/**
- * Takes a URL apart and normalises it (RFC 3986; hosts by IDNA 2008). Text without a scheme is read as an authority
- * unless it begins with `/`. urllib3's `util.parse_url`, but that valid percent escapes stay as they are.
- *
- * @throws TypeError for anything but a string, LocationParseError ERR_INVALID_URL for what is no URL.
- * @example
- * parseUrl('HTTP://User@Example.com:80/a b?c').url; // 'http://User@example.com:80/a%20b?c'
- */
-export declare function parseUrl(text: string): Url;
 /**
  * What can go wrong, as urllib3's tree of classes with Node's habits: a stable `code` to match on, the underlying error
  * as `cause`. Here is what the classes are and hold; which of them a failure becomes stands in `error-record.ts`.
@@ -1251,6 +1163,291 @@ export declare class ResponseTooLarge extends HTTPError {
 export declare class AddressDenied extends HTTPError {
   constructor(message?: string, details?: ErrorDetails);
 }
+/** How many more of something: a whole number; `null` is not counted here, `false` is not even once. */
+export type RetryCount = number | false | null;
+/** One event of a call: an error, a redirect that was followed, a status that was retried. */
+export interface RequestHistory {
+  /** The method of the next request: GET after a 303. */
+  readonly method: string;
+  /** What was asked. */
+  readonly url: string;
+  /** What went wrong, or `null`. */
+  readonly error: Error | null;
+  /** The answer's status, or `null`. */
+  readonly status: number | null;
+  /** The answer's Location as it was received, or `null`. */
+  readonly redirectLocation: string | null;
+}
+/** The parameters of a {@link Retry}. Times are milliseconds. */
+export interface RetryOptions {
+  /** Events of every kind together. Default 10. `true` is 1. `false`: no error is retried or wrapped, no redirect followed. */
+  total?: RetryCount | true | undefined;
+  /** Errors before there was a connection, whatever the method. Default `null`. */
+  connect?: RetryCount | undefined;
+  /** Errors after the request may have been seen. Default `null`. */
+  read?: RetryCount | undefined;
+  /** Redirects followed. Default `null`. `false` is 0 with `raiseOnRedirect: false`. */
+  redirect?: RetryCount | undefined;
+  /** Answers retried because of their status. Default `null`. */
+  status?: RetryCount | undefined;
+  /** Errors of any other kind. Default `null`. */
+  other?: RetryCount | undefined;
+  /**
+   * Methods that are sent again after a read error or because of a status, in any case. `null` or `false`: every one; an
+   * empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
+   */
+  allowedMethods?: Iterable<string> | false | null | undefined;
+  /** Statuses to retry. Default none. */
+  statusForcelist?: Iterable<number> | null | undefined;
+  /** The second retry waits twice this, each further one twice as long as the one before. Default 0. */
+  backoffFactor?: number | undefined;
+  /** Least wait before a retry after an error or a status, the first one too. Default 0. urllib3 has none. */
+  backoffMin?: number | undefined;
+  /** Most that a back-off can be, {@link RetryOptions.backoffMin} included. Default 120,000. */
+  backoffMax?: number | undefined;
+  /** From the second retry on a back-off is longer by a random part of this. Default 0. */
+  backoffJitter?: number | undefined;
+  /** Too many redirects are a MaxRetryError; `false`: the last 3xx is the answer. Default true. */
+  raiseOnRedirect?: boolean | undefined;
+  /** Too many statuses are a MaxRetryError; `false`: the last answer is returned. Default true. */
+  raiseOnStatus?: boolean | undefined;
+  /** Heed a Retry-After field, in a redirect too. Default true. */
+  respectRetryAfterHeader?: boolean | undefined;
+  /**
+   * Header names, in any case, that do not go to another origin. A list replaces the default, an empty one keeps all.
+   * Default {@link Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT}.
+   */
+  removeHeadersOnRedirect?: Iterable<string> | undefined;
+  /** A longer Retry-After is cut to this. Default 21,600,000. */
+  retryAfterMax?: number | undefined;
+  /** What happened so far. Default nothing. */
+  history?: Iterable<RequestHistory> | undefined;
+}
+/** A {@link Retry} as plain data; the constructor makes an equal one of it, but for the history, which stays behind. */
+export interface RetryJSON {
+  total: RetryCount;
+  connect: RetryCount;
+  read: RetryCount;
+  redirect: RetryCount;
+  status: RetryCount;
+  other: RetryCount;
+  allowedMethods: readonly string[] | null;
+  statusForcelist: readonly number[];
+  backoffFactor: number;
+  backoffMin: number;
+  backoffMax: number;
+  backoffJitter: number;
+  raiseOnRedirect: boolean;
+  raiseOnStatus: boolean;
+  respectRetryAfterHeader: boolean;
+  removeHeadersOnRedirect: readonly string[];
+  retryAfterMax: number;
+}
+/** Everything that is taken for a `retries` option: `null` and `undefined` are the default, a number is a total. */
+export type RetryLike = Retry | number | boolean | null | undefined;
+/** A response, as far as a {@link Retry} looks at it. */
+export interface RetriedResponse {
+  readonly status: number;
+  readonly headers: {
+    get(name: string): string | null | undefined;
+  };
+  getRedirectLocation(): string | null | false;
+}
+/** What happened to an attempt; without an error and a response it is an answer of which nothing is known. */
+export interface RetryEvent {
+  response?: RetriedResponse | null | undefined;
+  error?: Error | null | undefined;
+  /** For {@link MaxRetryError}. Default `null`. */
+  pool?: AnyPool | null | undefined;
+}
+/**
+ * What is tried again, how often, and after how long. Immutable: one value serves any number of requests.
+ *
+ * A subclass may override {@link Retry.increment}, {@link Retry.isRetry} and the others that answer a question; it is
+ * asked then. Its constructor has to take {@link RetryOptions}, since every event makes another value of the same class.
+ *
+ * @example
+ * new Retry({ total: 5, statusForcelist: [502, 503, 504], backoffFactor: 200 });
+ */
+export declare class Retry {
+  #private;
+  /** The methods that may be made twice (RFC 9110, section 9.2.2). */
+  static readonly DEFAULT_ALLOWED_METHODS: readonly string[];
+  /** The headers that are secrets of an origin or a proxy. */
+  static readonly DEFAULT_REMOVE_HEADERS_ON_REDIRECT: readonly string[];
+  /** The statuses whose Retry-After makes them worth another try. */
+  static readonly RETRY_AFTER_STATUS_CODES: readonly number[];
+  /** Milliseconds: 2 minutes. */
+  static readonly DEFAULT_BACKOFF_MAX: number;
+  /** Milliseconds: 6 hours. */
+  static readonly DEFAULT_RETRY_AFTER_MAX: number;
+  /** What a request has that says nothing: a total of 3. (urllib3's can be replaced; here each pool has its `retries`.) */
+  static readonly DEFAULT: Retry;
+  readonly total: RetryCount;
+  readonly connect: RetryCount;
+  readonly read: RetryCount;
+  readonly redirect: RetryCount;
+  readonly status: RetryCount;
+  readonly other: RetryCount;
+  /** `null` is every method. */
+  readonly allowedMethods: readonly string[] | null;
+  readonly statusForcelist: readonly number[];
+  readonly backoffFactor: number;
+  readonly backoffMin: number;
+  readonly backoffMax: number;
+  readonly backoffJitter: number;
+  readonly raiseOnRedirect: boolean;
+  readonly raiseOnStatus: boolean;
+  readonly respectRetryAfterHeader: boolean;
+  /** In lower case. */
+  readonly removeHeadersOnRedirect: readonly string[];
+  readonly retryAfterMax: number;
+  /** What happened so far, in order. */
+  readonly history: readonly RequestHistory[];
+  /**
+   * Turns an option's value into a `Retry`: `null` and `undefined` are `options.default`, or {@link Retry.DEFAULT}; a
+   * `Retry` is itself; anything else is a total. `redirect: false` (or anything else that is falsy but `undefined`) makes
+   * redirects be returned, unless a `Retry` was given. urllib3's `Retry.from_int`.
+   *
+   * @throws TypeError or RangeError ERR_INVALID_OPTION as the constructor does.
+   */
+  static fromInt(retries?: RetryLike, options?: {
+    redirect?: boolean | number | null | undefined;
+    default?: RetryLike;
+  }): Retry;
+  /**
+   * Takes the parameters; what is not given has urllib3's default.
+   *
+   * @throws TypeError ERR_INVALID_OPTION for a wrong type or an unknown parameter; RangeError for a number out of range, and
+   * for a time strictly between 0 and 1, which was meant in seconds.
+   */
+  constructor(options?: RetryOptions);
+  /** The same with these parameters changed, of the same class. */
+  with(changes?: RetryOptions): this;
+  /** urllib3's name of {@link Retry.with}. */
+  new(changes?: RetryOptions): this;
+  /**
+   * What is left after this event, with the event in its history.
+   *
+   * @throws The error itself where its kind is switched off or never retried, or a read error of a method that is not
+   * allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
+   * much of.
+   */
+  increment(method: string | null, url: string, event?: RetryEvent): this;
+  /**
+   * Whether an answer of this status is retried: the method is allowed, and the status is in
+   * {@link Retry.statusForcelist}, or is one of {@link Retry.RETRY_AFTER_STATUS_CODES} with a Retry-After that is heeded.
+   */
+  isRetry(method: string, status: number, hasRetryAfter?: boolean): boolean;
+  /** Whether any counter is below 0. */
+  isExhausted(): boolean;
+  /** Milliseconds of back-off before the next attempt, by the errors and statuses since the last redirect. */
+  getBackoffTime(): number;
+  /**
+   * Milliseconds that the value of a Retry-After field asks for, {@link Retry.retryAfterMax} at most: of seconds, or of a
+   * date; 0 for one that has passed.
+   *
+   * @throws InvalidHeader for anything else.
+   */
+  parseRetryAfter(value: string): number;
+  /**
+   * Milliseconds that this response asks to wait for, or `null` where it has no Retry-After or one that cannot be read. (Of
+   * the latter urllib3 makes an error: what a server sends must not fail a request.)
+   */
+  getRetryAfter(response: RetriedResponse): number | null;
+  /** `Retry(total=10, connect=null, read=null, redirect=null, status=null)`. */
+  toString(): string;
+  /** Every parameter but the history; the constructor makes an equal `Retry` of it. */
+  toJSON(): RetryJSON;
+}
+/** What `acceptEncoding: true` sends: every coding that a response is decoded from. */
+export declare const ACCEPT_ENCODING = "gzip,deflate,br,zstd";
+/** How credentials become bytes. `latin1` is HTTP's tradition; `utf-8` is what RFC 7617, section 2.1, lets a server ask for. */
+export type CredentialsEncoding = "latin1" | "utf-8";
+/** What {@link makeHeaders} can make. Whatever is absent, `null`, `false` or empty adds no header. */
+export interface MakeHeadersOptions {
+  /** `true` adds `connection: keep-alive`. Default false. */
+  keepAlive?: boolean | null | undefined;
+  /** `true` adds `accept-encoding` with {@link ACCEPT_ENCODING}; a list is joined by `,`; a string goes as it is. Default false. */
+  acceptEncoding?: boolean | string | readonly string[] | null | undefined;
+  /** Adds `user-agent`. */
+  userAgent?: string | null | undefined;
+  /** `user:password`: adds `authorization: Basic …`. */
+  basicAuth?: string | null | undefined;
+  /** `user:password`: adds `proxy-authorization: Basic …`. */
+  proxyBasicAuth?: string | null | undefined;
+  /** `true` adds `cache-control: no-cache`. Default false. */
+  disableCache?: boolean | null | undefined;
+  /** For `basicAuth`. Default `latin1`, which refuses characters that it does not have. */
+  basicAuthEncoding?: CredentialsEncoding | undefined;
+  /** For `proxyBasicAuth`. Default `latin1`, which refuses characters that it does not have. */
+  proxyBasicAuthEncoding?: CredentialsEncoding | undefined;
+}
+/**
+ * Makes a plain object of headers, lower-case names in a fixed order. urllib3's `make_headers`.
+ *
+ * @throws TypeError ERR_INVALID_OPTION for a wrong type, an unknown option, or credentials that their encoding has not.
+ * The message never repeats credentials.
+ * @example
+ * makeHeaders({ acceptEncoding: true, basicAuth: 'user:secret' });
+ * // { 'accept-encoding': 'gzip,deflate,br,zstd', authorization: 'Basic dXNlcjpzZWNyZXQ=' }
+ */
+export declare function makeHeaders(options?: MakeHeadersOptions): Record<string, string>;
+/** A URL's parts; an absent part is `null`. */
+export declare class Url {
+  #private;
+  /** `http`, lower case. */
+  readonly scheme: string | null;
+  /** `user:password`, still percent-encoded. */
+  readonly auth: string | null;
+  /** Lower case, IDNA-encoded; an IPv6 literal keeps its brackets. */
+  readonly host: string | null;
+  readonly port: number | null;
+  /** `null` when absent, `''` when a query or fragment follows at once. */
+  readonly path: string | null;
+  readonly query: string | null;
+  readonly fragment: string | null;
+  /** The whole, as text. */
+  get url(): string;
+  /** The host; urllib3's other name of it. */
+  get hostname(): string | null;
+  /** The path (`/` when absent) and the query: what a request line has. */
+  get requestUri(): string;
+  /** `host:port`. */
+  get netloc(): string | null;
+  /** `user:password@host:port`. */
+  get authority(): string | null;
+  /** User and password, percent-decoded; the password is `null` without a colon, the whole `null` without user info. */
+  get authDecoded(): [
+    user: string,
+    password: string | null
+  ] | null;
+  /** `user:password`, percent-decoded, as Basic authentication wants it. */
+  get authDecodedJoined(): string | null;
+  /** The whole, as text. */
+  toString(): string;
+  /** The parts. */
+  toJSON(): Parts;
+}
+/** What a URL is made of. */
+export interface Parts {
+  readonly scheme: string | null;
+  readonly auth: string | null;
+  readonly host: string | null;
+  readonly port: number | null;
+  readonly path: string | null;
+  readonly query: string | null;
+  readonly fragment: string | null;
+}
+/**
+ * Takes a URL apart and normalises it (RFC 3986; hosts by IDNA 2008). Text without a scheme is read as an authority
+ * unless it begins with `/`. urllib3's `util.parse_url`, but that valid percent escapes stay as they are.
+ *
+ * @throws TypeError for anything but a string, LocationParseError ERR_INVALID_URL for what is no URL.
+ * @example
+ * parseUrl('HTTP://User@Example.com:80/a b?c').url; // 'http://User@example.com:80/a%20b?c'
+ */
+export declare function parseUrl(text: string): Url;
 
 export {
   ProtocolError as ConnectionError,

@@ -46,6 +46,17 @@ export { chooseBoundary, encodeMultipartFormdata } from './facade/multipart.ts';
 export { Timeout } from './facade/timeout.ts';
 export type { TimeoutLike, TimeoutOptions } from './facade/timeout.ts';
 
+export { Retry } from './facade/retry.ts';
+export type {
+  RequestHistory,
+  RetriedResponse,
+  RetryCount,
+  RetryEvent,
+  RetryJSON,
+  RetryLike,
+  RetryOptions,
+} from './facade/retry.ts';
+
 export { ACCEPT_ENCODING, makeHeaders } from './facade/make-headers.ts';
 export type { MakeHeadersOptions } from './facade/make-headers.ts';
 export { parseUrl, Url } from './facade/url.ts';

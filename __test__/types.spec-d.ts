@@ -10,6 +10,7 @@ import {
   encodeMultipartFormdata,
   HTTPResponse,
   RequestField,
+  Retry,
   type FormFields,
   type Head,
   type HTTPConnectionPool,
@@ -72,4 +73,27 @@ export async function forms(pool: HTTPConnectionPool, maybe: string | undefined)
   // @ts-expect-error -- accept answers at once
   await pool.request('POST', '/', { accept: async () => true });
   configure({ memoryBudget: 1 });
+}
+
+/** A policy: every kind of iterable, a subclass that keeps its class, and data that makes an equal one. */
+export function retrying(pool: HTTPConnectionPool, maybe: number | undefined): void {
+  class Patient extends Retry {
+    readonly extra = 1;
+    override isRetry(method: string, status: number, hasRetryAfter?: boolean): boolean {
+      return status === 202 || super.isRetry(method, status, hasRetryAfter);
+    }
+  }
+  const retry = new Patient({ total: maybe, allowedMethods: new Set(['POST']), statusForcelist: new Set([503]) });
+  retry
+    .with({ read: false })
+    .increment('GET', '/', { error: new Error('x'), pool })
+    .extra.toFixed();
+  const location: string | null | undefined = new Retry(retry.toJSON()).history.at(-1)?.redirectLocation;
+  Retry.fromInt(location === null ? false : 3, { redirect: false, default: retry })
+    .getBackoffTime()
+    .toFixed();
+  // @ts-expect-error -- it never changes
+  retry.total = 1;
+  // @ts-expect-error -- a status is a number
+  void new Retry({ statusForcelist: ['503'] });
 }

@@ -7,8 +7,15 @@ import { inspect } from 'node:util';
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { ERRORS } from './boundary/generated.ts';
 import { addon, guarded } from './boundary/load.ts';
-import { ConnectTimeoutError, InvalidHeader, MaxRetryError, ProtocolError, ProxyError } from './errors.ts';
-import { ReadTimeoutError, ResponseError } from './errors.ts';
+import {
+  ConnectTimeoutError,
+  InvalidHeader,
+  MaxRetryError,
+  ProtocolError,
+  ProxyError,
+  ReadTimeoutError,
+  ResponseError,
+} from './errors.ts';
 import type { AnyPool } from './errors.ts';
 
 const CODE = 'ERR_INVALID_OPTION';
@@ -291,7 +298,13 @@ export class Retry {
       // Only an error is ever thrown as it is.
       throw error ?? new ResponseError(answer.rethrow ?? '', { status });
     }
-    const entry: RequestHistory = Object.freeze({ method: method ?? '', url, error, status, redirectLocation: location });
+    const entry: RequestHistory = Object.freeze({
+      method: method ?? '',
+      url,
+      error,
+      status,
+      redirectLocation: location,
+    });
     const next = this.left(answer.left, [...this.history, entry]);
     if (!next.isExhausted()) return next;
     const reason = error ?? new ResponseError(answer.said ?? '', { status, sent: true });

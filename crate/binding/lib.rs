@@ -33,7 +33,7 @@ mod engine;
 mod ffi;
 mod layout;
 mod marshal;
-mod retry;
+pub mod retry;
 mod shelf;
 mod stream;
 mod submission;
