@@ -27,6 +27,7 @@ use ferropool_core::dial::Resolver;
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
 use ferropool_policy::error::{Error, Kind};
+use ferropool_policy::ledger::Discard;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::AbortHandle;
 
@@ -339,7 +340,7 @@ pub(crate) struct Outgoing {
     block: RefCell<Block>,
     /// Connections that closed: told behind all else in the block, since a connection that is not kept closes before
     /// its last response is written down, and that response still names it.
-    closed: RefCell<Vec<u32>>,
+    closed: RefCell<Vec<(u32, Discard)>>,
     /// The flusher's, while it sleeps.
     flusher: Cell<Option<Waker>>,
 }
@@ -377,8 +378,8 @@ impl Outgoing {
             return;
         }
         let mut block = self.block.take();
-        for slot in self.closed.borrow_mut().drain(..) {
-            block.notice(completion::CLOSED, Id { slot, generation: 0 }, &serde_json::Value::Null);
+        for (slot, why) in self.closed.borrow_mut().drain(..) {
+            block.notice(completion::CLOSED, Id { slot, generation: 0 }, &why.name().into());
         }
         if self.link.outbox.put(block) {
             self.link.wake_up.call();
@@ -405,10 +406,13 @@ async fn flusher(out: Rc<Outgoing>) {
 struct Watch(Rc<Outgoing>);
 
 impl Observer for Watch {
-    fn opened(&self, info: &ConnectionInfo) {
+    fn opened(&self, info: &ConnectionInfo, pool: &Pool) {
         let id = Id { slot: info.id, generation: 0 };
         let json = serde_json::json!({
             "id": info.id,
+            "host": pool.origin.host,
+            "port": pool.origin.effective_port(),
+            "number": pool.figures().opened + 1,
             "remoteAddress": info.remote_address,
             "remotePort": info.remote_port,
             "localAddress": info.local_address,
@@ -420,8 +424,8 @@ impl Observer for Watch {
         self.0.add(|block| block.notice(completion::OPENED, id, &json));
     }
 
-    fn closed(&self, id: u32) {
-        self.0.closed.borrow_mut().push(id);
+    fn closed(&self, id: u32, why: Discard) {
+        self.0.closed.borrow_mut().push((id, why));
         self.0.wake();
     }
 

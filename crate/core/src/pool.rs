@@ -38,10 +38,10 @@ use crate::observe::stats::PoolStats;
 
 /// What a pool tells about itself, on its I/O thread.
 pub trait Observer {
-    /// A connection was made.
-    fn opened(&self, info: &ConnectionInfo);
-    /// A connection is gone.
-    fn closed(&self, id: u32);
+    /// A connection of this pool was made.
+    fn opened(&self, info: &ConnectionInfo, pool: &Pool);
+    /// A connection is gone, and why.
+    fn closed(&self, id: u32, why: Discard);
     /// Something that a person should hear of, once a pool.
     fn warn(&self, warning: Warning, pool: &Pool);
 }
@@ -204,7 +204,7 @@ impl Pool {
         };
         let granted = match (granted, wanted) {
             (Granted::Use(lease, connection, _), Wanted::Fresh) => {
-                drop(connection);
+                connection.close(Discard::Stale);
                 match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
                     Checkout::Dial(lease) => Granted::Dial(lease),
                     _ => return Err(internal("a held slot was not to be dialled in")),
@@ -241,7 +241,9 @@ impl Pool {
                 None => return Ok(held),
                 Some(why) => {
                     let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
-                    drop(held.connection.take());
+                    if let Some(connection) = held.connection.take() {
+                        connection.close(why);
+                    }
                     drop(held);
                     let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
                     self.bury();
@@ -303,6 +305,7 @@ impl Pool {
                 header_bytes: self.settings.limits.header_bytes,
             };
             let (ended, closed) = (Weak::clone(&self.me), Weak::clone(&self.me));
+            let shared = Rc::clone(&self.shared);
             let connection = Connection::handshake(
                 self.shared.ids.next(),
                 dialled,
@@ -312,11 +315,12 @@ impl Pool {
                         pool.sweep();
                     }
                 },
-                Box::new(move |id| {
+                Box::new(move |id, why| {
                     if let Some(pool) = closed.upgrade() {
                         pool.live.borrow_mut().remove(&id);
-                        pool.shared.observer.closed(id);
                     }
+                    // Its pool may have gone before it.
+                    shared.observer.closed(id, why);
                 }),
             )
             .await?;
@@ -330,7 +334,7 @@ impl Pool {
             },
         };
         self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
-        self.shared.observer.opened(&connection.info);
+        self.shared.observer.opened(&connection.info, self);
         Ok((connection, dns, took))
     }
 
@@ -351,7 +355,7 @@ impl Pool {
             if why == Discard::Surplus {
                 self.warn(Warning::Full);
             }
-            drop(connection);
+            connection.close(why);
         }
         if let Some((ticket, granted)) = grant {
             let seat = self.seats.borrow_mut().remove(&ticket);
@@ -402,7 +406,7 @@ impl Pool {
                 &mut dead,
             );
         }
-        dead.clear();
+        lay_down(&mut dead);
         self.expired.replace(dead);
         self.sync();
     }
@@ -413,7 +417,7 @@ impl Pool {
             return;
         }
         let mut dead = self.expired.take();
-        dead.clear();
+        lay_down(&mut dead);
         self.expired.replace(dead);
     }
 
@@ -562,6 +566,13 @@ async fn reap(pool: Weak<Pool>) {
             Some(next) => pool.reaper.set(Reaper::Until(next)),
             None => return pool.reaper.set(Reaper::Off),
         }
+    }
+}
+
+/// Closes these, each for its reason.
+fn lay_down(dead: &mut Vec<(Connection, Discard)>) {
+    for (connection, why) in dead.drain(..) {
+        connection.close(why);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ferropool_policy::ledger::{Discard, Figures};
 use tokio::time::timeout_at;
 
-use super::Pool;
+use super::{Pool, lay_down};
 use crate::clock::now;
 
 /// What came of `close`.
@@ -62,7 +62,8 @@ impl Pool {
     pub fn close_now(&self) -> Figures {
         let before = self.figures();
         let closing = self.ledger.borrow_mut().close();
-        drop(closing.idle);
+        let mut idle = closing.idle;
+        lay_down(&mut idle);
         for ticket in closing.waiters {
             let seat = self.seats.borrow_mut().remove(&ticket);
             if let Some(seat) = seat {
@@ -77,7 +78,7 @@ impl Pool {
     pub fn close_idle(&self) {
         let mut gone = Vec::new();
         self.ledger.borrow_mut().discard_idle(Discard::Evicted, |_, _| true, &mut gone);
-        drop(gone);
+        lay_down(&mut gone);
         self.sync();
     }
 
