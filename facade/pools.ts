@@ -12,6 +12,7 @@ import { MERGED, merge, QUERY_METHODS, text, upper, wait, wellFormed, type PoolC
 import { errorFromRecord } from './error-record.ts';
 import { ClosedPoolError, URLSchemeUnknown } from './errors.ts';
 import { HTTPHeaderDict } from './headers.ts';
+import { isWatched, watch } from './observe.ts';
 import {
   CODE,
   integer,
@@ -21,6 +22,7 @@ import {
   type PoolOptions,
   type RequestOptions,
 } from './options.ts';
+import { poolJSON, type PoolJSON } from './pool-json.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
 import { HTTPResponse } from './response.ts';
 import { Timeout } from './timeout.ts';
@@ -209,6 +211,11 @@ export class HTTPConnectionPool extends ConnectionPool {
     return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
   }
 
+  /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): PoolJSON {
+    return poolJSON(this);
+  }
+
   /**
    * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
    * the body for every other method.
@@ -352,6 +359,11 @@ export class HTTPConnectionPool extends ConnectionPool {
       call.source?.discard?.();
       this.#refuseClosed();
     }
+    if (isWatched()) return watch(this, call, this.#headers, signal, () => this.#dispatch(call, signal));
+    return this.#dispatch(call, signal);
+  }
+
+  #dispatch(call: PoolCall, signal: AbortSignal | null): Promise<HTTPResponse> {
     const { accept, flags } = call;
     if (accept === null) return this.#engine.request<HTTPResponse>(this, call, signal);
     const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;

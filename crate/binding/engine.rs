@@ -410,9 +410,11 @@ impl Observer for Watch {
         let id = Id { slot: info.id, generation: 0 };
         let json = serde_json::json!({
             "id": info.id,
-            "host": pool.origin.host,
-            "port": pool.origin.effective_port(),
-            "number": pool.figures().opened + 1,
+            "pool": {
+                "host": pool.origin.host,
+                "port": pool.origin.effective_port(),
+                "number": pool.figures().opened + 1,
+            },
             "remoteAddress": info.remote_address,
             "remotePort": info.remote_port,
             "localAddress": info.local_address,

@@ -9,6 +9,7 @@ import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { LoopHold } from './loop.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
+import { Connections, warned } from './notices.ts';
 import {
   LOST,
   newSlab,
@@ -37,7 +38,7 @@ export class Engine implements Carrier {
   readonly #batch = new Batch();
   #scheduled = false;
   readonly #slots = new Slots<Pending>();
-  readonly #connections: Map<number, string> = new Map();
+  readonly #connections = new Connections();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
@@ -393,7 +394,7 @@ export class Engine implements Carrier {
         owner: pending.owner,
         url: pending.url,
         fields: pending.fields,
-        connection: this.#connections.get(connection) ?? null,
+        connection: this.#connections.get(connection),
       };
       const { resolve, reject } = pending;
       // A promise leads to its response, whose collection is how a body that nobody reads is noticed.
@@ -512,16 +513,14 @@ export class Engine implements Carrier {
         break;
       }
       case layout.COMPLETION_OPENED:
-        this.#connections.set(slot, json);
+        this.#connections.opened(slot, json);
         break;
       case layout.COMPLETION_CLOSED:
-        this.#connections.delete(slot);
+        this.#connections.closed(slot, json);
         break;
-      case layout.COMPLETION_WARNING: {
-        const { code, message } = JSON.parse(json) as { code: string; message: string };
-        process.emitWarning(message, { type: 'FerropoolWarning', code });
+      case layout.COMPLETION_WARNING:
+        warned(json);
         break;
-      }
       default:
         throw new Error(`ERR_INTERNAL: a completion of unknown kind ${words[base + layout.RECORD_KIND]}`);
     }
@@ -533,7 +532,7 @@ export class Engine implements Carrier {
     this.#fallen = true;
     // The addon has let go of the event loop: what lets go of it once more would let go of the next thread's calls.
     this.#loop.forget();
-    this.#connections.clear();
+    this.#connections.fell();
     const waiting = new Set([...this.#batch.ids()].map(([slot]) => slot));
     // What has not been handed over yet goes to the next thread.
     this.#lose(
