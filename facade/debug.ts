@@ -7,7 +7,7 @@ import { debuglog } from 'node:util';
 import type { ConnectionFacts } from './boundary/engine.ts';
 import { withoutSecrets } from './errors.ts';
 import type { HTTPResponse } from './response.ts';
-import type { CallEnd, Follower, Seen } from './seen.ts';
+import type { Follower, Seen } from './seen.ts';
 
 const log = debuglog('ferropool');
 
@@ -29,7 +29,7 @@ export class DebugLine implements Follower {
     log('%s %d %s', this.#what, response.status, length === undefined ? 'none' : shown(String(length)));
   }
 
-  end(_: CallEnd): void {
+  end(): void {
     // The line has been written.
   }
 

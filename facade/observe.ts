@@ -109,7 +109,7 @@ function begin(owner: Owner, call: PoolCall, poolHeaders: HTTPHeaderDict): Follo
     headers: withoutCredentials(headers),
     addHeader(name, value) {
       if (begun) {
-        const message = `'${String(name)}' comes too late: headers are added while the call's beginning is told`;
+        const message = `a header comes too late: they are added while the call's beginning is told`;
         throw argumentError('type', 'ERR_INVALID_HEADER', message);
       }
       const added = wireLines([[name, value]]);

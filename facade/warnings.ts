@@ -5,7 +5,13 @@
 import { argumentError, describe } from './arguments.ts';
 
 /** What {@link disableWarnings} silences: a type of warnings (`warning.name`), or one of them (`warning.code`). */
-export type WarningCategory = (typeof TYPES)[number] | (typeof CODES)[number];
+export type WarningCategory =
+  | 'FerropoolWarning'
+  | 'InsecureRequestWarning'
+  | 'FERROPOOL_BODY_UNREAD'
+  | 'FERROPOOL_POOL_FULL'
+  | 'FERROPOOL_POOL_STARVING'
+  | 'FERROPOOL_SHORT_TIMEOUT';
 
 /**
  * Silences warnings of this thread: those of one type, the one with this code, or all. There is no way back, as in urllib3.
@@ -20,26 +26,27 @@ export function disableWarnings(category?: WarningCategory): void {
     return;
   }
   if (!CATEGORIES.includes(category)) {
-    const given = typeof category === 'string' ? `'${String(category)}'` : describe(category);
-    throw argumentError('type', 'ERR_INVALID_OPTION', `${given} is no warning; there are ${CATEGORIES.join(', ')}`);
+    const given: unknown = category;
+    const named = typeof given === 'string' ? `'${given}'` : describe(given);
+    throw argumentError('type', 'ERR_INVALID_OPTION', `${named} is no warning; there are ${CATEGORIES.join(', ')}`);
   }
   silenced.add(category);
 }
 
 /** The one place where warnings are made. @internal */
-export function emitWarning(type: (typeof TYPES)[number], code: string, message: string): void {
+export function emitWarning(type: WarningCategory, code: string, message: string): void {
   if (silenced.has(type) || silenced.has(code)) return;
   process.emitWarning(message, { type, code });
 }
 
 /** `InsecureRequestWarning` is for https, which is not served yet: code that silences it may be written now. */
-const TYPES = ['FerropoolWarning', 'InsecureRequestWarning'] as const;
+const TYPES: readonly WarningCategory[] = ['FerropoolWarning', 'InsecureRequestWarning'];
 /** @internal */
-export const CODES = [
+export const CODES: readonly WarningCategory[] = [
   'FERROPOOL_BODY_UNREAD',
   'FERROPOOL_POOL_FULL',
   'FERROPOOL_POOL_STARVING',
   'FERROPOOL_SHORT_TIMEOUT',
-] as const;
+];
 const CATEGORIES: readonly string[] = [...TYPES, ...CODES];
 const silenced: Set<string> = new Set();
