@@ -3,6 +3,7 @@ import test from 'ava';
 
 import { HTTPConnectionPool, type HTTPResponse, type PoolOptions } from '../index.ts';
 import { reply, type Peer } from './servers/raw.ts';
+import { outcome } from './support/child.ts';
 import { scripted, target } from './support/fixtures.ts';
 import { Notices } from './support/notices.ts';
 
@@ -111,7 +112,7 @@ test.serial('WARN-05: a connection that is reused opens once; the books of who l
   t.is(notices.of('connection:close').length, 3);
 });
 
-test.serial('WARN-05: a name and a Unix socket are told as the pool has them', async (t) => {
+test.serial('WARN-05: a name is told as its pool has it', async (t) => {
   const { server } = await scripted(t, scripts);
   const notices = new Notices(t, CONNECTION);
   const named = new HTTPConnectionPool('Example.test', {
@@ -121,4 +122,23 @@ test.serial('WARN-05: a name and a Unix socket are told as the pool has them', a
   await named.request('GET', '/');
   await named.close();
   t.like(notices.of('connection:open')[0], { host: 'example.test', remoteAddress: '127.0.0.1' });
+});
+
+test.serial('THR-1110: with a thread that falls its connections close, each once, as failed', async (t) => {
+  const seen = await outcome('channels-fallen.ts', [], { node: ['--conditions=ferropool-faults'] });
+  t.deepEqual(seen, {
+    code: 'ERR_INTERNAL',
+    told: [
+      'connection:close closed',
+      'connection:close failed',
+      'connection:close failed',
+      'connection:open',
+      'connection:open',
+      'connection:open',
+      'request:end',
+      'request:end',
+      'request:end',
+      'request:error',
+    ],
+  });
 });

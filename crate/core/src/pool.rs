@@ -23,6 +23,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout_at;
 
+use close::lay_down;
 use seat::{Seat, Waiting};
 
 pub use close::CloseReport;
@@ -566,13 +567,6 @@ async fn reap(pool: Weak<Pool>) {
             Some(next) => pool.reaper.set(Reaper::Until(next)),
             None => return pool.reaper.set(Reaper::Off),
         }
-    }
-}
-
-/// Closes these, each for its reason.
-fn lay_down(dead: &mut Vec<(Connection, Discard)>) {
-    for (connection, why) in dead.drain(..) {
-        connection.close(why);
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use ferropool_policy::ledger::{Discard, Figures};
 use tokio::time::timeout_at;
 
-use super::{Pool, lay_down};
+use super::Pool;
 use crate::clock::now;
+use crate::conn::http1::Connection;
 
 /// What came of `close`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -96,6 +97,13 @@ impl Pool {
         if !self.forced.get() {
             cut.await;
         }
+    }
+}
+
+/// Closes these, each for its reason.
+pub(super) fn lay_down(dead: &mut Vec<(Connection, Discard)>) {
+    for (connection, why) in dead.drain(..) {
+        connection.close(why);
     }
 }
 
