@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use ferropool_core::budget::Budget;
+use ferropool_core::client::ask::Asker;
 use ferropool_core::client::case::CaseBook;
 use ferropool_core::client::execute::execute;
 use ferropool_core::client::line::{Line, Pace};
@@ -25,12 +26,14 @@ use ferropool_core::client::upload::Source;
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::handoff::{Inbox, Outbox};
-use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_core::manager::{Manager, Shelved, Shelves, Target};
+use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};
 use ferropool_policy::error::{Error, Kind};
 use ferropool_policy::ledger::Discard;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::AbortHandle;
 
+use crate::asking::{Caller, Questions};
 use crate::ffi::WakeUp;
 use crate::layout::completion;
 use crate::marshal::{Block, Malformed, next_submission};
@@ -41,6 +44,12 @@ use crate::submission::{Id, Part, Pieces, Submission, With};
 pub(crate) enum Work {
     /// A pool was made; its handle.
     Open(u32, Box<Blueprint>),
+    /// A manager was made; its handle.
+    Manage(u32, Arc<Shelves>),
+    /// Somebody holds a pool of a manager's by this handle.
+    Hold { manager: u32, handle: u32, shelved: Arc<Shelved> },
+    /// A pool is off a manager's shelf.
+    Evict { manager: u32, id: u32 },
     /// Records, and when they were submitted.
     Batch(Bytes, Instant),
     /// A large piece of a request's body.
@@ -98,14 +107,34 @@ async fn serve(link: Arc<Link>) {
         ids: Ids::default(),
         observer: Box::new(Watch(Rc::clone(&out))),
     });
-    let mut desk =
-        Desk { out, shared, pools: Vec::new(), abortable: Rc::default(), flows: Rc::default(), budget: Rc::default() };
+    let mut desk = Desk {
+        out,
+        shared,
+        targets: Vec::new(),
+        abortable: Rc::default(),
+        flows: Rc::default(),
+        questions: Rc::default(),
+        budget: Rc::default(),
+    };
     let mut work = Vec::new();
     loop {
         std::future::poll_fn(|cx| link.inbox.poll_receive(cx, &mut work)).await;
         for item in work.drain(..) {
             match item {
                 Work::Open(handle, blueprint) => desk.open(handle, *blueprint),
+                Work::Manage(handle, shelves) => {
+                    let manager = Manager::open(shelves, Rc::clone(&desk.shared), handle);
+                    desk.put(handle, Some(Target::Manager(manager)));
+                }
+                Work::Hold { manager, handle, shelved } => {
+                    let pool = desk.manager(manager).and_then(|manager| manager.pool(&shelved).ok());
+                    desk.put(handle, pool.map(Target::Pool));
+                }
+                Work::Evict { manager, id } => {
+                    if let Some(manager) = desk.manager(manager) {
+                        manager.forget(id);
+                    }
+                }
                 Work::Batch(mut batch, at) => {
                     while let Some(submission) = next_submission(&mut batch, at) {
                         match submission {
@@ -127,26 +156,40 @@ async fn serve(link: Arc<Link>) {
 struct Desk {
     out: Rc<Outgoing>,
     shared: Rc<Shared>,
-    pools: Vec<Option<Rc<Pool>>>,
+    /// Pools and managers by their handles.
+    targets: Vec<Option<Target>>,
     /// Calls that may be aborted. Most calls have no signal and are not in here.
     abortable: Rc<RefCell<HashMap<Id, AbortHandle>>>,
     /// Calls whose bodies come in pieces.
     flows: Rc<Flows>,
+    questions: Rc<Questions>,
     budget: Rc<Budget>,
 }
 
 impl Desk {
     fn open(&mut self, handle: u32, blueprint: Blueprint) {
-        let at = handle as usize;
-        if self.pools.len() <= at {
-            self.pools.resize_with(at + 1, || None);
-        }
         // It was checked on the other thread; the same check cannot fail here.
-        self.pools[at] = Pool::open(blueprint, Rc::clone(&self.shared)).ok();
+        let pool = Pool::open(blueprint, Rc::clone(&self.shared), handle).ok();
+        self.put(handle, pool.map(Target::Pool));
     }
 
-    fn pool(&self, handle: u32) -> Option<Rc<Pool>> {
-        self.pools.get(handle as usize)?.clone()
+    fn put(&mut self, handle: u32, target: Option<Target>) {
+        let at = handle as usize;
+        if self.targets.len() <= at {
+            self.targets.resize_with(at + 1, || None);
+        }
+        self.targets[at] = target;
+    }
+
+    fn target(&self, handle: u32) -> Option<Target> {
+        self.targets.get(handle as usize)?.clone()
+    }
+
+    fn manager(&self, handle: u32) -> Option<Rc<Manager>> {
+        match self.targets.get(handle as usize)? {
+            Some(Target::Manager(manager)) => Some(Rc::clone(manager)),
+            _ => None,
+        }
     }
 
     fn take(&mut self, submission: Submission) {
@@ -163,26 +206,32 @@ impl Desk {
                 }
             }
             Submission::Warm { id, pool, count } => {
-                let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+                let (out, target) = (Rc::clone(&self.out), self.target(pool));
+                let caller: Rc<dyn Asker> = Caller::new(id, &self.out, &self.questions, &self.flows, false);
                 tokio::task::spawn_local(async move {
                     let mut ending = Ending::new(id, out);
-                    let warmed = match pool {
-                        Some(pool) => pool.warm(count).await,
+                    let warmed = match target.as_ref().and_then(Target::as_pool) {
+                        Some(pool) => pool.warm(count, Some(caller)).await,
                         None => Err(gone()),
                     };
                     ending.reply(warmed.map(|()| serde_json::Value::Null));
                 });
             }
             Submission::Close { id, pool, timeout } => {
-                let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+                let (out, target) = (Rc::clone(&self.out), self.target(pool));
                 // In its turn: what was submitted before it has asked for a connection by then, and is not turned away.
                 // What comes after it the facade has refused.
                 tokio::task::spawn_local(async move {
                     let mut ending = Ending::new(id, out);
-                    let Some(pool) = pool else { return ending.reply(Err(gone())) };
-                    let before = pool.close_now();
                     let until = timeout.and_then(|span| Instant::now().checked_add(span));
-                    let report = pool.drain(before, until).await;
+                    let report = match target {
+                        None => return ending.reply(Err(gone())),
+                        Some(Target::Pool(pool)) => {
+                            let before = pool.close_now();
+                            pool.drain(before, until).await
+                        }
+                        Some(Target::Manager(manager)) => manager.close(until).await,
+                    };
                     ending.reply(Ok(serde_json::json!({
                         "closed": report.closed,
                         "drained": report.drained,
@@ -192,17 +241,31 @@ impl Desk {
                 });
             }
             Submission::Forget { pool } => {
-                let forgotten = self.pools.get_mut(pool as usize).and_then(Option::take);
-                if let Some(pool) = forgotten {
-                    // Calls in flight hold it and go on; its idle connections close now (POOL-20).
-                    pool.close_idle();
+                let forgotten = self.targets.get_mut(pool as usize).and_then(Option::take);
+                match forgotten {
+                    // Calls in flight hold it and go on; its idle connections close now (POOL-20). A manager's pool stays
+                    // the manager's.
+                    Some(Target::Pool(pool)) if !pool.is_shelved() => pool.close_idle(),
+                    Some(Target::Manager(manager)) => manager.clear(),
+                    Some(Target::Pool(_)) | None => {}
                 }
             }
+            Submission::Clear { pool } => {
+                if let Some(manager) = self.manager(pool) {
+                    manager.clear();
+                }
+            }
+            Submission::Answer { number, text } => self.questions.answer(number, &text),
         }
     }
 
     fn request(&self, id: Id, pool: u32, mut request: Box<Request>, with: With) {
-        let (out, pool) = (Rc::clone(&self.out), self.pool(pool));
+        let (out, target) = (Rc::clone(&self.out), self.target(pool));
+        let asker = || -> Rc<dyn Asker> { Caller::new(id, &self.out, &self.questions, &self.flows, with.progress) };
+        if !request.asks.is_none() || !matches!(with.pieces, Pieces::None) || target.as_ref().is_some_and(Target::asks)
+        {
+            request.asker = Some(asker());
+        }
         let table = with.abortable.then(|| Rc::clone(&self.abortable));
         let flow = self.flow(id, &mut request, with);
         let streamed = flow.as_ref().and_then(|flow| Some((flow.valve.clone()?, Rc::clone(&self.budget))));
@@ -212,8 +275,8 @@ impl Desk {
         let task = tokio::task::spawn_local(async move {
             #[cfg(feature = "faults")]
             ferropool_core::faults::trip("task");
-            let outcome = match pool {
-                Some(pool) => execute(&pool, &request).await,
+            let outcome = match target {
+                Some(target) => execute(&target, &request).await,
                 None => Err(gone()),
             };
             match outcome {
@@ -431,6 +494,16 @@ impl Observer for Watch {
         self.0.wake();
     }
 
+    fn paused(&self, pause: &Pause<'_>) {
+        let id = Id { slot: pause.group, generation: 0 };
+        let json = serde_json::json!({
+            "host": pause.host,
+            "span": pause.span.as_secs_f64() * 1_000.0,
+            "status": pause.status,
+        });
+        self.0.add(|block| block.notice(completion::PAUSED, id, &json));
+    }
+
     fn warn(&self, warning: Warning, pool: &Pool) {
         let figures = pool.figures();
         let json = match warning {
@@ -450,7 +523,7 @@ impl Observer for Watch {
                     pool.name,
                     figures.leased,
                     figures.maxsize,
-                    pool.stats.oldest(Instant::now()).unwrap_or_default().as_secs_f64(),
+                    pool.group.stats.oldest(Instant::now()).unwrap_or_default().as_secs_f64(),
                     figures.waiting
                 ),
             }),

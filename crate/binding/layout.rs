@@ -46,6 +46,10 @@ pub(crate) mod submission {
     pub(crate) const BREAK: u32 = 13;
     /// Nobody can read the response's body any more: who could was collected.
     pub(crate) const FORSAKE: u32 = 14;
+    /// The answer to the question whose number is in the slot's place, as JSON.
+    pub(crate) const ANSWER: u32 = 15;
+    /// A manager forgets its pools.
+    pub(crate) const CLEAR: u32 = 16;
 }
 
 /// A request's words.
@@ -73,8 +77,10 @@ pub(crate) mod request {
     /// See [`CONNECT`]. `close` has its time-out here too, and a grant the bytes that were taken since the last one. `warm`,
     /// a grant and the rest have their number in [`URL`], a piece and a break the bytes of what follows.
     pub(crate) const POOL_TIMEOUT: usize = 18;
+    /// Bytes of the call's own `Retry`, as JSON.
+    pub(crate) const RETRIES: usize = 20;
     /// Bytes of the fixed part.
-    pub(crate) const FIXED: usize = 80;
+    pub(crate) const FIXED: usize = 88;
 
     /// The caller brought headers of his own.
     pub(crate) const HAS_HEADERS: u32 = 1 << 8;
@@ -106,6 +112,14 @@ pub(crate) mod request {
     pub(crate) const PIECES: u32 = 1 << 21;
     /// The caller wants to hear of progress.
     pub(crate) const PROGRESS: u32 = 1 << 22;
+    /// `redirect: false`.
+    pub(crate) const STAY: u32 = 1 << 23;
+    /// Questions: a cookie jar's, those of a gate before each attempt, the verdicts of the caller's own `Retry`.
+    pub(crate) const ASK_COOKIES: u32 = 1 << 24;
+    /// See [`ASK_COOKIES`].
+    pub(crate) const ASK_GATE: u32 = 1 << 25;
+    /// See [`ASK_COOKIES`].
+    pub(crate) const ASK_VERDICT: u32 = 1 << 26;
 
     /// A header line whose value has this length is left out (`SKIP_HEADER`).
     pub(crate) const SKIP: u32 = u32::MAX;
@@ -139,6 +153,10 @@ pub(crate) mod completion {
     pub(crate) const PROGRESS: u32 = 10;
     /// A response's body stands still until what lies around of it is taken: tell of that at once.
     pub(crate) const PRESS: u32 = 11;
+    /// A question to the caller, as JSON; the call waits.
+    pub(crate) const QUESTION: u32 = 12;
+    /// A host is paused; as JSON. In the slot's place stands the handle of whoever pauses it.
+    pub(crate) const PAUSED: u32 = 13;
 }
 
 /// The words of what a call tells between its beginning and its end.
@@ -188,8 +206,8 @@ pub(crate) mod response {
     pub(crate) const CONNECTION: usize = 9;
     /// Bytes of the trailers: names and values in turn.
     pub(crate) const TRAILERS: usize = 10;
-    /// Bytes of the defects, as JSON.
-    pub(crate) const DEFECTS: usize = 11;
+    /// Bytes of what else there is to say, as JSON: the defects, and what happened before.
+    pub(crate) const NOTES: usize = 11;
     /// Body bytes on the wire, a double; of a body in pieces those announced, NaN for none.
     pub(crate) const WIRE: usize = 12;
     /// Ten floats: pool, dns, connect, proxy, tls, send, headers, deliver, body, total; milliseconds, NaN for "did not
@@ -234,12 +252,18 @@ pub(crate) const fn align(length: usize) -> usize {
 /// The table as JSON, for the generator and for the check.
 pub(crate) fn describe() -> serde_json::Value {
     use ferropool_policy::error::{Kind, Phase};
+    use ferropool_policy::retry;
     use serde_json::json;
 
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "target": option_env!("FERROPOOL_TARGET").unwrap_or_default(),
-        "errors": Kind::ALL.map(|kind| json!({ "code": kind.code(), "className": kind.class() })),
+        // A list: serde knows arrays of 32 items at most.
+        "errors": Kind::ALL.map(|kind| json!({
+            "code": kind.code(),
+            "className": kind.class(),
+            "retried": retry::class_of(kind).map(retry::Class::name),
+        })).to_vec(),
         "phases": Phase::ALL.map(Phase::name),
         "record": { "LENGTH": LENGTH, "KIND": KIND, "SLOT": SLOT, "GENERATION": GENERATION, "POOL": POOL },
         "submission": {
@@ -247,7 +271,8 @@ pub(crate) fn describe() -> serde_json::Value {
             "CLOSE": submission::CLOSE, "FORGET": submission::FORGET, "GRANT": submission::GRANT,
             "REST": submission::REST, "DRAIN": submission::DRAIN, "RELEASE": submission::RELEASE,
             "SHUT": submission::SHUT, "PIECE": submission::PIECE, "FINISH": submission::FINISH,
-            "BREAK": submission::BREAK, "FORSAKE": submission::FORSAKE,
+            "BREAK": submission::BREAK, "FORSAKE": submission::FORSAKE, "ANSWER": submission::ANSWER,
+            "CLEAR": submission::CLEAR,
         },
         "request": {
             "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
@@ -258,14 +283,16 @@ pub(crate) fn describe() -> serde_json::Value {
             "ANY_LENGTH": request::ANY_LENGTH, "ABORTABLE": request::ABORTABLE, "HAS_TIMEOUT": request::HAS_TIMEOUT,
             "HAS_POOL_TIMEOUT": request::HAS_POOL_TIMEOUT, "JSON": request::JSON, "SKIP": request::SKIP,
             "STREAM": request::STREAM, "STREAM_WHOLE": request::STREAM_WHOLE, "STREAM_ASKS": request::STREAM_ASKS,
-            "PIECES": request::PIECES, "PROGRESS": request::PROGRESS,
+            "PIECES": request::PIECES, "PROGRESS": request::PROGRESS, "RETRIES": request::RETRIES, "STAY": request::STAY,
+            "ASK_COOKIES": request::ASK_COOKIES, "ASK_GATE": request::ASK_GATE, "ASK_VERDICT": request::ASK_VERDICT,
         },
         "methods": request::METHODS,
         "completion": {
             "RESPONSE": completion::RESPONSE, "ERROR": completion::ERROR, "REPLY": completion::REPLY,
             "OPENED": completion::OPENED, "CLOSED": completion::CLOSED, "WARNING": completion::WARNING,
             "PIECE": completion::PIECE, "END": completion::END, "WANT": completion::WANT,
-            "PROGRESS": completion::PROGRESS, "PRESS": completion::PRESS,
+            "PROGRESS": completion::PROGRESS, "PRESS": completion::PRESS, "QUESTION": completion::QUESTION,
+            "PAUSED": completion::PAUSED,
         },
         "flow": {
             "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,
@@ -275,7 +302,7 @@ pub(crate) fn describe() -> serde_json::Value {
         "response": {
             "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,
             "HEAD": response::HEAD, "BODY": response::BODY, "CONNECTION": response::CONNECTION,
-            "TRAILERS": response::TRAILERS, "DEFECTS": response::DEFECTS, "WIRE": response::WIRE,
+            "TRAILERS": response::TRAILERS, "NOTES": response::NOTES, "WIRE": response::WIRE,
             "TIMINGS": response::TIMINGS, "FIXED": response::FIXED, "CHUNKED": response::CHUNKED,
             "REUSED": response::REUSED, "EXTERNAL": response::EXTERNAL, "REASON": response::REASON,
             "STREAM": response::STREAM,

@@ -30,6 +30,7 @@ mod engine;
 mod ffi;
 mod layout;
 mod marshal;
+mod retry;
 mod shelf;
 mod stream;
 mod submission;

@@ -2,15 +2,19 @@
 //! past its end (the fuzz target `marshal` and its seeds).
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferropool_core::client::ask::Asks;
 use ferropool_core::client::line::Direction;
 use ferropool_core::client::request::{Line, Payload, Request, Wanted};
 use ferropool_core::client::response::{Body, Data, Response};
 use ferropool_core::client::stream::{Ended, Stream};
 use ferropool_policy::error::{Error, Fields};
+use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::{Limits, Timeouts, wait};
+use ferropool_policy::story::Past;
 
 use super::layout::{self, completion, flow, notice, request, response, submission};
 use super::submission::{Id, Order, Part, Pieces, Submission, With};
@@ -66,6 +70,8 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
             Submission::Close { id, pool, timeout }
         }
         submission::FORGET => Submission::Forget { pool },
+        submission::CLEAR => Submission::Clear { pool },
+        submission::ANSWER => Submission::Answer { number: id.slot, text: payload_of(record)? },
         submission::GRANT => {
             let taken = double(record, request::POOL_TIMEOUT)? as u64;
             Submission::Read { id, order: Order::Grant { bytes: word(record, request::URL)?, taken } }
@@ -130,6 +136,16 @@ fn request_of(record: &Bytes, flags: u32, at: Instant, with: &mut With) -> Optio
     if !limits.is_empty() {
         made.limits = Some(serde_json::from_slice::<Limits>(&limits).ok()?);
     }
+    let retries = rest.bytes(word(record, request::RETRIES)?)?;
+    if !retries.is_empty() {
+        made.retry = Some(Rc::new(serde_json::from_slice::<Retry>(&retries).ok()?));
+    }
+    made.redirect = flags & request::STAY == 0;
+    made.asks = Asks {
+        cookies: flags & request::ASK_COOKIES != 0,
+        gate: flags & request::ASK_GATE != 0,
+        verdict: flags & request::ASK_VERDICT != 0,
+    };
     if flags & request::HAS_TIMEOUT != 0 {
         let given = |at| Some(double(record, at)?).map(|value| if value.is_nan() { None } else { Some(value) });
         made.timeout = Some(Timeouts {
@@ -227,9 +243,14 @@ impl Block {
             push_fields(out, &made.headers);
         });
         let trailers = record.append(|out| made.trailers.iter().for_each(|trailers| push_fields(out, trailers)));
-        let defects = record.append(|out| {
-            if !made.defects.is_empty() {
-                push_json(out, &serde_json::json!(made.defects));
+        let notes = record.append(|out| {
+            if !made.defects.is_empty() || made.story.is_some() {
+                let story = made.story.as_deref().map(|story| {
+                    serde_json::json!({
+                        "url": story.url, "retries": story.retry, "history": history_json(&story.history),
+                    })
+                });
+                push_json(out, &serde_json::json!({ "defects": made.defects, "story": story }));
             }
         });
         if !external {
@@ -242,7 +263,7 @@ impl Block {
         record.set(response::BODY, body.len() as u32);
         record.set(response::CONNECTION, made.connection.id);
         record.set(response::TRAILERS, trailers);
-        record.set(response::DEFECTS, defects);
+        record.set(response::NOTES, notes);
         record.set_bytes(response::WIRE, &made.body_bytes.map_or(f64::NAN, |bytes| bytes as f64).to_ne_bytes());
         let timings = made.timings;
         let milliseconds = |span: Option<Duration>| span.map_or(f32::NAN, |span| span.as_secs_f32() * 1_000.0);
@@ -426,7 +447,7 @@ pub(crate) fn next_length(records: &[u8]) -> usize {
 }
 
 fn error_json(fields: &Fields) -> serde_json::Value {
-    let Fields { kind, phase, message, host, attempts, elapsed, sent, extra, causes } = fields;
+    let Fields { kind, phase, message, host, url, attempts, elapsed, sent, extra, causes } = fields;
     serde_json::json!({
         "className": kind.class(),
         "code": kind.code(),
@@ -434,6 +455,9 @@ fn error_json(fields: &Fields) -> serde_json::Value {
         "during": extra.during.map(ferropool_policy::error::Phase::name),
         "message": message,
         "host": host,
+        "url": url,
+        "below": extra.below.as_ref().map(error_text),
+        "history": history_json(&extra.history),
         "attempts": attempts,
         "elapsed": elapsed.as_secs_f64() * 1_000.0,
         "sent": sent,
@@ -452,6 +476,21 @@ fn error_json(fields: &Fields) -> serde_json::Value {
 /// The record of an error that never reached the queues: a pool that cannot be made, a URL that cannot be parsed.
 pub(crate) fn error_text(error: &Error) -> serde_json::Value {
     error_json(error.fields())
+}
+
+fn history_json(history: &[Past]) -> serde_json::Value {
+    history
+        .iter()
+        .map(|Past { method, url, error, status, redirect_location }| {
+            serde_json::json!({
+                "method": method,
+                "url": url,
+                "error": error.as_ref().map(error_text),
+                "status": status,
+                "redirectLocation": redirect_location,
+            })
+        })
+        .collect()
 }
 
 /// Values are bytes end to end; neither they nor names can hold a line feed (RFC 9110 §5.5, and hyper refuses it).

@@ -42,6 +42,13 @@ impl Flows {
         Entered { flows: Rc::clone(self), id }
     }
 
+    /// The request's body begins again: what comes from now on is of this source.
+    pub(crate) fn begin_again(&self, id: Id, source: Rc<Source>) {
+        if let Some(flow) = self.0.borrow_mut().get_mut(&id) {
+            flow.source = Some(source);
+        }
+    }
+
     /// What the reader of a body wants. Of a body that has ended nobody can want anything.
     pub(crate) fn read(&self, id: Id, order: Order, budget: &Budget) {
         let valve = self.0.borrow().get(&id).and_then(|flow| flow.valve.clone());

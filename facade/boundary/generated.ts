@@ -43,6 +43,7 @@ export const ERRORS = [
   { className: 'RangeError', code: 'ERR_INVALID_OPTION' },
   { className: 'TypeError', code: 'ERR_INVALID_BODY' },
   { className: 'ProtocolError', code: 'ERR_INVALID_BODY' },
+  { className: 'UnrewindableBodyError', code: 'ERR_UNREWINDABLE' },
   { className: 'ProtocolError', code: 'ERR_UNREAD_TIMEOUT' },
   { className: 'ResponseNotRead', code: 'ERR_NOT_READ' },
   { className: 'TypeError', code: 'ERR_NOT_SUPPORTED' },

@@ -5,12 +5,18 @@ import { createRequire } from 'node:module';
 
 import { VERSION } from './generated.ts';
 
-/** What the addon exports; mirrors `crate/binding/lib.rs`. */
+/** What the addon exports; mirrors `crate/binding/lib.rs` and `retry.rs`. */
 export interface Addon {
   describe(): string;
   parseUrl(units: Uint16Array): string;
   charsetOf(data: Uint8Array, contentType: string | null): string;
   decodeText(data: Uint8Array, label: string): string | false | null;
+  retryDefaults(): string;
+  retryIncrement(settings: string, method: string, event: string): string;
+  retryIsExhausted(settings: string): boolean;
+  retryIsRetry(settings: string, method: string, status: number, hasRetryAfter: boolean): boolean;
+  retryBackoff(settings: string, errorsInARow: number, random: number): number;
+  retryAfter(settings: string, value: string, now: number): number | null;
   Engine: new (onWake: () => void) => NativeEngine;
   /** Only in a binary built with the feature `faults`. */
   armFault?(place: string, times: number): void;

@@ -1,6 +1,7 @@
-//! The one place that reads the monotonic clock: everything below it takes the time as an argument.
+//! The one place that reads a clock or makes up a number: everything below it takes them as arguments.
 
-use std::time::Instant;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Now. Wall-clock jumps do not move it.
 #[inline]
@@ -15,4 +16,15 @@ pub(crate) fn now() -> Instant {
 /// A span as people read it. Through whole nanoseconds: 0.07 s times 1,000 is not 70 in floating point.
 pub(crate) fn milliseconds(span: std::time::Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
+}
+
+/// The wall clock, in milliseconds since 1970: what a Retry-After with a date is compared with.
+pub(crate) fn wall_clock() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64() * 1_000.0)
+}
+
+/// A number from [0, 1), for jitter: nobody is helped by guessing it.
+pub(crate) fn random() -> f64 {
+    // 53 bits are what a double holds of them.
+    (RandomState::new().hash_one(0) >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -11,6 +11,7 @@ pub mod dial;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod handoff;
+pub mod manager;
 pub mod observe;
 pub mod pool;
 pub mod text;

@@ -4,8 +4,11 @@
 //! guard ([`Held`]): whatever happens to a request, its slot comes back.
 
 mod close;
+mod gate;
+mod group;
 mod held;
 mod seat;
+mod slot;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,27 +17,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
-use ferropool_policy::ledger::{
-    Bounds, Checkout, Discard, Figures, Granted, Lease, Ledger, Life, Released, Returned, Ticket,
-};
+use ferropool_policy::ledger::{Bounds, Discard, Figures, Granted, Ledger, Ticket};
 use ferropool_policy::origin::{Origin, Scheme};
-use ferropool_policy::settings::{PoolSettings, span};
+use ferropool_policy::retry::Retry;
+use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::timeout_at;
 
 use close::lay_down;
-use seat::{Seat, Waiting};
+use group::Member;
+use seat::Seat;
 
 pub use close::CloseReport;
+pub use group::{Call, Group};
 pub use held::Held;
 
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
-use crate::clock::{milliseconds, now};
-use crate::conn::http1::{Connection, ConnectionInfo, Ids, Style};
-use crate::dial::{DialPlan, Resolver, dial};
-use crate::observe::calls::{Calls, Place};
+use crate::clock::{now, wall_clock};
+use crate::conn::http1::{Connection, ConnectionInfo, Ids};
+use crate::dial::{DialPlan, Resolver};
 use crate::observe::stats::PoolStats;
 
 /// What a pool tells about itself, on its I/O thread.
@@ -45,6 +47,21 @@ pub trait Observer {
     fn closed(&self, id: u32, why: Discard);
     /// Something that a person should hear of, once a pool.
     fn warn(&self, warning: Warning, pool: &Pool);
+    /// A host asked for a pause, and gets it.
+    fn paused(&self, pause: &Pause<'_>);
+}
+
+/// A host that is left alone for a while (`pauseOn`).
+#[derive(Clone, Copy, Debug)]
+pub struct Pause<'p> {
+    /// The pool's or manager's.
+    pub group: u32,
+    /// `host:port`.
+    pub host: &'p str,
+    /// From now.
+    pub span: Duration,
+    /// Of the answer that asked for it.
+    pub status: u16,
 }
 
 /// What a pool warns about, once.
@@ -94,6 +111,11 @@ impl Blueprint {
     /// Checks everything that can be checked without touching the network.
     pub fn new(settings: PoolSettings) -> Result<Self, Error> {
         let origin = Origin::new(Scheme::Http, &settings.host, settings.port)?;
+        Self::of(origin, settings)
+    }
+
+    /// One for this origin, whatever host the settings name.
+    pub fn of(origin: Origin, settings: PoolSettings) -> Result<Self, Error> {
         let plan = DialPlan::new(&settings, &origin.host, origin.effective_port())?;
         // The book of the engine lives on its own thread; this one only sees whether the fields can be sent.
         let book = CaseBook::default();
@@ -116,20 +138,27 @@ pub struct Pool {
     pub shared: Rc<Shared>,
     /// `host:port`, for errors.
     pub name: String,
+    /// What its requests are judged by that bring nothing of their own.
+    pub retry: Rc<Retry>,
+    /// What it shares with the other pools of its manager.
+    pub group: Rc<Group>,
+    /// Its number in there.
+    member: Member,
     plan: DialPlan,
     ledger: RefCell<Ledger<Connection>>,
-    seats: RefCell<HashMap<Ticket, Rc<Seat>>>,
+    seats: RefCell<HashMap<Ticket, Rc<Seat<Granted<Connection>>>>>,
     live: RefCell<HashMap<u32, AbortHandle>>,
-    calls: RefCell<Calls>,
     expired: RefCell<Vec<(Connection, Discard)>>,
     reaper: Cell<Reaper>,
     reap: Rc<Notify>,
     drained: Notify,
+    closing: Notify,
     forced: Cell<bool>,
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
     warned: RefCell<Vec<Warning>>,
     watching: Cell<bool>,
+    shelved: Cell<bool>,
     me: Weak<Self>,
 }
 
@@ -140,261 +169,47 @@ enum Reaper {
     Until(Instant),
 }
 
-/// A call's place among those in flight.
-pub struct Call {
-    pool: Rc<Pool>,
-    place: Place,
-}
-
 impl Pool {
-    /// Brings a blueprint to life on this thread.
-    pub fn open(blueprint: Blueprint, shared: Rc<Shared>) -> Result<Rc<Self>, Error> {
+    /// Brings a blueprint to life on this thread, as a group of its own that the user knows by this handle.
+    pub fn open(blueprint: Blueprint, shared: Rc<Shared>, handle: u32) -> Result<Rc<Self>, Error> {
+        let group = Group::new(Arc::clone(&blueprint.stats), None, handle, 0, &blueprint.settings);
+        Self::join(blueprint, shared, group)
+    }
+
+    /// Brings a blueprint to life as one pool of a group.
+    pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>) -> Result<Rc<Self>, Error> {
         let Blueprint { origin, settings, plan, stats } = blueprint;
         let defaults =
             Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &shared.book)?;
         let bounds = Bounds::from(&settings);
         let name = format!("{}:{}", origin.host, origin.effective_port());
+        let retry = Rc::new(settings.retries.clone().unwrap_or_else(Retry::usual));
         Ok(Rc::new_cyclic(|me| Self {
             origin,
             settings,
             defaults,
+            member: group.join(me, &stats),
             stats,
             shared,
             name,
+            retry,
+            group,
             plan,
             ledger: RefCell::new(Ledger::new(bounds)),
             seats: RefCell::default(),
             live: RefCell::default(),
-            calls: RefCell::default(),
             expired: RefCell::default(),
             reaper: Cell::new(Reaper::Off),
             reap: Rc::default(),
             drained: Notify::new(),
+            closing: Notify::new(),
             forced: Cell::new(false),
             cut: Notify::new(),
             warned: RefCell::default(),
             watching: Cell::new(false),
+            shelved: Cell::new(false),
             me: Weak::clone(me),
         }))
-    }
-
-    /// A connection of one's own: idle, fresh, or after a wait of at most `until`. `connect_until` bounds the dial;
-    /// `progress` says which phase is under way for whoever owns the total deadline.
-    pub async fn checkout(
-        self: &Rc<Self>,
-        until: Option<Instant>,
-        connect: Option<Duration>,
-        progress: &Cell<Phase>,
-        wanted: Wanted,
-    ) -> Result<Held, Error> {
-        progress.set(Phase::Pool);
-        let found = self.ledger.borrow_mut().checkout(now(), &mut self.expired.borrow_mut());
-        self.bury();
-        let granted = match found {
-            Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
-            Checkout::Dial(lease) => Granted::Dial(lease),
-            Checkout::Wait(ticket) => Box::pin(self.wait(ticket, until)).await?,
-            Checkout::Full => {
-                return Err(Error::new(
-                    Kind::PoolEmpty,
-                    format!("Pool is empty and {} requests wait already (maxWaiting).", self.settings.max_waiting),
-                )
-                .in_phase(Phase::Pool));
-            }
-            Checkout::Closed => return Err(closed()),
-        };
-        let granted = match (granted, wanted) {
-            (Granted::Use(lease, connection, _), Wanted::Fresh) => {
-                connection.close(Discard::Stale);
-                match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
-                    Checkout::Dial(lease) => Granted::Dial(lease),
-                    _ => return Err(internal("a held slot was not to be dialled in")),
-                }
-            }
-            (granted, _) => granted,
-        };
-        self.sync();
-        self.make_fit(granted, connect, progress).await
-    }
-
-    /// Takes the first connection that is fit, or dials: never waits for a slot, since one is held.
-    async fn make_fit(
-        self: &Rc<Self>,
-        mut granted: Granted<Connection>,
-        connect: Option<Duration>,
-        progress: &Cell<Phase>,
-    ) -> Result<Held, Error> {
-        loop {
-            let (lease, connection, life) = match granted {
-                Granted::Use(lease, connection, life) => (lease, connection, life),
-                // Boxed: dialling is rare, and its state would make every call's task larger.
-                Granted::Dial(lease) => return Box::pin(self.dial_for(lease, connect, progress)).await,
-            };
-            let mut held = Held {
-                pool: Rc::clone(self),
-                lease: Some(lease),
-                reused: life.requests > 0,
-                life,
-                connection: Some(connection),
-                dial: None,
-            };
-            match held.stale().await {
-                None => return Ok(held),
-                Some(why) => {
-                    let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
-                    if let Some(connection) = held.connection.take() {
-                        connection.close(why);
-                    }
-                    drop(held);
-                    let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
-                    self.bury();
-                    granted = match again {
-                        Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
-                        Checkout::Dial(lease) => Granted::Dial(lease),
-                        Checkout::Closed => return Err(closed()),
-                        Checkout::Wait(_) | Checkout::Full => return Err(internal("a held slot was asked to wait")),
-                    };
-                }
-            }
-        }
-    }
-
-    async fn dial_for(
-        self: &Rc<Self>,
-        lease: Lease,
-        connect: Option<Duration>,
-        progress: &Cell<Phase>,
-    ) -> Result<Held, Error> {
-        let began = now();
-        let mut held = Held {
-            pool: Rc::clone(self),
-            lease: Some(lease),
-            life: Life::new(began),
-            connection: None,
-            reused: false,
-            dial: None,
-        };
-        let (connection, dns, took) = tokio::select! {
-            biased;
-            () = self.until_forced() => return Err(closed()),
-            made = self.connect(connect, progress) => made?,
-        };
-        if let Some(lease) = &mut held.lease {
-            self.ledger.borrow_mut().dialled(lease);
-        }
-        held.life = Life::new(now());
-        held.connection = Some(connection);
-        held.dial = Some((dns, took));
-        self.sync();
-        Ok(held)
-    }
-
-    /// Name, socket, handshake: all under `connect`.
-    async fn connect(
-        self: &Rc<Self>,
-        connect: Option<Duration>,
-        progress: &Cell<Phase>,
-    ) -> Result<(Connection, Option<Duration>, Duration), Error> {
-        let began = now();
-        progress.set(Phase::Dns);
-        let dialling = async {
-            let dialled = dial(&self.plan, &self.shared.resolver, progress).await?;
-            let (dns, took) = (dialled.dns, dialled.connect);
-            let style = Style {
-                lenient: self.settings.lenient,
-                header_count: self.settings.limits.header_count,
-                header_bytes: self.settings.limits.header_bytes,
-            };
-            let (ended, closed) = (Weak::clone(&self.me), Weak::clone(&self.me));
-            let shared = Rc::clone(&self.shared);
-            let connection = Connection::handshake(
-                self.shared.ids.next(),
-                dialled,
-                style,
-                move || {
-                    if let Some(pool) = ended.upgrade() {
-                        pool.sweep();
-                    }
-                },
-                Box::new(move |id, why| {
-                    if let Some(pool) = closed.upgrade() {
-                        pool.live.borrow_mut().remove(&id);
-                    }
-                    // Its pool may have gone before it.
-                    shared.observer.closed(id, why);
-                }),
-            )
-            .await?;
-            Ok((connection, dns, took))
-        };
-        let (connection, dns, took) = match connect {
-            None => dialling.await?,
-            Some(most) => match timeout_at((began + most).into(), dialling).await {
-                Ok(made) => made?,
-                Err(_) => return Err(connect_timeout(&self.name, most, progress.get())),
-            },
-        };
-        self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
-        self.shared.observer.opened(&connection.info, self);
-        Ok((connection, dns, took))
-    }
-
-    /// A slot comes back.
-    fn give_back(&self, lease: Lease, returned: Returned<Connection>) {
-        let released = self.ledger.borrow_mut().release(lease, returned, now());
-        self.settle(released);
-        self.sync();
-        self.plan_reaping();
-        if !self.is_open() && self.figures().leased == 0 {
-            self.drained.notify_waiters();
-        }
-    }
-
-    fn settle(&self, released: Released<Connection>) {
-        let Released { close, grant } = released;
-        if let Some((connection, why)) = close {
-            if why == Discard::Surplus {
-                self.warn(Warning::Full);
-            }
-            connection.close(why);
-        }
-        if let Some((ticket, granted)) = grant {
-            let seat = self.seats.borrow_mut().remove(&ticket);
-            match seat {
-                Some(seat) => seat.give(granted),
-                None => self.take_back(granted),
-            }
-        }
-    }
-
-    /// What was granted to somebody who is gone goes to the next.
-    fn take_back(&self, granted: Granted<Connection>) {
-        match granted {
-            Granted::Use(lease, connection, life) => self.give_back(lease, Returned::Reusable(connection, life)),
-            Granted::Dial(lease) => self.give_back(lease, Returned::Gone(Discard::Aborted)),
-        }
-    }
-
-    async fn wait(self: &Rc<Self>, ticket: Ticket, until: Option<Instant>) -> Result<Granted<Connection>, Error> {
-        let seat = Seat::new(now());
-        self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
-        self.sync();
-        self.watch_waiters();
-        let waiting = Waiting { pool: self, ticket, seat };
-        let granted = match until {
-            None => waiting.granted().await,
-            Some(at) => match timeout_at(at.into(), waiting.granted()).await {
-                Ok(granted) => granted,
-                Err(_) => {
-                    return Err(Error::new(
-                        Kind::PoolEmpty,
-                        "Pool is empty and a new connection can't be opened due to blocking mode.",
-                    )
-                    .in_phase(Phase::Pool));
-                }
-            },
-        };
-        granted.ok_or_else(closed)
     }
 
     /// Connections whose driver ended leave at once: their peer closed them, or sent what nobody asked for.
@@ -425,7 +240,7 @@ impl Pool {
     /// Makes the counters say what the ledger says.
     fn sync(&self) {
         let ledger = self.ledger.borrow();
-        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted));
+        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted), self.group.waiting_of(self.member));
     }
 
     fn plan_reaping(&self) {
@@ -456,7 +271,7 @@ impl Pool {
             loop {
                 tokio::time::sleep_until(next.into()).await;
                 let Some(pool) = me.upgrade() else { return };
-                let oldest = pool.seats.borrow().values().map(|seat| seat.since).min();
+                let oldest = pool.oldest_waiter();
                 match oldest {
                     None => return pool.watching.set(false),
                     Some(since) if since + STARVING > now() => next = since + STARVING,
@@ -474,30 +289,44 @@ impl Pool {
         }
     }
 
-    /// Opens connections until `count` are there, and sends nothing.
-    pub async fn warm(self: &Rc<Self>, count: u32) -> Result<(), Error> {
-        let connect = self.settings.timeout.connect.and_then(span);
-        let there = self.ledger.borrow().figures();
-        let mut dials = tokio::task::JoinSet::new();
-        for _ in (there.idle + there.leased)..count {
-            let Some(lease) = self.ledger.borrow_mut().reserve() else { break };
-            let pool = Rc::clone(self);
-            dials.spawn_local(async move {
-                let progress = Cell::new(Phase::Connect);
-                let held = pool.dial_for(lease, connect, &progress).await?;
-                held.keep();
-                Ok(())
-            });
+    /// Whether a manager keeps it: then it is not its holder's to end.
+    pub fn is_shelved(&self) -> bool {
+        self.shelved.get()
+    }
+
+    pub(crate) fn set_shelved(&self, on: bool) {
+        self.shelved.set(on);
+    }
+
+    /// Whether it is or was a manager's.
+    pub(crate) fn is_managed(&self) -> bool {
+        self.group.roster.is_some()
+    }
+
+    /// Since when somebody has waited for a connection, or for leave to make one.
+    fn oldest_waiter(&self) -> Option<Instant> {
+        let own = self.seats.borrow().values().map(|seat| seat.since).min();
+        [own, self.group.oldest_waiter(self.member)].into_iter().flatten().min()
+    }
+
+    /// Takes note of an answer that may ask for a pause of its host, for as long as `retry` lets anybody ask.
+    pub(crate) fn heed(&self, status: u16, headers: &http::HeaderMap, retry: &Retry) {
+        let Some(gate) = self.group.gate.as_ref().filter(|gate| gate.heeds(status)) else { return };
+        let asked =
+            headers.get(http::header::RETRY_AFTER).and_then(|value| retry.retry_after(value.as_bytes(), wall_clock()));
+        let Some(span) = asked.and_then(ferropool_policy::settings::span) else { return };
+        if gate.pause(&self.name, status, span) {
+            let pause = Pause { group: self.group.handle, host: &self.name, span, status };
+            self.shared.observer.paused(&pause);
         }
-        let mut outcome = Ok(());
-        while let Some(joined) = dials.join_next().await {
-            let one = joined.unwrap_or_else(|error| Err(internal(format!("a dial ended in a panic: {error}"))));
-            outcome = outcome.and(one);
+    }
+
+    /// Waits until `close` is called.
+    async fn until_closed(&self) {
+        let closing = self.closing.notified();
+        if self.is_open() {
+            closing.await;
         }
-        if !self.is_open() {
-            return Err(closed());
-        }
-        outcome
     }
 
     /// Whether `close` has not been called.
@@ -514,36 +343,14 @@ impl Pool {
     pub fn figures(&self) -> Figures {
         self.ledger.borrow().figures()
     }
-
-    /// Enters a call among those in flight.
-    pub fn begin_call(self: &Rc<Self>, started: Instant) -> Call {
-        let mut calls = self.calls.borrow_mut();
-        let place = calls.begin(started);
-        if self.stats.in_flight.get() == 0 {
-            self.stats.set_oldest(Some(started));
-        }
-        self.stats.in_flight.add(1);
-        drop(calls);
-        Call { pool: Rc::clone(self), place }
-    }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        self.group.leave(self.member);
         // Nobody can ask any more; connections go with the ledger, their drivers are aborted by their own drop.
         for driver in self.live.get_mut().values() {
             driver.abort();
-        }
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        let mut calls = self.pool.calls.borrow_mut();
-        let stats = &self.pool.stats;
-        stats.in_flight.set(stats.in_flight.get().saturating_sub(1));
-        if calls.end(&self.place) {
-            stats.set_oldest(calls.oldest());
         }
     }
 }
@@ -581,14 +388,6 @@ fn closed() -> Error {
 
 fn internal(message: impl Into<String>) -> Error {
     Error::new(Kind::Internal, message)
-}
-
-fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
-    Error::new(
-        Kind::ConnectTimeout,
-        format!("Connection to {host} timed out. (connect timeout={} ms)", milliseconds(most)),
-    )
-    .in_phase(phase)
 }
 
 /// A waiter that has waited so long is worth a word.

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::story::Past;
+
 /// What went wrong. Each kind has a stable code and the facade's class that carries it.
 ///
 /// Several kinds may share a code where the class differs (a `total` deadline is a `ConnectTimeoutError` or a
@@ -18,8 +20,10 @@ pub enum Kind {
     PoolFull,
     /// The pool is closed.
     PoolClosed,
-    /// The policy gave up.
+    /// The policy gave up; what it gave up on is in `extra.below`.
     MaxRetry,
+    /// Answers that `Retry` would not take: a redirect too many, a status too often. Always below [`Kind::MaxRetry`].
+    BadResponse,
     /// A URL of another host was given to a pool.
     HostChanged,
     /// Dialling took longer than `connect`.
@@ -66,6 +70,8 @@ pub enum Kind {
     InvalidBody,
     /// The source of the request's body failed, or gave more or less than was announced.
     BodyFailed,
+    /// A body that can be read once only would have to be sent again.
+    Unrewindable,
     /// Nobody began to read a streamed body in time.
     UnreadTimeout,
     /// The body was not read yet.
@@ -80,11 +86,12 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::PoolEmpty,
         Self::PoolFull,
         Self::PoolClosed,
         Self::MaxRetry,
+        Self::BadResponse,
         Self::HostChanged,
         Self::ConnectTimeout,
         Self::ReadTimeout,
@@ -108,6 +115,7 @@ impl Kind {
         Self::OptionRange,
         Self::InvalidBody,
         Self::BodyFailed,
+        Self::Unrewindable,
         Self::UnreadTimeout,
         Self::NotRead,
         Self::NotSupported,
@@ -133,6 +141,7 @@ impl Kind {
             Self::PoolFull => ("ERR_POOL_FULL", "FullPoolError"),
             Self::PoolClosed => ("ERR_POOL_CLOSED", "ClosedPoolError"),
             Self::MaxRetry => ("ERR_MAX_RETRY", "MaxRetryError"),
+            Self::BadResponse => ("ERR_MAX_RETRY", "ResponseError"),
             Self::HostChanged => ("ERR_HOST_CHANGED", "HostChangedError"),
             Self::ConnectTimeout => ("ERR_CONNECT_TIMEOUT", "ConnectTimeoutError"),
             Self::ReadTimeout => ("ERR_READ_TIMEOUT", "ReadTimeoutError"),
@@ -156,6 +165,7 @@ impl Kind {
             Self::OptionRange => ("ERR_INVALID_OPTION", "RangeError"),
             Self::InvalidBody => ("ERR_INVALID_BODY", "TypeError"),
             Self::BodyFailed => ("ERR_INVALID_BODY", "ProtocolError"),
+            Self::Unrewindable => ("ERR_UNREWINDABLE", "UnrewindableBodyError"),
             Self::UnreadTimeout => ("ERR_UNREAD_TIMEOUT", "ProtocolError"),
             Self::NotRead => ("ERR_NOT_READ", "ResponseNotRead"),
             Self::NotSupported => ("ERR_NOT_SUPPORTED", "TypeError"),
@@ -247,6 +257,10 @@ pub struct Extra {
     pub received: Option<u64>,
     /// For a `total` deadline: the phase that it cut.
     pub during: Option<Phase>,
+    /// Of `MaxRetry`: what the last attempt met.
+    pub below: Option<Error>,
+    /// What was retried and followed before.
+    pub history: Vec<Past>,
 }
 
 /// The error of the product; boxed, so that a `Result` on the hot path stays two words.
@@ -264,6 +278,8 @@ pub struct Fields {
     pub message: String,
     /// `host:port` that the request was for; set by the client loop.
     pub host: Option<String>,
+    /// The absolute URL that was asked for last, where redirects have led away from the caller's; no user info.
+    pub url: Option<String>,
     /// Exchanges begun so far.
     pub attempts: u32,
     /// Since the call began.
@@ -285,6 +301,7 @@ impl Error {
             phase: None,
             message: message.into(),
             host: None,
+            url: None,
             attempts: 0,
             elapsed: Duration::ZERO,
             sent: false,

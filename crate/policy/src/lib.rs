@@ -3,10 +3,16 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod fleet;
 pub mod keepalive;
 pub mod ledger;
+pub mod manners;
 pub mod meter;
 pub mod origin;
 pub mod query;
+pub mod redirect;
+pub mod retry;
 pub mod settings;
+pub mod shelf;
+pub mod story;
 pub mod url;

@@ -229,7 +229,8 @@ fn canonical_literal(literal: &Literal<'_>) -> Result<String, Error> {
     Ok(text)
 }
 
-fn no_host() -> Error {
+/// The error for what names no host.
+pub(crate) fn no_host() -> Error {
     Error::new(Kind::MissingHost, "No host specified.")
 }
 

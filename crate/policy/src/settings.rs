@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::retry::Retry;
+
 /// Spans in milliseconds, as JavaScript has them. `None` is "none": the clock does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -153,6 +155,32 @@ pub struct PoolSettings {
     pub unread_timeout: f64,
     /// `host` or `host:port` → `address` or `address:port`.
     pub resolve: BTreeMap<String, String>,
+    /// A function knows addresses: each dial asks it.
+    pub resolve_asks: bool,
+    /// What requests are judged by that bring nothing of their own. Default [`Retry::usual`].
+    pub retries: Option<Retry>,
+    /// Attempts a second for each host; absent: no bound.
+    pub rate: Option<f64>,
+    /// Statuses whose Retry-After pauses the whole host.
+    pub pause_on: Vec<u16>,
+}
+
+/// Everything a manager is made with.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ManagerSettings {
+    /// Pools that are kept. Default 1,000.
+    pub num_pools: u32,
+    /// Connections over all pools, those being made included; 0: no bound. Default 512.
+    pub max_total_connections: u32,
+    /// Of each pool; its host and port are not read.
+    pub pool: PoolSettings,
+}
+
+impl Default for ManagerSettings {
+    fn default() -> Self {
+        Self { num_pools: 1_000, max_total_connections: 512, pool: PoolSettings::default() }
+    }
 }
 
 impl Default for PoolSettings {
@@ -178,6 +206,10 @@ impl Default for PoolSettings {
             limits: Limits::default(),
             unread_timeout: 60_000.0,
             resolve: BTreeMap::new(),
+            resolve_asks: false,
+            retries: None,
+            rate: None,
+            pause_on: Vec::new(),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::receive::{decoder, gather};
 use super::request::{Request, Wanted};
 use super::response::{Body, Data, Response};
 use super::stream::{About, Stream};
+use super::trip::{Trip, Verdict};
 use super::upload::Source;
 use crate::body::decode::Decoder;
 use crate::clock::now;
@@ -30,13 +31,20 @@ use crate::pool::{Held, Pool};
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
     pub(super) pool: &'a Rc<Pool>,
-    pub(super) request: &'a Request,
     pub(super) limits: &'a Limits,
     pub(super) clocks: &'a Clocks,
     pub(super) progress: &'a Progress,
     /// When the connection was asked for.
     pub(super) asked: Instant,
     pub(super) attempts: u32,
+}
+
+/// What came of an exchange.
+pub(super) enum Came {
+    /// The call's outcome.
+    Response(Box<Response>),
+    /// An answer that another attempt follows, after so long; `moved` if to another URL.
+    Again { delay: Duration, moved: bool },
 }
 
 /// An attempt that came to nothing, and how many bytes of its request the peer's kernel took.
@@ -46,7 +54,7 @@ pub(super) struct Failed {
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&self, mut held: Held, message: Message) -> Result<Box<Response>, Failed> {
+    pub(super) async fn run(&self, mut held: Held, message: Message, trip: &mut Trip<'_>) -> Result<Came, Failed> {
         let began = now();
         let dial = held.dial;
         held.begin_exchange();
@@ -82,8 +90,28 @@ impl Attempt<'_> {
 
         let (mut parts, body) = response.into_parts();
         let judged = judge::judge(&method, parts.status, parts.version, &mut parts.headers, &tap.scan());
+        let judgement = match judged {
+            Ok(judgement) => judgement,
+            Err(error) => return Err(Self::fail(held, &tap, error)),
+        };
+        self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
+        let hop = trip.hop();
+        let verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers).await;
+        if !matches!(verdict, Verdict::Give) {
+            let keep = judgement.keep && !close;
+            let frames = Frames::new(body, Rc::clone(&tap), &judgement, self.terms(trip.request(), source.clone()));
+            let exchange = Exchange { held, tap, keep, hint: judgement.hint, source };
+            Box::pin(drain(frames, exchange)).await;
+            return match verdict {
+                Verdict::Again(delay) => Ok(Came::Again { delay, moved: trip.hop() > hop }),
+                // The connection is no part of it any more: it cannot be replayed.
+                Verdict::Raise(error) => Err(Failed { error, accepted: u64::MAX }),
+                Verdict::Give => unreachable!("judged above"),
+            };
+        }
+        let request = trip.request();
         let Judged { frames, decoder, judgement } =
-            match judged.and_then(|judgement| self.body_of(&method, &parts, body, judgement, &tap, source.clone())) {
+            match self.body_of(request, &method, &parts, body, judgement, &tap, source.clone()) {
                 Ok(judged) => judged,
                 Err(error) => return Err(Self::fail(held, &tap, error)),
             };
@@ -103,7 +131,7 @@ impl Attempt<'_> {
         let length = if is_bodiless(&method, parts.status) { Some(0) } else { length };
         held.count_repair(!defects.is_empty());
         let exchange = Exchange { held, tap, keep: keep && !close, hint, source };
-        let (body, body_bytes, trailers) = match self.request.wanted {
+        let (body, body_bytes, trailers) = match request.wanted {
             Wanted::Whole => {
                 let (data, wire, trailers) = self.whole(frames, decoder, exchange).await?;
                 timings.body = Some(now().saturating_duration_since(headed));
@@ -111,12 +139,12 @@ impl Attempt<'_> {
             }
             Wanted::Pieces { .. } => {
                 let waits = (timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default());
-                let stream = Stream::new(frames, decoder, *self.limits, exchange, self.about(headed, waits));
+                let stream = Stream::new(frames, decoder, *self.limits, exchange, self.about(request, headed, waits));
                 (Body::Stream(stream), length, None)
             }
         };
         let http::response::Parts { status, version, headers, .. } = parts;
-        Ok(Box::new(Response {
+        Ok(Came::Response(Box::new(Response {
             status: status.as_u16(),
             version: if version == http::Version::HTTP_10 { 10 } else { 11 },
             reason,
@@ -129,8 +157,9 @@ impl Attempt<'_> {
             attempts: self.attempts,
             reused,
             connection: info,
+            story: None,
             timings,
-        }))
+        })))
     }
 
     /// Reads the body, and gives the connection back.
@@ -155,6 +184,7 @@ impl Attempt<'_> {
 
     fn body_of(
         &self,
+        request: &Request,
         method: &Method,
         parts: &http::response::Parts,
         body: Incoming,
@@ -162,26 +192,29 @@ impl Attempt<'_> {
         tap: &Rc<Tap>,
         source: Option<Rc<Source>>,
     ) -> Result<Judged, Error> {
-        let decode = self.request.decode_content && !is_bodiless(method, parts.status);
+        let decode = request.decode_content && !is_bodiless(method, parts.status);
         let decoder = decoder(&parts.headers, &judgement, self.limits, decode)?;
-        let terms = Terms {
-            source,
-            read: self.clocks.read,
-            enforce_length: self.request.enforce_content_length,
-            most_wire: self.limits.wire,
-            progress: self.request.progress.clone(),
-        };
-        let frames = Frames::new(body, Rc::clone(tap), &judgement, terms);
+        let frames = Frames::new(body, Rc::clone(tap), &judgement, self.terms(request, source));
         Ok(Judged { frames, decoder, judgement })
     }
 
-    fn about(&self, headed: Instant, waits: (Duration, Duration)) -> About {
+    fn terms(&self, request: &Request, source: Option<Rc<Source>>) -> Terms {
+        Terms {
+            source,
+            read: self.clocks.read,
+            enforce_length: request.enforce_content_length,
+            most_wire: self.limits.wire,
+            progress: request.progress.clone(),
+        }
+    }
+
+    fn about(&self, request: &Request, headed: Instant, waits: (Duration, Duration)) -> About {
         About {
             pool: Rc::clone(self.pool),
             // The loop enters it: a call is in flight until its body has ended.
             call: None,
             attempts: self.attempts,
-            started: self.request.started,
+            started: request.started,
             headed,
             total: self.clocks.total,
             waits,
@@ -232,6 +265,32 @@ impl Attempt<'_> {
         Failed { error: fail(held, error), accepted }
     }
 }
+
+/// Reads what is left of an answer that nobody gets, undecoded (REDIR-07), so that its connection serves the next attempt
+/// (POOL-21). What is large or slow costs the connection instead; nothing that goes wrong here is anybody's error.
+async fn drain(mut frames: Frames, exchange: Exchange) {
+    let worth_it = frames.length().is_none_or(|length| length <= DRAINED) && exchange.keep;
+    let reading = async {
+        while worth_it && frames.wire() <= DRAINED {
+            match frames.next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        false
+    };
+    if tokio::time::timeout(DRAINING, reading).await == Ok(true) {
+        exchange.end(frames.is_complete());
+    } else {
+        exchange.abandon();
+    }
+}
+
+/// Bytes of an answer's body that are read for the sake of its connection: more take longer than a new one.
+const DRAINED: u64 = 256 * 1024;
+/// How long that may take.
+const DRAINING: Duration = Duration::from_millis(500);
 
 /// A head that was judged, and its body.
 struct Judged {

@@ -1,36 +1,44 @@
 //! The one loop: from a call to its outcome. Read it top to bottom.
 //!
 //! ```text
-//! judge the input ─► checkout ─► exchange ─► response
-//!                       ▲            │
-//!                       └── replay ──┘   only when the peer accepted no byte, once
+//! where does it go? ─► may it? ─► judge the input ─► checkout ─► exchange ─► judge the answer ─► response
+//!        ▲                                              ▲            │              │
+//!        │                                              └── replay ──┤              │
+//!        └──────────── wait ◄──────── retry ◄───────────────────────┴── redirect ◄─┘
 //! ```
+//!
+//! A replay is ours: once, and only when the peer accepted no byte. Everything else is `Retry`'s to judge ([`super::trip`]).
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::Duration;
 
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
 
-use super::attempt::{Attempt, Failed};
+use super::attempt::{Attempt, Came, Failed};
 use super::clocks::{Clocks, within};
+use super::cookies;
 use super::message::message;
-use super::request::{Request, Wanted as Asked};
+use super::request::{Line, Request, Wanted as Asked};
 use super::response::{Body, Response};
+use super::trip::Trip;
 use super::upload::Source;
 use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
+use crate::manager::Target;
 use crate::pool::{Pool, Wanted};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
-#[derive(Debug)]
 pub(super) struct Progress {
     pub(super) phase: Cell<Phase>,
+    /// Of the hop that is under way.
     pub(super) attempts: Cell<u32>,
     pub(super) sent: Cell<bool>,
+    /// Where the call has come.
+    pub(super) pool: RefCell<Option<Rc<Pool>>>,
     /// Of the exchange under way or just ended.
     pub(super) tap: RefCell<Option<Rc<Tap>>>,
     /// Of the request's body, if it has one.
@@ -43,6 +51,7 @@ impl Progress {
             phase: Cell::new(Phase::Pool),
             attempts: Cell::new(0),
             sent: Cell::new(false),
+            pool: RefCell::default(),
             tap: RefCell::default(),
             source: RefCell::default(),
         }
@@ -61,26 +70,42 @@ impl Progress {
         }
         self.phase.get()
     }
+
+    /// The exchange is over: what it held of the connection would keep the socket open while the call waits.
+    fn rest(&self) {
+        self.tap.replace(None);
+        self.source.replace(None);
+        self.phase.set(Phase::Pool);
+    }
 }
 
-/// Makes a call on a pool and waits for its outcome. Dropping the future ends the call: its connection is closed, its
-/// slot given back.
-pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Box<Response>, Error> {
-    let call = pool.begin_call(request.started);
+/// Makes a call and waits for its outcome. Dropping the future ends the call: its connection is closed, its slot given
+/// back.
+///
+/// # Errors
+/// Everything in the documentation of errors.
+pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>, Error> {
+    let call = target.begin_call(request.started);
     let progress = Progress::new();
-    let clocks = Clocks::new(request.timeout.as_ref().unwrap_or(&pool.settings.timeout), request.started);
-    // Pinned here and lent: a future that is passed on by value is stored once more at each step.
-    let mut work = pin!(attempts(pool, request, &clocks, &progress));
-    let outcome = match clocks.total {
-        None => work.await,
-        Some((at, total)) => match within(Some(at), work.as_mut()).await {
-            Ok(outcome) => outcome,
-            Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.cut(), total)),
-        },
+    let clocks = Clocks::new(request.timeout.as_ref().unwrap_or(target.timeout()), request.started);
+    let mut trip = Trip::new(request, Rc::clone(target.retry()), target.is_bound());
+    let outcome = {
+        // Pinned here and lent: a future that is passed on by value is stored once more at each step.
+        let mut work = pin!(attempts(target, &mut trip, &clocks, &progress));
+        match clocks.total {
+            None => work.await,
+            Some((at, total)) => match within(Some(at), work.as_mut()).await {
+                Ok(outcome) => outcome,
+                Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.cut(), total)),
+            },
+        }
     };
     let ended = now();
+    let stats = target.stats();
+    let story = trip.story();
     match outcome {
         Ok(mut response) => {
+            response.story = story;
             response.timings.done = Some(ended);
             if let Body::Stream(stream) = &mut response.body {
                 stream.goes_on(call);
@@ -89,51 +114,122 @@ pub async fn execute(pool: &Rc<Pool>, request: &Request) -> Result<Box<Response>
             let total = ended.saturating_duration_since(request.started);
             response.timings.total = Some(total);
             let timings = &response.timings;
-            pool.stats.succeeded(timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default(), total);
+            stats.succeeded(timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default(), total);
             Ok(response)
         }
         Err(mut error) => {
             let fields = error.fields_mut();
-            fields.host = Some(pool.name.clone());
+            let pool = progress.pool.take();
+            fields.host = pool.as_ref().map(|pool| pool.name.clone());
             fields.attempts = progress.attempts.get();
             fields.elapsed = ended.saturating_duration_since(request.started);
             fields.sent = progress.sent.get();
-            pool.stats.failed(&error);
+            if let Some(below) = &mut fields.extra.below {
+                let (host, attempts, elapsed, sent) =
+                    (fields.host.clone(), fields.attempts, fields.elapsed, fields.sent);
+                let below = below.fields_mut();
+                (below.host, below.attempts, below.elapsed, below.sent) = (host, attempts, elapsed, sent);
+            }
+            if let Some(story) = story {
+                fields.url = story.url;
+                fields.extra.history = story.history;
+            }
+            stats.failed(&error);
+            if let Some(pool) = pool.filter(|pool| pool.is_managed()) {
+                pool.stats.failed(&error);
+            }
             Err(error)
         }
     }
 }
 
 async fn attempts(
-    pool: &Rc<Pool>,
-    request: &Request,
+    target: &Target,
+    trip: &mut Trip<'_>,
     clocks: &Clocks,
     progress: &Progress,
 ) -> Result<Box<Response>, Error> {
-    let limits = &limits_of(pool, request);
+    let mut hop = target.hop(trip.request(), false)?;
+    progress.pool.replace(Some(Rc::clone(&hop.pool)));
+    let mut first = true;
     let mut replays = 0;
     loop {
-        let message = message(&pool.origin, &pool.defaults, &pool.shared.book, request)?;
         let asked = now();
-        let until = request.pool_timeout.and_then(|span| deadline_of(request, replays, asked, span));
+        let pool = &hop.pool;
+        let limits = limits_of(pool, trip.request());
+        let lines = if trip.request().asks.is_none() { None } else { Box::pin(prepared(trip, pool, progress)).await? };
+        let message = message(
+            &pool.origin,
+            &pool.defaults,
+            &pool.shared.book,
+            trip.request(),
+            lines.as_deref(),
+            hop.target.clone(),
+        )?;
+        let until = trip.pool_deadline(first, asked);
         let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
-        let held = pool.checkout(until, clocks.connect, &progress.phase, wanted).await?;
+        let asker = trip.request().asker.as_deref();
+        let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, asker).await {
+            Ok(held) => held,
+            Err(error) => {
+                rest(trip.failed(pool, error).await?, progress).await;
+                (first, replays) = (false, 0);
+                continue;
+            }
+        };
         progress.attempts.set(progress.attempts.get() + 1);
-        let attempt = Attempt { pool, request, limits, clocks, progress, asked, attempts: progress.attempts.get() };
-        match attempt.run(held, message).await {
-            Ok(response) => return Ok(response),
+        let attempt = Attempt { pool, limits: &limits, clocks, progress, asked, attempts: progress.attempts.get() };
+        let delay = match attempt.run(held, message, trip).await {
+            Ok(Came::Response(response)) => return Ok(response),
+            Ok(Came::Again { delay, moved }) => {
+                if moved {
+                    hop = target.hop(trip.request(), true)?;
+                    progress.pool.replace(Some(Rc::clone(&hop.pool)));
+                    progress.attempts.set(0);
+                }
+                delay
+            }
             Err(Failed { error, accepted }) => {
                 // A source that has failed fails again, on whatever connection.
                 let ours = error.kind() == Kind::BodyFailed;
-                if ours || !replay::is_allowed(accepted, replays) || !pool.is_open() {
-                    return Err(error);
+                if !ours && pool.is_open() && replay::is_allowed(accepted, replays) {
+                    replays += 1;
+                    progress.attempts.set(progress.attempts.get() - 1);
+                    pool.stats.stale_replays.add(1);
+                    continue;
                 }
-                replays += 1;
-                progress.attempts.set(progress.attempts.get() - 1);
-                pool.stats.stale_replays.add(1);
+                trip.failed(pool, error).await?
             }
-        }
+        };
+        (first, replays) = (false, 0);
+        rest(delay, progress).await;
+        trip.rewind().await?;
     }
+}
+
+/// Nothing of a connection is held while a call waits for its next attempt.
+async fn rest(delay: Duration, progress: &Progress) {
+    progress.rest();
+    if !delay.is_zero() {
+        // A span beyond the clock's range never ends; `total` and the caller's signal do.
+        Box::pin(tokio::time::sleep(delay)).await;
+    }
+}
+
+/// The header lines of the next attempt, where somebody else has a word in them.
+async fn prepared(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
+    let request = trip.request();
+    let mut lines = None;
+    if request.asks.cookies
+        && let Some(text) = trip.cookies(pool).await?
+    {
+        lines = Some(cookies::joined(request.headers.as_deref().unwrap_or_else(|| pool.defaults.lines()), text));
+    }
+    if request.asks.gate {
+        let now = lines.as_deref().or(request.headers.as_deref()).unwrap_or_else(|| pool.defaults.lines());
+        lines = trip.gate(pool, progress.attempts.get() + 1, now).await?.or(lines);
+    }
+    Ok(lines)
 }
 
 /// The call's limits. Those of the head cannot be wider than the pool's, with which the connection's parser was made.
@@ -146,10 +242,4 @@ fn limits_of(pool: &Pool, request: &Request) -> Limits {
         Asked::Whole | Asked::Pieces { whole: true } => limits.of_whole(),
         Asked::Pieces { whole: false } => limits.of_stream(),
     }
-}
-
-/// The first wait counts from the call itself: time in the queue before the I/O thread is waiting too.
-fn deadline_of(request: &Request, replays: u32, asked: Instant, span: std::time::Duration) -> Option<Instant> {
-    let from = if replays == 0 { request.started } else { asked };
-    from.checked_add(span)
 }

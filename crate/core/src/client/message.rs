@@ -90,6 +90,11 @@ impl Defaults {
         Ok(defaults)
     }
 
+    /// The pool's own header lines.
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+
     fn head(
         &self,
         lines: &[Line],
@@ -156,17 +161,29 @@ enum Framing {
     Unknown,
 }
 
-/// Judges a request and makes its message.
-pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &Request) -> Result<Message, Error> {
+/// Judges a request and makes its message. `lines` stand in place of the request's own; `target` is what goes into the
+/// request line where that is known already.
+pub fn message(
+    origin: &Origin,
+    defaults: &Defaults,
+    book: &CaseBook,
+    request: &Request,
+    lines: Option<&[Line]>,
+    target: Option<Bytes>,
+) -> Result<Message, Error> {
     let method = method_of(&request.method)?;
-    let uri = uri_of(origin, request)?;
+    let uri = match target {
+        Some(target) => uri(target)?,
+        None => uri_of(origin, request)?,
+    };
+    let own = lines.or(request.headers.as_deref());
     // RFC 9112 §3.2.2: with a target in absolute form, Host names what the target names.
     let foreign = match uri.authority() {
         None => None,
         Some(authority) => Some(value_of(b"Host", authority.as_str().as_bytes())?),
     };
     if foreign.is_none()
-        && request.headers.is_none()
+        && own.is_none()
         && matches!(request.body, Payload::None)
         && !request.chunked
         && !wants_length(&method)
@@ -177,7 +194,7 @@ pub fn message(origin: &Origin, defaults: &Defaults, book: &CaseBook, request: &
             return Ok(Message { close: *close, ..message });
         }
     }
-    let lines = request.headers.as_deref().unwrap_or(&defaults.lines);
+    let lines = own.unwrap_or(&defaults.lines);
     let (there, length) = match &request.body {
         Payload::None => (false, Some(0)),
         Payload::Whole(body) => (true, Some(body.len() as u64)),
@@ -345,7 +362,11 @@ fn uri_of(origin: &Origin, request: &Request) -> Result<Uri, Error> {
         }
         other => Bytes::from(other.into_owned()),
     };
-    Uri::from_maybe_shared(bytes)
+    uri(bytes)
+}
+
+fn uri(target: Bytes) -> Result<Uri, Error> {
+    Uri::from_maybe_shared(target)
         .map_err(|error| Error::new(Kind::InvalidUrl, format!("the request target cannot be sent: {error}")))
 }
 

@@ -1,5 +1,6 @@
 //! From a call to its response.
 
+pub mod ask;
 pub mod case;
 pub mod execute;
 pub mod line;
@@ -7,10 +8,12 @@ pub mod message;
 pub mod request;
 pub mod response;
 pub mod stream;
+pub mod trip;
 pub mod upload;
 
 mod attempt;
 mod clocks;
+mod cookies;
 mod exchange;
 mod failure;
 mod frames;

@@ -1,11 +1,14 @@
 //! A request as the core takes it: what the caller said, not yet judged.
 
+use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::{Limits, Timeouts};
 
+use super::ask::{Asker, Asks};
 use super::line::Pace;
 use super::upload::Source;
 
@@ -43,7 +46,7 @@ pub enum Wanted {
 }
 
 /// One call.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own, as the caller set it")]
 pub struct Request {
     /// As it goes on the wire; `request()` upper-cases it before.
@@ -76,6 +79,14 @@ pub struct Request {
     pub enforce_content_length: bool,
     /// In place of the pool's.
     pub limits: Option<Limits>,
+    /// In place of the pool's.
+    pub retry: Option<Rc<Retry>>,
+    /// Follow where answers lead.
+    pub redirect: bool,
+    /// What is asked of the caller in between.
+    pub asks: Asks,
+    /// Who answers.
+    pub asker: Option<Rc<dyn Asker>>,
     /// When the caller made the call.
     pub started: Instant,
 }
@@ -100,7 +111,17 @@ impl Request {
             decode_content: true,
             enforce_content_length: true,
             limits: None,
+            retry: None,
+            redirect: true,
+            asks: Asks::default(),
+            asker: None,
             started,
         }
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("method", &self.method).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::stream::Stream;
+use super::trip::Story;
 use crate::conn::http1::ConnectionInfo;
 use crate::observe::timings::Timings;
 
@@ -74,6 +75,8 @@ pub struct Response {
     pub reused: bool,
     /// Where it came from.
     pub connection: Rc<ConnectionInfo>,
+    /// What happened before, if anything did.
+    pub story: Option<Box<Story>>,
     /// Where the time went.
     pub timings: Timings,
 }

@@ -264,7 +264,10 @@ impl Stream {
         fields.attempts = *attempts;
         fields.elapsed = now().saturating_duration_since(*started);
         fields.sent = true;
-        pool.stats.failed(&error);
+        pool.group.stats.failed(&error);
+        if pool.is_managed() {
+            pool.stats.failed(&error);
+        }
         self.about.call = None;
         error
     }
@@ -426,7 +429,7 @@ impl Stream {
             self.about.ended = Some(ended);
             let (pool, headers) = self.about.waits;
             let total = ended.saturating_duration_since(self.about.started);
-            self.about.pool.stats.succeeded(pool, headers, total);
+            self.about.pool.group.stats.succeeded(pool, headers, total);
             self.about.call = None;
         }
     }

@@ -117,6 +117,13 @@ impl Source {
         self.length.get()
     }
 
+    /// Whether it can be sent from its beginning: nothing of it was given out that is not kept here.
+    pub(super) fn can_begin(&self) -> bool {
+        let state = self.state.borrow();
+        let kept: u64 = state.kept.iter().map(|piece| piece.len() as u64).sum();
+        kept == self.handed.get() && !matches!(state.course, Course::Stopped | Course::Failed(_))
+    }
+
     /// How it is framed, once the head is made.
     pub(super) fn frame(&self, chunked: bool, length: Option<u64>) {
         self.chunked.set(chunked);

@@ -5,6 +5,7 @@
 //! peek at checkout. A breach that it finds ends the connection as an I/O error towards hyper; [`Tap::breach`] then says
 //! what it was.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -35,6 +36,8 @@ pub enum Peek {
 #[derive(Debug)]
 pub struct Tap {
     io: RefCell<Transport>,
+    /// What is to last as long as the socket; behind it, so that it goes after it.
+    kept: RefCell<Option<Box<dyn Any>>>,
     scan: RefCell<HeadScan>,
     written: Cell<u64>,
     read: Cell<u64>,
@@ -59,6 +62,7 @@ impl Tap {
     pub fn new(io: Transport) -> Rc<Self> {
         Rc::new(Self {
             io: RefCell::new(io),
+            kept: RefCell::new(None),
             scan: RefCell::new(HeadScan::default()),
             written: Cell::new(0),
             read: Cell::new(0),
@@ -73,6 +77,11 @@ impl Tap {
             #[cfg(feature = "faults")]
             faults: RefCell::new(super::faults::Plan::for_connection()),
         })
+    }
+
+    /// Keeps this as long as the socket is open.
+    pub fn keep(&self, guard: Box<dyn Any>) {
+        self.kept.replace(Some(guard));
     }
 
     /// A request is about to be written: everything counted from here on belongs to its exchange.

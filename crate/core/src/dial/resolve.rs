@@ -343,6 +343,11 @@ pub(super) fn unresolved(host: &str, error: &io::Error) -> Error {
     Failure::from_io(error).into_error(host)
 }
 
+/// The error of a host for which the caller's function gave no address.
+pub(super) fn nowhere(host: &str) -> Error {
+    Failure::said("`resolve` gave no address").into_error(host)
+}
+
 /// The addresses that a dial could ever try, each once, in order: a name with thousands costs no more than this.
 fn worth_keeping(addresses: &[IpAddr]) -> Arc<[IpAddr]> {
     let mut seen = HashSet::new();

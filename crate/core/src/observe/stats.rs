@@ -1,9 +1,9 @@
 //! What a pool counts. Written by its I/O thread, read by any other at any time: plain atomics, one writer each, so that
 //! a counter is exact before the promise that it counts resolves.
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::Error;
@@ -77,12 +77,100 @@ pub struct PoolStats {
     cold: Mutex<Cold>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Cold {
     errors: BTreeMap<&'static str, u64>,
-    pool: Histogram<u32>,
-    headers: Histogram<u32>,
-    total: Histogram<u32>,
+    /// Waiting for a connection, for the head, the whole; made with the first value, since a manager's pools have none.
+    spans: Option<Box<[Histogram<u32>; 3]>>,
+}
+
+/// The plain numbers of one pool or of several: see [`PoolStats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each stands in PoolStats under the same name")]
+pub struct Sums {
+    pub idle: u64,
+    pub leased: u64,
+    pub waiting: u64,
+    pub opened: u64,
+    pub closed: u64,
+    pub reused: u64,
+    pub surplus: u64,
+    pub discarded: u64,
+    pub poisoned: u64,
+    pub stale_replays: u64,
+    pub abandoned: u64,
+    pub repaired: u64,
+    pub wire_in: u64,
+    pub wire_out: u64,
+    pub decoded: u64,
+    pub requests: u64,
+}
+
+impl Sums {
+    /// Adds another pool's.
+    pub fn add(&mut self, other: &Self) {
+        self.idle += other.idle;
+        self.leased += other.leased;
+        self.waiting += other.waiting;
+        self.opened += other.opened;
+        self.closed += other.closed;
+        self.reused += other.reused;
+        self.surplus += other.surplus;
+        self.discarded += other.discarded;
+        self.poisoned += other.poisoned;
+        self.stale_replays += other.stale_replays;
+        self.abandoned += other.abandoned;
+        self.repaired += other.repaired;
+        self.wire_in += other.wire_in;
+        self.wire_out += other.wire_out;
+        self.decoded += other.decoded;
+        self.requests += other.requests;
+    }
+
+    /// Of a pool that is gone, its connections with it.
+    #[must_use]
+    pub fn retired(mut self) -> Self {
+        (self.idle, self.leased, self.waiting, self.closed) = (0, 0, 0, self.opened);
+        self
+    }
+}
+
+/// Everything that the pools of a manager count together, those that are gone included. Written by the I/O thread when a
+/// pool comes or goes, read by any other.
+#[derive(Debug, Default)]
+pub struct Roster(Mutex<Listed>);
+
+#[derive(Debug, Default)]
+struct Listed {
+    here: HashMap<u32, Arc<PoolStats>>,
+    gone: Sums,
+}
+
+impl Roster {
+    /// A pool came.
+    pub fn join(&self, member: u32, stats: &Arc<PoolStats>) {
+        self.listed().here.insert(member, Arc::clone(stats));
+    }
+
+    /// It is gone.
+    pub fn leave(&self, member: u32) {
+        let mut listed = self.listed();
+        if let Some(stats) = listed.here.remove(&member) {
+            listed.gone.add(&stats.sums().retired());
+        }
+    }
+
+    /// All together.
+    pub fn sums(&self) -> Sums {
+        let listed = self.listed();
+        let mut sums = listed.gone;
+        listed.here.values().for_each(|stats| sums.add(&stats.sums()));
+        sums
+    }
+
+    fn listed(&self) -> std::sync::MutexGuard<'_, Listed> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// One summary of a histogram; milliseconds.
@@ -125,21 +213,17 @@ impl PoolStats {
             in_flight: Counter::default(),
             oldest: Counter::default(),
             epoch,
-            cold: Mutex::new(Cold {
-                errors: BTreeMap::new(),
-                pool: histogram(),
-                headers: histogram(),
-                total: histogram(),
-            }),
+            cold: Mutex::default(),
         }
     }
 
     /// Takes over what the ledger knows.
-    pub fn figures(&self, figures: &Figures, aborted: u64) {
+    pub fn figures(&self, figures: &Figures, aborted: u64, in_line: u32) {
         self.idle.set(figures.idle.into());
         self.leased.set((figures.leased - figures.dialling).into());
-        self.dialling.set(figures.dialling.into());
-        self.waiting.set(figures.waiting.into());
+        // Who has a slot but no leave to dial in it waits like any other.
+        self.dialling.set(figures.dialling.saturating_sub(in_line).into());
+        self.waiting.set((figures.waiting + in_line).into());
         self.opened.set(figures.opened);
         self.closed.set(figures.closed);
         self.reused.set(figures.reused);
@@ -152,14 +236,37 @@ impl PoolStats {
     /// A call ended well.
     pub fn succeeded(&self, pool: Duration, headers: Duration, total: Duration) {
         let mut cold = self.cold();
-        record(&mut cold.pool, pool);
-        record(&mut cold.headers, headers);
-        record(&mut cold.total, total);
+        let spans = cold.spans.get_or_insert_with(|| Box::new([histogram(), histogram(), histogram()]));
+        for (histogram, span) in spans.iter_mut().zip([pool, headers, total]) {
+            record(histogram, span);
+        }
     }
 
     /// A call ended with this error.
     pub fn failed(&self, error: &Error) {
         *self.cold().errors.entry(error.kind().code()).or_default() += 1;
+    }
+
+    /// The plain numbers.
+    pub fn sums(&self) -> Sums {
+        Sums {
+            idle: self.idle.get(),
+            leased: self.leased.get(),
+            waiting: self.waiting.get(),
+            opened: self.opened.get(),
+            closed: self.closed.get(),
+            reused: self.reused.get(),
+            surplus: self.surplus.get(),
+            discarded: self.discarded.get(),
+            poisoned: self.poisoned.get(),
+            stale_replays: self.stale_replays.get(),
+            abandoned: self.abandoned.get(),
+            repaired: self.repaired.get(),
+            wire_in: self.wire_in.get(),
+            wire_out: self.wire_out.get(),
+            decoded: self.decoded.get(),
+            requests: self.requests.get(),
+        }
     }
 
     /// Errors by code.
@@ -169,8 +276,7 @@ impl PoolStats {
 
     /// p50/p95/p99 of waiting for a connection, of the head, of the whole.
     pub fn latency(&self) -> [Summary; 3] {
-        let cold = self.cold();
-        [&cold.pool, &cold.headers, &cold.total].map(summary)
+        self.cold().spans.as_ref().map_or_else(Default::default, |spans| spans.each_ref().map(summary))
     }
 
     /// The oldest call in flight began then.

@@ -71,6 +71,8 @@ impl Pool {
                 seat.turn_away();
             }
         }
+        self.group.turn_away(self.member);
+        self.closing.notify_waiters();
         self.sync();
         before
     }

@@ -8,6 +8,7 @@ use ferropool_policy::error::Error;
 use ferropool_policy::ledger::{Discard, Lease, Life, Returned};
 
 use super::{Pool, internal, why_ended};
+use crate::clock::now;
 use crate::conn::http1::Connection;
 use crate::conn::tap::Peek;
 
@@ -24,6 +25,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// A slot in which nothing is yet.
+    pub(super) fn empty(pool: Rc<Pool>, lease: Lease) -> Self {
+        let life = Life::new(now());
+        Self { pool, lease: Some(lease), life, connection: None, reused: false, dial: None }
+    }
+
     /// The connection. A held slot has one from the moment that it is given to the caller.
     pub fn connection(&mut self) -> Result<&mut Connection, Error> {
         self.connection.as_mut().ok_or_else(|| internal("a held slot has no connection"))

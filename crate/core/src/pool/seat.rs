@@ -1,4 +1,4 @@
-//! Waiting for a slot: a seat in the pool's queue, where whoever releases one leaves what it grants.
+//! Waiting for one's turn: a seat where whoever has something to give leaves it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,19 +11,27 @@ use super::Pool;
 use crate::conn::http1::Connection;
 
 /// Where a waiter finds what it was given.
-pub(super) struct Seat {
-    granted: Cell<Option<Granted<Connection>>>,
+pub(super) struct Seat<G> {
+    granted: Cell<Option<G>>,
     waker: Cell<Option<Waker>>,
     turned_away: Cell<bool>,
     pub(super) since: Instant,
+    /// Its place in the order of all calls of its group.
+    pub(super) arrival: u64,
 }
 
-impl Seat {
-    pub(super) fn new(since: Instant) -> Rc<Self> {
-        Rc::new(Self { granted: Cell::new(None), waker: Cell::new(None), turned_away: Cell::new(false), since })
+impl<G> Seat<G> {
+    pub(super) fn new(since: Instant, arrival: u64) -> Rc<Self> {
+        Rc::new(Self {
+            granted: Cell::new(None),
+            waker: Cell::new(None),
+            turned_away: Cell::new(false),
+            since,
+            arrival,
+        })
     }
 
-    pub(super) fn give(&self, granted: Granted<Connection>) {
+    pub(super) fn give(&self, granted: G) {
         self.granted.set(Some(granted));
         self.wake();
     }
@@ -33,6 +41,26 @@ impl Seat {
         self.wake();
     }
 
+    /// What was given and not taken.
+    pub(super) fn take(&self) -> Option<G> {
+        self.granted.take()
+    }
+
+    /// Waits; `None` if it was turned away.
+    pub(super) async fn granted(&self) -> Option<G> {
+        std::future::poll_fn(|cx| {
+            if let Some(granted) = self.granted.take() {
+                return Poll::Ready(Some(granted));
+            }
+            if self.turned_away.get() {
+                return Poll::Ready(None);
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await
+    }
+
     fn wake(&self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();
@@ -40,34 +68,18 @@ impl Seat {
     }
 }
 
-/// Waiting for one's turn; dropped early, the turn goes to the next.
+/// Waiting in a pool's own queue; dropped early, the turn goes to the next.
 pub(super) struct Waiting<'p> {
     pub(super) pool: &'p Pool,
     pub(super) ticket: Ticket,
-    pub(super) seat: Rc<Seat>,
-}
-
-impl Waiting<'_> {
-    pub(super) async fn granted(&self) -> Option<Granted<Connection>> {
-        std::future::poll_fn(|cx| {
-            if let Some(granted) = self.seat.granted.take() {
-                return Poll::Ready(Some(granted));
-            }
-            if self.seat.turned_away.get() {
-                return Poll::Ready(None);
-            }
-            self.seat.waker.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await
-    }
+    pub(super) seat: Rc<Seat<Granted<Connection>>>,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.pool.seats.borrow_mut().remove(&self.ticket);
         self.pool.ledger.borrow_mut().cancel(self.ticket);
-        if let Some(granted) = self.seat.granted.take() {
+        if let Some(granted) = self.seat.take() {
             self.pool.take_back(granted);
         }
         self.pool.sync();

@@ -177,6 +177,48 @@ impl<C> Ledger<C> {
         released
     }
 
+    /// Who will be granted what is released next.
+    #[must_use]
+    pub fn first_waiting(&self) -> Option<Ticket> {
+        self.queue.first()
+    }
+
+    /// A connection goes from the request that used it to another one that holds a slot already, past the ledger's own
+    /// waiters: the lease for it. Else the lease comes back, and why its connection is not used on.
+    ///
+    /// # Errors
+    /// The pool is closed, or the connection's time is up.
+    pub fn pass_on(&mut self, lease: Lease, life: &Life, now: Instant) -> Result<Lease, (Lease, Discard)> {
+        if self.state == State::Closed {
+            return Err((lease, Discard::PoolClosed));
+        }
+        if let Fate::Spent(why) = self.bounds.fate(life, now) {
+            return Err((lease, why));
+        }
+        if !self.give_back(lease.holds) {
+            return Err((lease, Discard::Surplus));
+        }
+        drop(lease.give_up());
+        Ok(self.lend(life))
+    }
+
+    /// Since when the connection is idle that has been so longest.
+    #[must_use]
+    pub fn oldest_idle(&self) -> Option<Instant> {
+        self.idle.first().map(|idle| idle.since)
+    }
+
+    /// Lets go of that connection.
+    pub fn evict_oldest(&mut self, why: Discard) -> Option<C> {
+        if self.idle.is_empty() {
+            return None;
+        }
+        let evicted = self.idle.remove(0);
+        self.count_closed(why);
+        self.check();
+        Some(evicted.conn)
+    }
+
     /// A waiter gives up. False: its ticket was granted, cancelled or let go before; what was granted has then to be
     /// taken and released by whoever cancels.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
@@ -291,7 +333,7 @@ impl<C> Ledger<C> {
 
     /// The last connection that came back and is still within its time.
     fn take_idle(&mut self, now: Instant, expired: &mut Vec<(C, Discard)>) -> Option<(C, Life)> {
-        while let Some(Idle { conn, life, due }) = self.idle.pop() {
+        while let Some(Idle { conn, life, due, .. }) = self.idle.pop() {
             match due {
                 Some((due, why)) if due <= now => {
                     self.count_closed(why);
@@ -328,7 +370,7 @@ impl<C> Ledger<C> {
         if let Some((due, _)) = due {
             self.next_due = Some(self.next_due.map_or(due, |next| next.min(due)));
         }
-        self.idle.push(Idle { conn, life, due });
+        self.idle.push(Idle { conn, life, due, since: now });
         Released { close: None, grant: None }
     }
 
@@ -421,6 +463,7 @@ enum State {
 struct Idle<C> {
     conn: C,
     life: Life,
+    since: Instant,
     /// From when on it may not be used, and why.
     due: Option<(Instant, Discard)>,
 }

@@ -75,6 +75,12 @@ impl Queue {
         Some(Ticket { serial: self.serial, seat })
     }
 
+    /// The one who has waited longest.
+    pub(super) fn first(&self) -> Option<Ticket> {
+        let seat = self.seats.get(self.first as usize)?;
+        Some(Ticket { serial: seat.serial, seat: self.first })
+    }
+
     /// The one who has waited longest leaves.
     pub(super) fn pop(&mut self) -> Option<Ticket> {
         if self.is_empty() {

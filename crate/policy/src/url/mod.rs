@@ -57,6 +57,16 @@ pub fn parse_utf16(units: &[u16]) -> Result<Url, Error> {
     parse_bytes(&encode::from_utf16(units))
 }
 
+/// Octets of a URL as text: those beyond ASCII, and blanks, percent-encoded.
+#[must_use]
+pub fn shown(octets: &[u8]) -> String {
+    let mut out = String::with_capacity(octets.len());
+    for &octet in octets {
+        if octet.is_ascii_graphic() { out.push(char::from(octet)) } else { push_escape(&mut out, octet) }
+    }
+    out
+}
+
 impl Url {
     /// The URL as text. Parsing it again gives the same text, and names the same host.
     #[must_use]

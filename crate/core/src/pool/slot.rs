@@ -1,0 +1,464 @@
+//! From a call to a connection of its own: a slot of the pool, leave to dial from the pool's group, and the connection
+//! itself, idle or fresh; and the way back.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::fleet::Returning;
+use ferropool_policy::ledger::{Checkout, Discard, Granted, Lease, Life, Released, Returned, Ticket};
+use ferropool_policy::settings::span;
+use tokio::time::timeout_at;
+
+use super::group::{Berth, Permit};
+use super::held::Held;
+use super::seat::{Seat, Waiting};
+use super::{Pool, Wanted, Warning, closed, internal};
+use crate::client::ask::Asker;
+use crate::clock::{milliseconds, now};
+use crate::conn::http1::{Connection, Style};
+use crate::dial::dial;
+
+/// A slot, and what it is good for.
+pub(super) enum Slot {
+    /// An idle connection, to be looked at.
+    Use(Lease, Connection, Life),
+    /// To be dialled in.
+    Dial(Lease, Permit),
+}
+
+impl Pool {
+    /// A connection of one's own: idle, fresh, or after a wait of at most `until`. `connect` bounds the dial; `progress`
+    /// says which phase is under way for whoever owns the total deadline; `asker` knows addresses.
+    ///
+    /// # Errors
+    /// `EmptyPoolError`, `ClosedPoolError`, and what dialling meets.
+    pub async fn checkout(
+        self: &Rc<Self>,
+        until: Option<Instant>,
+        connect: Option<Duration>,
+        progress: &Cell<Phase>,
+        wanted: Wanted,
+        asker: Option<&dyn Asker>,
+    ) -> Result<Held, Error> {
+        progress.set(Phase::Pool);
+        let slot = match &self.group.gate {
+            None => self.slot(until, wanted).await?,
+            // Boxed: few pools have manners to mind.
+            Some(gate) => Box::pin(gate.pass(self, until, wanted)).await?,
+        };
+        self.make_fit(slot, until, connect, progress, asker).await
+    }
+
+    /// A slot, in which somebody may have to dial.
+    pub(super) async fn slot(self: &Rc<Self>, until: Option<Instant>, wanted: Wanted) -> Result<Slot, Error> {
+        let arrival = self.group.arrival();
+        let found = self.ledger.borrow_mut().checkout(now(), &mut self.expired.borrow_mut());
+        self.bury();
+        let granted = match found {
+            Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
+            Checkout::Dial(lease) => Granted::Dial(lease),
+            Checkout::Wait(ticket) => Box::pin(self.wait(ticket, arrival, until)).await?,
+            Checkout::Full => return Err(self.too_many()),
+            Checkout::Closed => return Err(closed()),
+        };
+        let granted = match (granted, wanted) {
+            (Granted::Use(lease, connection, _), Wanted::Fresh) => {
+                connection.close(Discard::Stale);
+                match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
+                    Checkout::Dial(lease) => Granted::Dial(lease),
+                    _ => return Err(internal("a held slot was not to be dialled in")),
+                }
+            }
+            (granted, _) => granted,
+        };
+        self.sync();
+        match granted {
+            Granted::Use(lease, connection, life) => Ok(Slot::Use(lease, connection, life)),
+            Granted::Dial(lease) => self.permitted(lease, arrival, until).await,
+        }
+    }
+
+    /// Leave to dial in a slot that is held; or a connection that came back meanwhile.
+    async fn permitted(self: &Rc<Self>, lease: Lease, arrival: u64, until: Option<Instant>) -> Result<Slot, Error> {
+        if self.group.is_unbounded() {
+            return Ok(Slot::Dial(lease, Permit::none()));
+        }
+        let mut held = Held::empty(Rc::clone(self), lease);
+        if self.settings.max_waiting != 0
+            && self.group.is_pressed()
+            && self.group.waiting_of(self.member) >= self.settings.max_waiting
+        {
+            return Err(self.too_many());
+        }
+        let berth = Box::pin(self.group.berth(self, arrival));
+        let berth = match until {
+            None => berth.await,
+            Some(at) => timeout_at(at.into(), berth).await.map_err(|_| empty())?,
+        };
+        self.sync();
+        let Some(own) = held.lease.take() else { return Err(internal("a lease was lost")) };
+        match berth {
+            Some(Berth::Permit(permit)) => Ok(Slot::Dial(own, permit)),
+            Some(Berth::Connection(lease, connection, life)) => {
+                // Its own slot, where nothing was dialled, is free for the next.
+                self.give_back(own, Returned::Gone(Discard::Aborted));
+                Ok(Slot::Use(lease, connection, life))
+            }
+            None => {
+                self.give_back(own, Returned::Gone(Discard::Aborted));
+                Err(closed())
+            }
+        }
+    }
+
+    /// Takes the first connection that is fit, or dials: never waits for a slot, since one is held.
+    async fn make_fit(
+        self: &Rc<Self>,
+        mut slot: Slot,
+        until: Option<Instant>,
+        connect: Option<Duration>,
+        progress: &Cell<Phase>,
+        asker: Option<&dyn Asker>,
+    ) -> Result<Held, Error> {
+        loop {
+            let (lease, connection, life) = match slot {
+                Slot::Use(lease, connection, life) => (lease, connection, life),
+                // Boxed: dialling is rare, and its state would make every call's task larger.
+                Slot::Dial(lease, permit) => {
+                    return Box::pin(self.dial_for(lease, permit, connect, progress, asker)).await;
+                }
+            };
+            let mut held = Held {
+                pool: Rc::clone(self),
+                lease: Some(lease),
+                reused: life.requests > 0,
+                life,
+                connection: Some(connection),
+                dial: None,
+            };
+            match held.stale().await {
+                None => return Ok(held),
+                Some(why) => {
+                    let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
+                    if let Some(connection) = held.connection.take() {
+                        connection.close(why);
+                    }
+                    drop(held);
+                    let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
+                    self.bury();
+                    slot = match again {
+                        Checkout::Use(lease, connection, life) => Slot::Use(lease, connection, life),
+                        Checkout::Dial(lease) => Box::pin(self.permitted(lease, self.group.arrival(), until)).await?,
+                        Checkout::Closed => return Err(closed()),
+                        Checkout::Wait(_) | Checkout::Full => return Err(internal("a held slot was asked to wait")),
+                    };
+                }
+            }
+        }
+    }
+
+    async fn dial_for(
+        self: &Rc<Self>,
+        lease: Lease,
+        permit: Permit,
+        connect: Option<Duration>,
+        progress: &Cell<Phase>,
+        asker: Option<&dyn Asker>,
+    ) -> Result<Held, Error> {
+        let mut held = Held::empty(Rc::clone(self), lease);
+        let (connection, dns, took) = tokio::select! {
+            biased;
+            () = self.until_forced() => return Err(closed()),
+            made = self.connect(permit, connect, progress, asker) => made?,
+        };
+        if let Some(lease) = &mut held.lease {
+            self.ledger.borrow_mut().dialled(lease);
+        }
+        held.life = Life::new(now());
+        held.connection = Some(connection);
+        held.dial = Some((dns, took));
+        self.sync();
+        Ok(held)
+    }
+
+    /// Name, socket, handshake: all under `connect`.
+    async fn connect(
+        self: &Rc<Self>,
+        permit: Permit,
+        connect: Option<Duration>,
+        progress: &Cell<Phase>,
+        asker: Option<&dyn Asker>,
+    ) -> Result<(Connection, Option<Duration>, Duration), Error> {
+        let began = now();
+        progress.set(Phase::Dns);
+        let dialling = async {
+            let dialled = self.dial_patiently(began, progress, asker).await?;
+            let (dns, took) = (dialled.dns, dialled.connect);
+            let style = Style {
+                lenient: self.settings.lenient,
+                header_count: self.settings.limits.header_count,
+                header_bytes: self.settings.limits.header_bytes,
+            };
+            let (ended, closed) = (Weak::clone(&self.me), Weak::clone(&self.me));
+            let shared = Rc::clone(&self.shared);
+            let connection = Connection::handshake(
+                self.shared.ids.next(),
+                dialled,
+                style,
+                move || {
+                    if let Some(pool) = ended.upgrade() {
+                        pool.sweep();
+                    }
+                },
+                Box::new(move |id, why| {
+                    if let Some(pool) = closed.upgrade() {
+                        pool.live.borrow_mut().remove(&id);
+                    }
+                    // Its pool may have gone before it.
+                    shared.observer.closed(id, why);
+                }),
+            )
+            .await?;
+            if !permit.is_none() {
+                // It lives as long as the socket.
+                connection.tap.keep(Box::new(permit));
+            }
+            Ok((connection, dns, took))
+        };
+        let (connection, dns, took) = match connect {
+            None => dialling.await?,
+            Some(most) => match timeout_at((began + most).into(), dialling).await {
+                Ok(made) => made?,
+                Err(_) => return Err(connect_timeout(&self.name, most, progress.get())),
+            },
+        };
+        self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
+        self.shared.observer.opened(&connection.info, self);
+        Ok((connection, dns, took))
+    }
+
+    /// Dials; where the system has no descriptor or port left, lets idle connections go and tries again for a while before
+    /// that becomes an error (THR-1001, THR-1002).
+    async fn dial_patiently(
+        self: &Rc<Self>,
+        began: Instant,
+        progress: &Cell<Phase>,
+        asker: Option<&dyn Asker>,
+    ) -> Result<crate::dial::Dialled, Error> {
+        let mut pause = SHORTAGE_FIRST;
+        loop {
+            let error = match dial(&self.plan, &self.shared.resolver, progress, asker).await {
+                Ok(dialled) => return Ok(dialled),
+                Err(error) => error,
+            };
+            if !self.is_shortage(&error) || now().saturating_duration_since(began) >= SHORTAGE {
+                return Err(error);
+            }
+            self.relieve();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SHORTAGE_MOST);
+        }
+    }
+
+    /// Whether the system, and nobody else, is why no connection could be made.
+    fn is_shortage(&self, error: &Error) -> bool {
+        let causes = &error.fields().causes;
+        error.kind() == Kind::Connect
+            && !causes.is_empty()
+            && causes.iter().all(|cause| match cause.code.as_deref() {
+                Some("EMFILE" | "ENFILE" | "ENOBUFS") => true,
+                // No port is left; or the caller's own address is none of this machine's, and never will be.
+                Some("EADDRNOTAVAIL") => self.settings.local_address.is_none(),
+                _ => false,
+            })
+    }
+
+    fn relieve(&self) {
+        if !self.group.relieve() {
+            self.evict_one();
+        }
+    }
+
+    async fn wait(
+        self: &Rc<Self>,
+        ticket: Ticket,
+        arrival: u64,
+        until: Option<Instant>,
+    ) -> Result<Granted<Connection>, Error> {
+        let seat = Seat::new(now(), arrival);
+        self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
+        self.sync();
+        self.watch_waiters();
+        let waiting = Waiting { pool: self, ticket, seat };
+        let granted = match until {
+            None => waiting.seat.granted().await,
+            Some(at) => timeout_at(at.into(), waiting.seat.granted()).await.map_err(|_| empty())?,
+        };
+        granted.ok_or_else(closed)
+    }
+
+    /// A slot comes back.
+    pub(super) fn give_back(&self, lease: Lease, returned: Returned<Connection>) {
+        let returned = match returned {
+            Returned::Reusable(connection, life) if self.group.is_pressed() => {
+                match self.pressed(lease, connection, life) {
+                    Some((lease, returned)) => return self.take_in(lease, returned),
+                    None => return self.settled(),
+                }
+            }
+            other => other,
+        };
+        self.take_in(lease, returned);
+    }
+
+    fn take_in(&self, lease: Lease, returned: Returned<Connection>) {
+        let released = self.ledger.borrow_mut().release(lease, returned, now());
+        self.settle(released);
+        self.settled();
+    }
+
+    fn settled(&self) {
+        self.sync();
+        self.plan_reaping();
+        if !self.is_open() && self.figures().leased == 0 {
+            self.drained.notify_waiters();
+        }
+    }
+
+    /// A connection comes back while calls stand in the group's line: whose turn is it? What is left to give back.
+    fn pressed(&self, lease: Lease, connection: Connection, life: Life) -> Option<(Lease, Returned<Connection>)> {
+        let own = self.ledger.borrow().first_waiting();
+        let own = own.and_then(|ticket| self.seats.borrow().get(&ticket).map(|seat| seat.arrival));
+        match self.group.returning(self.member, own) {
+            Returning::Keep => Some((lease, Returned::Reusable(connection, life))),
+            Returning::Close => {
+                connection.close(Discard::Evicted);
+                Some((lease, Returned::Gone(Discard::Evicted)))
+            }
+            Returning::HandTo(ticket) => match self.ledger.borrow_mut().pass_on(lease, &life, now()) {
+                Ok(lease) => match self.group.hand_to(ticket, Berth::Connection(lease, connection, life)) {
+                    Err(Berth::Connection(lease, connection, life)) => {
+                        Some((lease, Returned::Reusable(connection, life)))
+                    }
+                    Ok(()) | Err(Berth::Permit(_)) => None,
+                },
+                // Its time is up: the waiter dials in its place, with its permit.
+                Err((lease, why)) => {
+                    self.group.stand_again(ticket, self.member);
+                    connection.close(why);
+                    Some((lease, Returned::Gone(why)))
+                }
+            },
+        }
+    }
+
+    fn settle(&self, released: Released<Connection>) {
+        let Released { close, grant } = released;
+        let kept = close.is_none() && grant.is_none();
+        if let Some((connection, why)) = close {
+            if why == Discard::Surplus {
+                self.warn(Warning::Full);
+            }
+            connection.close(why);
+        }
+        if let Some((ticket, granted)) = grant {
+            let seat = self.seats.borrow_mut().remove(&ticket);
+            match seat {
+                Some(seat) => seat.give(granted),
+                None => self.take_back(granted),
+            }
+        }
+        if kept {
+            self.group.idle(self.member, now());
+        }
+    }
+
+    /// What was granted to somebody who is gone goes to the next.
+    pub(super) fn take_back(&self, granted: Granted<Connection>) {
+        match granted {
+            Granted::Use(lease, connection, life) => self.give_back(lease, Returned::Reusable(connection, life)),
+            Granted::Dial(lease) => self.give_back(lease, Returned::Gone(Discard::Aborted)),
+        }
+    }
+
+    /// Gives a slot back that nobody needs after all.
+    pub(super) fn return_slot(&self, slot: Slot) {
+        match slot {
+            Slot::Use(lease, connection, life) => self.give_back(lease, Returned::Reusable(connection, life)),
+            Slot::Dial(lease, permit) => {
+                drop(permit);
+                self.give_back(lease, Returned::Gone(Discard::Aborted));
+            }
+        }
+    }
+
+    /// Opens connections until `count` are there, and sends nothing. What the group has no leave for stays unmade.
+    pub async fn warm(self: &Rc<Self>, count: u32, asker: Option<Rc<dyn Asker>>) -> Result<(), Error> {
+        let connect = self.settings.timeout.connect.and_then(span);
+        let there = self.ledger.borrow().figures();
+        let mut dials = tokio::task::JoinSet::new();
+        for _ in (there.idle + there.leased)..count {
+            let Some(permit) = self.group.spare() else { break };
+            let Some(lease) = self.ledger.borrow_mut().reserve() else { break };
+            let (pool, asker) = (Rc::clone(self), asker.clone());
+            dials.spawn_local(async move {
+                let progress = Cell::new(Phase::Connect);
+                let held = pool.dial_for(lease, permit, connect, &progress, asker.as_deref()).await?;
+                held.keep();
+                Ok(())
+            });
+        }
+        let mut outcome = Ok(());
+        while let Some(joined) = dials.join_next().await {
+            let one = joined.unwrap_or_else(|error| Err(internal(format!("a dial ended in a panic: {error}"))));
+            outcome = outcome.and(one);
+        }
+        if !self.is_open() {
+            return Err(closed());
+        }
+        outcome
+    }
+
+    /// Since when the connection is idle that has been so longest.
+    pub(super) fn oldest_idle(&self) -> Option<Instant> {
+        self.ledger.borrow().oldest_idle()
+    }
+
+    /// Closes the connection that has been idle longest: another pool has more need of it.
+    pub(super) fn evict_one(&self) {
+        let gone = self.ledger.borrow_mut().evict_oldest(Discard::Evicted);
+        if let Some(connection) = gone {
+            connection.close(Discard::Evicted);
+        }
+        self.sync();
+    }
+
+    fn too_many(&self) -> Error {
+        Error::new(
+            Kind::PoolEmpty,
+            format!("Pool is empty and {} requests wait already (maxWaiting).", self.settings.max_waiting),
+        )
+        .in_phase(Phase::Pool)
+    }
+}
+
+pub(super) fn empty() -> Error {
+    Error::new(Kind::PoolEmpty, "Pool is empty and a new connection can't be opened due to blocking mode.")
+        .in_phase(Phase::Pool)
+}
+
+fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
+    Error::new(
+        Kind::ConnectTimeout,
+        format!("Connection to {host} timed out. (connect timeout={} ms)", milliseconds(most)),
+    )
+    .in_phase(phase)
+}
+
+/// How long a shortage of the system's may last before it is an error.
+const SHORTAGE: Duration = Duration::from_secs(1);
+/// Between two tries meanwhile, at first and at most.
+const SHORTAGE_FIRST: Duration = Duration::from_millis(5);
+const SHORTAGE_MOST: Duration = Duration::from_millis(100);
