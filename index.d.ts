@@ -668,6 +668,21 @@ export type FieldSource = Iterable<readonly [
 ]> | {
   readonly [name: string]: FieldValue | undefined;
 };
+/** What `JSON.stringify(pool)` writes. */
+export interface PoolJSON {
+  /** The name of its class. */
+  type: string;
+  scheme: "http" | "https";
+  host: string;
+  /** `null` is the scheme's default. */
+  port: number | null;
+  maxsize: number;
+  block: boolean;
+  /** `new Timeout(…)` makes an equal one of it. */
+  timeout: ReturnType<Timeout["toJSON"]>;
+  /** The names of its own headers: their values may be secrets. */
+  headers: string[];
+}
 /** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
 export type Planned = string | ({
   method?: string;
@@ -806,6 +821,8 @@ export declare class HTTPConnectionPool extends ConnectionPool {
   get headers(): HTTPHeaderDict;
   /** Everything that the pool counts. */
   stats(): PoolStats;
+  /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): PoolJSON;
   /**
    * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
    * the body for every other method.
@@ -864,16 +881,84 @@ export interface Configuration {
    * `limits.decoded` instead. Default 268,435,456.
    */
   memoryBudget?: number | undefined;
+  /**
+   * Whose channels of `node:diagnostics_channel` are published on: our own, or undici's (`undici:request:create` and so on)
+   * too, so that what is written for undici (OpenTelemetry's instrumentation) sees our calls. Default `['ferropool']`.
+   */
+  diagnostics?: readonly ("ferropool" | "undici")[] | undefined;
 }
 /**
  * Settings of the whole thread; each worker has its own. What is not given stays as it is.
  *
- * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads`, `dnsThreads` and
- * `diagnostics`.
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads` and `dnsThreads`.
  * @example
  * configure({ memoryBudget: 64 * 1024 * 1024 });
  */
 export declare function configure(options: Configuration): void;
+/** What {@link disableWarnings} silences: a type of warnings (`warning.name`), or one of them (`warning.code`). */
+export type WarningCategory = "FerropoolWarning" | "InsecureRequestWarning" | "FERROPOOL_BODY_UNREAD" | "FERROPOOL_POOL_FULL" | "FERROPOOL_POOL_STARVING" | "FERROPOOL_SHORT_TIMEOUT";
+/**
+ * Silences warnings of this thread: those of one type, the one with this code, or all. There is no way back, as in urllib3.
+ *
+ * @throws TypeError ERR_INVALID_OPTION for what is no category.
+ * @example
+ * disableWarnings('FERROPOOL_POOL_FULL');
+ */
+export declare function disableWarnings(category?: WarningCategory): void;
+/** A call, in all notices about it the same object. */
+export interface ObservedRequest {
+  /** Unique in its thread. */
+  readonly id: number;
+  readonly method: string;
+  /** Absolute, without user info, with its query. */
+  readonly url: string;
+  /**
+   * A copy of the call's own headers or, if it brings none, of its pool's; the values of credentials are `<hidden>`. Host,
+   * Content-Length and what else is added on the way are not among them.
+   */
+  readonly headers: HTTPHeaderDict;
+  /**
+   * Adds a header line to this call, while `ferropool:request:start` is published.
+   *
+   * @throws TypeError ERR_INVALID_HEADER for what no header can hold, and later. A line that must not be sent rejects the call.
+   */
+  addHeader(name: string, value: string | number | Uint8Array): void;
+}
+/** `ferropool:request:start`: published in the caller's context, before anything of the call has been written down. */
+export interface RequestStartNotice {
+  readonly request: ObservedRequest;
+}
+/** `ferropool:request:headers`: the response is given to the caller. */
+export interface RequestHeadersNotice {
+  readonly request: ObservedRequest;
+  readonly status: number;
+  /** A copy; the values of Set-Cookie are `<hidden>`. */
+  readonly headers: HTTPHeaderDict;
+}
+/** `ferropool:request:end`: the body has come to its end, or its reader has let go of it. */
+export interface RequestEndNotice {
+  readonly request: ObservedRequest;
+  readonly timings: Timings | null;
+  /** Bytes of the body on the wire. */
+  readonly bytesRead: number;
+}
+/** `ferropool:request:error`: the call rejects, or its streamed body breaks. */
+export interface RequestErrorNotice {
+  readonly request: ObservedRequest;
+  /** An error, or whatever the call's signal was aborted with. */
+  readonly error: unknown;
+}
+/** `ferropool:connection:open` and `ferropool:connection:close`. */
+export interface ConnectionNotice {
+  /** Where the pool leads. */
+  readonly host: string;
+  readonly port: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly protocol: "http/1.1";
+  /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
+  readonly reason: string | null;
+}
 /**
  * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
  * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.

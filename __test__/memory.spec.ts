@@ -227,7 +227,7 @@ test('configure: bad settings are refused, and those that are still to come', (t
     refused({ memoryBudget: value }, RangeError, 'ERR_INVALID_OPTION', /^memoryBudget is an integer from 1/);
   }
   refused({ memorybudget: 1 }, TypeError, 'ERR_INVALID_OPTION', /did you mean 'memoryBudget'/);
-  for (const name of ['ioThreads', 'dnsThreads', 'diagnostics']) {
+  for (const name of ['ioThreads', 'dnsThreads']) {
     refused({ memoryBudget: 1, [name]: 1 }, TypeError, 'ERR_NOT_SUPPORTED', new RegExp(`^${name} `));
     t.notThrows(() => configure({ [name]: undefined }));
   }

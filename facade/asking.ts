@@ -156,7 +156,7 @@ export class Asking implements Answerer {
       if (typeof one === 'string') return one;
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
       if (typeof address !== 'string' || (own !== undefined && !Number.isInteger(own))) {
-        const wanted = "an address, a list of them, or of { address, port }, or null";
+        const wanted = 'an address, a list of them, or of { address, port }, or null';
         throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
       }
       if (own === undefined) return address;

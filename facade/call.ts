@@ -7,15 +7,7 @@ import { putBody } from './body.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
 import { wireLines, type HeaderSource, type HTTPHeaderDict } from './headers.ts';
-import {
-  boolean,
-  CODE,
-  fieldPairs,
-  limitsText,
-  notSupported,
-  type Limits,
-  type RequestOptions,
-} from './options.ts';
+import { boolean, CODE, fieldPairs, limitsText, notSupported, type Limits, type RequestOptions } from './options.ts';
 import type { Head } from './response.ts';
 import { Retry, type RetryLike } from './retry.ts';
 import { Timeout } from './timeout.ts';

@@ -2,9 +2,10 @@
  * What holds for all pools of a thread rather than for one of them. A setting is remembered: it costs no engine to make
  * one, and the order of this and the first pool does not matter.
  */
-import { checkNames } from './arguments.ts';
+import { argumentError, checkNames, describe } from './arguments.ts';
 import { Engine } from './boundary/engine.ts';
-import { integer, notSupported } from './options.ts';
+import { publishOn, SUITES, type Suite } from './observe.ts';
+import { CODE, integer, notSupported } from './options.ts';
 
 /** What {@link configure} takes. */
 export interface Configuration {
@@ -20,13 +21,18 @@ export interface Configuration {
    * one fills a core with tens of thousands of requests a second. To be said before the first pool is made.
    */
   ioThreads?: number | undefined;
+  /**
+   * Whose channels of `node:diagnostics_channel` are published on: our own, or undici's (`undici:request:create` and so on)
+   * too, so that what is written for undici (OpenTelemetry's instrumentation) sees our calls. Default `['ferropool']`.
+   */
+  diagnostics?: readonly ('ferropool' | 'undici')[] | undefined;
 }
 
 /**
  * Settings of the whole thread; each worker has its own. What is not given stays as it is.
  *
  * @throws TypeError or RangeError ERR_INVALID_OPTION; Error ERR_ENGINE_STARTED for `ioThreads` once there is a pool;
- * TypeError ERR_NOT_SUPPORTED for `dnsThreads` and `diagnostics`.
+ * TypeError ERR_NOT_SUPPORTED for `dnsThreads`.
  * @example
  * configure({ memoryBudget: 64 * 1024 * 1024 });
  */
@@ -35,15 +41,42 @@ export function configure(options: Configuration): void {
   // What a getter gives is looked at once, and nothing is changed before everything has been checked.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [name] of given) if (LATER.includes(name)) throw notSupported(name);
-  const [budget, threads] = ['memoryBudget', 'ioThreads'].map((wanted) => given.find(([name]) => name === wanted)?.[1]);
-  if (budget !== undefined) integer(budget, 'memoryBudget', 1, Number.MAX_SAFE_INTEGER);
-  if (threads !== undefined && !Engine.spread(integer(threads, 'ioThreads', 1, MOST_THREADS))) {
-    const message = 'ioThreads is to be configured before the first pool is made';
-    throw Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
-  }
-  if (budget !== undefined) Engine.allow(budget as number);
+  const changes = given.map(([name, value]) => {
+    switch (name) {
+      case 'diagnostics': {
+        const suites = suitesOf(value);
+        return () => publishOn(suites);
+      }
+      case 'ioThreads': {
+        const threads = integer(value, name, 1, MOST_THREADS);
+        if (!Engine.canSpread(threads)) {
+          const message = 'ioThreads is to be configured before the first pool is made';
+          throw Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
+        }
+        return () => Engine.spread(threads);
+      }
+      default: {
+        const budget = integer(value, name, 1, Number.MAX_SAFE_INTEGER);
+        return () => Engine.allow(budget);
+      }
+    }
+  });
+  for (const change of changes) change();
 }
 
-const KNOWN: readonly string[] = ['memoryBudget', 'ioThreads'];
-const LATER: readonly string[] = ['dnsThreads', 'diagnostics'];
+function suitesOf(value: unknown): Suite[] {
+  if (!Array.isArray(value)) {
+    throw argumentError('type', CODE, `diagnostics is an array of ${KNOWN_SUITES}, not ${describe(value)}`);
+  }
+  return value.map((one: unknown) => {
+    const suite = SUITES.find((known) => known === one);
+    if (suite !== undefined) return suite;
+    const named = typeof one === 'string' ? `'${one}'` : describe(one);
+    throw argumentError('type', CODE, `diagnostics has ${KNOWN_SUITES}, not ${named}`);
+  });
+}
+
+const KNOWN: readonly string[] = ['memoryBudget', 'ioThreads', 'diagnostics'];
+const LATER: readonly string[] = ['dnsThreads'];
+const KNOWN_SUITES: string = SUITES.map((name) => `'${name}'`).join(' and ');
 const MOST_THREADS = 64;

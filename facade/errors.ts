@@ -469,12 +469,13 @@ function plain(error: Error, depth: number): ErrorJSON {
   return out;
 }
 
-/** User info is everything between `//` and the last `@` of the authority (RFC 3986, section 3.2.1). */
-function withoutUserInfo(url: string): string {
+/** User info is everything between `//` and the last `@` of the authority (RFC 3986, section 3.2.1). @internal */
+export function withoutUserInfo(url: string): string {
   return url.replace(/^([a-z][a-z0-9+.-]*:)?\/\/[^/?#]*@/i, '$1//').replace(/^[^/?#]*@/, '');
 }
 
-function withoutSecrets(url: string): string {
+/** Without user info and query. @internal */
+export function withoutSecrets(url: string): string {
   return withoutUserInfo(url).replace(/[?#].*$/s, '');
 }
 

@@ -10,15 +10,7 @@ import { Engine, type ErrorRecord, type PauseRecord, type ShelvedPool } from './
 import { text, wait } from './call.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
-import {
-  CODE,
-  functionOf,
-  integer,
-  optionsOf,
-  poolSettings,
-  type PoolOptions,
-  type PoolSettings,
-} from './options.ts';
+import { CODE, functionOf, integer, optionsOf, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
 import { tellOfPause } from './pause.ts';
 import { Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
 import { RequestMethods } from './requests.ts';

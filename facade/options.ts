@@ -398,14 +398,7 @@ const POOL = {
 } satisfies Record<Exclude<keyof PoolOptions, 'retries' | 'onPause'>, Check>;
 
 /** Pool options of the contract that later versions serve. */
-const LATER: readonly string[] = [
-  'denyAddresses',
-  'http2',
-  'interface',
-  'proxy',
-  'proxyConfig',
-  'proxyHeaders',
-];
+const LATER: readonly string[] = ['denyAddresses', 'http2', 'interface', 'proxy', 'proxyConfig', 'proxyHeaders'];
 const KNOWN: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...LATER];
 
 function limitsOf(value: unknown, name: string): Limits {

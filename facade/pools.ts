@@ -11,6 +11,7 @@ import { text, wait } from './call.ts';
 import { ClosedPoolError, URLSchemeUnknown, type AnyPool } from './errors.ts';
 import { CODE, integer, notSupported, poolSettings, type OnPause, type PoolOptions } from './options.ts';
 import { tellOfPause } from './pause.ts';
+import { poolJSON, type PoolJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
@@ -164,7 +165,15 @@ export class HTTPConnectionPool extends ConnectionPool {
     const made = { retries: settings.retries, sources: { jar: null, beforeAttempt: null, resolve: settings.resolve } };
     const { headers, limits } = settings;
     const ready = (handle: number, sources: Sources): void =>
-      this.ready({ engine: this.#engine, handle, headers, limits, sources, retries: made.retries, concurrency: this.maxsize });
+      this.ready({
+        engine: this.#engine,
+        handle,
+        headers,
+        limits,
+        sources,
+        retries: made.retries,
+        concurrency: this.maxsize,
+      });
     if (held !== null) {
       const handle = this.#engine.holdPool(this, held.manager, held.id);
       if (handle === null) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
@@ -201,6 +210,11 @@ export class HTTPConnectionPool extends ConnectionPool {
   /** Everything that the pool counts. */
   stats(): PoolStats {
     return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
+  }
+
+  /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): PoolJSON {
+    return poolJSON(this);
   }
 
   /** Whether a URL names this pool's host: a path does, `//other/` does not. */

@@ -12,6 +12,7 @@ import { errorFromRecord } from './error-record.ts';
 import type { AnyPool } from './errors.ts';
 import type { HTTPHeaderDict } from './headers.ts';
 import { CODE, type Limits, type RequestOptions } from './options.ts';
+import { isWatched, watch } from './observe.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
 import { HTTPResponse } from './response.ts';
 import { Retry } from './retry.ts';
@@ -196,8 +197,21 @@ export abstract class RequestMethods implements Owner {
       call.source?.discard?.();
       throw error;
     }
+    // Once a call, whatever attempts it takes.
+    if (isWatched()) return watch(this, call, made.headers, signal, () => this.#dispatch(call, signal));
+    return this.#dispatch(call, signal);
+  }
+
+  #dispatch(call: PoolCall, signal: AbortSignal | null): Promise<HTTPResponse> {
+    const made = this.#made;
     const { accept, flags } = call;
-    const outcome = made.engine.request<HTTPResponse>(this, call, signal, call.retry ?? made.retries, this.asking(call));
+    const outcome = made.engine.request<HTTPResponse>(
+      this,
+      call,
+      signal,
+      call.retry ?? made.retries,
+      this.asking(call),
+    );
     if (accept === null) return outcome;
     const preload = (flags & layout.REQUEST_STREAM_WHOLE) !== 0;
     return outcome.then((response) => response.acceptWith(accept, preload));

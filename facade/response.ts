@@ -258,7 +258,7 @@ export class HTTPResponse {
   get connection(): ConnectionInfo | null {
     const raw = this.#raw;
     if (raw === null || raw.connection === null) return null;
-    const facts = JSON.parse(raw.connection) as ConnectionFacts;
+    const { pool: _, ...facts } = JSON.parse(raw.connection) as ConnectionFacts;
     return {
       ...facts,
       reused: this.#flag(layout.RESPONSE_REUSED),
@@ -394,6 +394,11 @@ export class HTTPResponse {
   /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
   close(): void {
     if (this.#raw?.inflow) (this.#reader as BodyReader).close();
+  }
+
+  /** The body that is still to be read; it does not lead back here. @internal */
+  get inflow(): Inflow | null {
+    return this.#raw?.inflow ?? null;
   }
 
   /** @internal */

@@ -5,6 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { emitWarning } from './warnings.ts';
 
 /** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
 export interface TimeoutOptions {
@@ -125,10 +126,8 @@ function lesser(one: number | null, other: number | null): number | null {
 function warn(name: string, given: number): void {
   if (warned) return;
   warned = true;
-  process.emitWarning(`a time-out of ${given} ms (${name}) is very short: time-outs are in milliseconds, not seconds`, {
-    type: 'FerropoolWarning',
-    code: 'FERROPOOL_SHORT_TIMEOUT',
-  });
+  const message = `a time-out of ${given} ms (${name}) is very short: time-outs are in milliseconds, not seconds`;
+  emitWarning('FerropoolWarning', 'FERROPOOL_SHORT_TIMEOUT', message);
 }
 
 const CODE = 'ERR_INVALID_TIMEOUT';

@@ -31,6 +31,8 @@ export interface StartOptions {
   node?: readonly string[];
   /** Milliseconds; then it is killed. Default 30,000. */
   patience?: number;
+  /** On top of this process's own. */
+  env?: Readonly<Record<string, string>>;
 }
 
 /** Starts `support/children/<name>`. */
@@ -39,6 +41,7 @@ export function start(name: string, args: readonly (string | number)[] = [], opt
   const loader: readonly string[] = typescriptLoader;
   const child = spawn(process.execPath, [...(options.node ?? []), ...loader, script, ...args.map(String)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
     timeout: options.patience ?? 30_000,
     killSignal: 'SIGKILL',
   });

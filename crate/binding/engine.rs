@@ -29,6 +29,7 @@ use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::manager::{Manager, Shelved, Shelves, Target};
 use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};
 use ferropool_policy::error::{Error, Kind};
+use ferropool_policy::ledger::Discard;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::AbortHandle;
 
@@ -106,16 +107,15 @@ async fn serve(link: Arc<Link>) {
         ids: Ids::default(),
         observer: Box::new(Watch(Rc::clone(&out))),
     });
-    let mut desk =
-        Desk {
-            out,
-            shared,
-            targets: Vec::new(),
-            abortable: Rc::default(),
-            flows: Rc::default(),
-            questions: Rc::default(),
-            budget: Rc::default(),
-        };
+    let mut desk = Desk {
+        out,
+        shared,
+        targets: Vec::new(),
+        abortable: Rc::default(),
+        flows: Rc::default(),
+        questions: Rc::default(),
+        budget: Rc::default(),
+    };
     let mut work = Vec::new();
     loop {
         std::future::poll_fn(|cx| link.inbox.poll_receive(cx, &mut work)).await;
@@ -261,10 +261,9 @@ impl Desk {
 
     fn request(&self, id: Id, pool: u32, mut request: Box<Request>, with: With) {
         let (out, target) = (Rc::clone(&self.out), self.target(pool));
-        let asker = || -> Rc<dyn Asker> {
-            Caller::new(id, &self.out, &self.questions, &self.flows, with.progress)
-        };
-        if !request.asks.is_none() || !matches!(with.pieces, Pieces::None) || target.as_ref().is_some_and(Target::asks) {
+        let asker = || -> Rc<dyn Asker> { Caller::new(id, &self.out, &self.questions, &self.flows, with.progress) };
+        if !request.asks.is_none() || !matches!(with.pieces, Pieces::None) || target.as_ref().is_some_and(Target::asks)
+        {
             request.asker = Some(asker());
         }
         let table = with.abortable.then(|| Rc::clone(&self.abortable));
@@ -404,7 +403,7 @@ pub(crate) struct Outgoing {
     block: RefCell<Block>,
     /// Connections that closed: told behind all else in the block, since a connection that is not kept closes before
     /// its last response is written down, and that response still names it.
-    closed: RefCell<Vec<u32>>,
+    closed: RefCell<Vec<(u32, Discard)>>,
     /// The flusher's, while it sleeps.
     flusher: Cell<Option<Waker>>,
 }
@@ -442,8 +441,8 @@ impl Outgoing {
             return;
         }
         let mut block = self.block.take();
-        for slot in self.closed.borrow_mut().drain(..) {
-            block.notice(completion::CLOSED, Id { slot, generation: 0 }, &serde_json::Value::Null);
+        for (slot, why) in self.closed.borrow_mut().drain(..) {
+            block.notice(completion::CLOSED, Id { slot, generation: 0 }, &why.name().into());
         }
         if self.link.outbox.put(block) {
             self.link.wake_up.call();
@@ -470,10 +469,15 @@ async fn flusher(out: Rc<Outgoing>) {
 struct Watch(Rc<Outgoing>);
 
 impl Observer for Watch {
-    fn opened(&self, info: &ConnectionInfo) {
+    fn opened(&self, info: &ConnectionInfo, pool: &Pool) {
         let id = Id { slot: info.id, generation: 0 };
         let json = serde_json::json!({
             "id": info.id,
+            "pool": {
+                "host": pool.origin.host,
+                "port": pool.origin.effective_port(),
+                "number": pool.figures().opened + 1,
+            },
             "remoteAddress": info.remote_address,
             "remotePort": info.remote_port,
             "localAddress": info.local_address,
@@ -485,8 +489,8 @@ impl Observer for Watch {
         self.0.add(|block| block.notice(completion::OPENED, id, &json));
     }
 
-    fn closed(&self, id: u32) {
-        self.0.closed.borrow_mut().push(id);
+    fn closed(&self, id: u32, why: Discard) {
+        self.0.closed.borrow_mut().push((id, why));
         self.0.wake();
     }
 

@@ -245,9 +245,11 @@ impl Block {
         let trailers = record.append(|out| made.trailers.iter().for_each(|trailers| push_fields(out, trailers)));
         let notes = record.append(|out| {
             if !made.defects.is_empty() || made.story.is_some() {
-                let story = made.story.as_deref().map(|story| serde_json::json!({
-                    "url": story.url, "retries": story.retry, "history": history_json(&story.history),
-                }));
+                let story = made.story.as_deref().map(|story| {
+                    serde_json::json!({
+                        "url": story.url, "retries": story.retry, "history": history_json(&story.history),
+                    })
+                });
                 push_json(out, &serde_json::json!({ "defects": made.defects, "story": story }));
             }
         });

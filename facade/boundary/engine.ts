@@ -9,6 +9,7 @@ import * as layout from './generated.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { LoopHold } from './loop.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
+import { Connections, warned } from './notices.ts';
 import {
   LOST,
   newSlab,
@@ -56,7 +57,7 @@ export class Engine implements Carrier {
   readonly #batch = new Batch();
   #scheduled = false;
   readonly #slots = new Slots<Pending>();
-  readonly #connections: Map<number, string> = new Map();
+  readonly #connections = new Connections();
   /** Those who hear of pauses, by handle. */
   readonly #owners: Map<number, WeakRef<Owner>> = new Map();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
@@ -82,11 +83,14 @@ export class Engine implements Carrier {
     return (Engine.#all[nth] ??= new Engine());
   }
 
-  /** How many there are to be; false if one has started. */
-  static spread(threads: number): boolean {
-    if (Engine.#all.length > 0 && threads !== Engine.#threads) return false;
+  /** Whether so many can still be had. */
+  static canSpread(threads: number): boolean {
+    return Engine.#all.length === 0 || threads === Engine.#threads;
+  }
+
+  /** How many there are to be. */
+  static spread(threads: number): void {
     Engine.#threads = threads;
-    return true;
   }
 
   /** Bytes of streamed bodies that may lie around without having been taken; an engine that is still to start heeds it. */
@@ -173,7 +177,13 @@ export class Engine implements Carrier {
   }
 
   /** Writes the call down and hands it over with the others of this turn. */
-  request<T>(owner: Owner, call: Call, signal: AbortSignal | null, retries: Retry, asking: Answerer | null): Promise<T> {
+  request<T>(
+    owner: Owner,
+    call: Call,
+    signal: AbortSignal | null,
+    retries: Retry,
+    asking: Answerer | null,
+  ): Promise<T> {
     const batch = this.#batch;
     // First: a stream's own code runs in here. It may throw, and it may make calls.
     const outflow = call.source === null ? null : new Outflow(call.source);
@@ -496,7 +506,7 @@ export class Engine implements Carrier {
         owner: pending.owner,
         url: pending.url,
         fields: pending.fields,
-        connection: this.#connections.get(connection) ?? null,
+        connection: this.#connections.get(connection),
         retries: pending.retries,
       };
       const { resolve, reject } = pending;
@@ -632,10 +642,10 @@ export class Engine implements Carrier {
         break;
       }
       case layout.COMPLETION_OPENED:
-        this.#connections.set(slot, json);
+        this.#connections.opened(slot, json);
         break;
       case layout.COMPLETION_CLOSED:
-        this.#connections.delete(slot);
+        this.#connections.closed(slot, json);
         break;
       case layout.COMPLETION_PAUSED:
         this.#owners
@@ -643,11 +653,9 @@ export class Engine implements Carrier {
           ?.deref()
           ?.paused?.(JSON.parse(json) as PauseRecord);
         break;
-      case layout.COMPLETION_WARNING: {
-        const { code, message } = JSON.parse(json) as { code: string; message: string };
-        process.emitWarning(message, { type: 'FerropoolWarning', code });
+      case layout.COMPLETION_WARNING:
+        warned(json);
         break;
-      }
       default:
         throw new Error(`ERR_INTERNAL: a completion of unknown kind ${words[base + layout.RECORD_KIND]}`);
     }
@@ -659,7 +667,7 @@ export class Engine implements Carrier {
     this.#fallen = true;
     // The addon has let go of the event loop: what lets go of it once more would let go of the next thread's calls.
     this.#loop.forget();
-    this.#connections.clear();
+    this.#connections.fell();
     const waiting = new Set([...this.#batch.ids()].map(([slot]) => slot));
     // What has not been handed over yet goes to the next thread.
     this.#lose(

@@ -23,6 +23,8 @@ export interface ConnectionFacts {
   localAddress: string;
   localPort: number;
   triedAddresses: { address: string; error: string | null; elapsed: number }[];
+  /** Whose it is: where the pool leads, and the how manieth of its connections this is. */
+  pool: { host: string; port: number; number: number };
 }
 
 /** An error as the core gives it: plain data. Its classes are the facade's. */

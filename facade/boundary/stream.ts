@@ -53,6 +53,8 @@ export class Inflow {
   #pressed = false;
   /** Nobody wants what still comes. */
   #dropping = false;
+  /** Somebody wants to hear that nothing more will come. */
+  #over: (() => void) | null = null;
   /** Bytes that have come and were not taken. */
   buffered = 0;
   /** Bytes of the body on the wire, up to the last piece that was taken from. */
@@ -74,6 +76,12 @@ export class Inflow {
   /** Nothing more will come. */
   get over(): boolean {
     return this.ending !== null || this.failure !== null;
+  }
+
+  /** Resolves when nothing more will come from the core, read or not. It asks for nothing and holds nothing. */
+  whenOver(): Promise<void> {
+    if (this.over) return Promise.resolve();
+    return new Promise((resolve) => (this.#over = resolve));
   }
 
   /**
@@ -189,6 +197,7 @@ export class Inflow {
   /** The end came. @internal */
   end(ending: Ending): void {
     this.ending = ending;
+    this.#over?.();
     this.#rouse();
   }
 
@@ -196,6 +205,7 @@ export class Inflow {
   fail(error: unknown): void {
     if (this.over) return;
     this.failure = { error };
+    this.#over?.();
     this.#rouse();
   }
 

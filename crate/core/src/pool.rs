@@ -24,6 +24,7 @@ use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use close::lay_down;
 use group::Member;
 use seat::Seat;
 
@@ -40,10 +41,10 @@ use crate::observe::stats::PoolStats;
 
 /// What a pool tells about itself, on its I/O thread.
 pub trait Observer {
-    /// A connection was made.
-    fn opened(&self, info: &ConnectionInfo);
-    /// A connection is gone.
-    fn closed(&self, id: u32);
+    /// A connection of this pool was made.
+    fn opened(&self, info: &ConnectionInfo, pool: &Pool);
+    /// A connection is gone, and why.
+    fn closed(&self, id: u32, why: Discard);
     /// Something that a person should hear of, once a pool.
     fn warn(&self, warning: Warning, pool: &Pool);
     /// A host asked for a pause, and gets it.
@@ -221,7 +222,7 @@ impl Pool {
                 &mut dead,
             );
         }
-        dead.clear();
+        lay_down(&mut dead);
         self.expired.replace(dead);
         self.sync();
     }
@@ -232,7 +233,7 @@ impl Pool {
             return;
         }
         let mut dead = self.expired.take();
-        dead.clear();
+        lay_down(&mut dead);
         self.expired.replace(dead);
     }
 
@@ -311,7 +312,8 @@ impl Pool {
     /// Takes note of an answer that may ask for a pause of its host, for as long as `retry` lets anybody ask.
     pub(crate) fn heed(&self, status: u16, headers: &http::HeaderMap, retry: &Retry) {
         let Some(gate) = self.group.gate.as_ref().filter(|gate| gate.heeds(status)) else { return };
-        let asked = headers.get(http::header::RETRY_AFTER).and_then(|value| retry.retry_after(value.as_bytes(), wall_clock()));
+        let asked =
+            headers.get(http::header::RETRY_AFTER).and_then(|value| retry.retry_after(value.as_bytes(), wall_clock()));
         let Some(span) = asked.and_then(ferropool_policy::settings::span) else { return };
         if gate.pause(&self.name, status, span) {
             let pause = Pause { group: self.group.handle, host: &self.name, span, status };

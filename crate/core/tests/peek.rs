@@ -14,6 +14,7 @@ use ferropool_core::client::request::Request;
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_policy::ledger::Discard;
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::LocalRuntime;
 
@@ -40,8 +41,8 @@ impl Deed {
 struct Deaf;
 
 impl Observer for Deaf {
-    fn opened(&self, _: &ConnectionInfo) {}
-    fn closed(&self, _: u32) {}
+    fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
+    fn closed(&self, _: u32, _: Discard) {}
     fn warn(&self, _: Warning, _: &Pool) {}
 }
 

@@ -21,6 +21,7 @@ use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
 use ferropool_policy::error::Kind;
+use ferropool_policy::ledger::Discard;
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -218,8 +219,8 @@ fn length_of(path: &str) -> usize {
 fn pool(port: u16) -> Rc<Pool> {
     struct Silent;
     impl Observer for Silent {
-        fn opened(&self, _: &ConnectionInfo) {}
-        fn closed(&self, _: u32) {}
+        fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
+        fn closed(&self, _: u32, _: Discard) {}
         fn warn(&self, _: Warning, _: &Pool) {}
     }
     let settings = PoolSettings {

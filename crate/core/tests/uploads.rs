@@ -20,6 +20,7 @@ use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
 use ferropool_policy::error::{Error, Kind};
+use ferropool_policy::ledger::Discard;
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -98,8 +99,8 @@ fn run(source: &Rc<Source>, strike: Strike) -> (Vec<Result<(), Kind>>, u64, Vec<
 fn pool(port: u16) -> Rc<Pool> {
     struct Silent;
     impl Observer for Silent {
-        fn opened(&self, _: &ConnectionInfo) {}
-        fn closed(&self, _: u32) {}
+        fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
+        fn closed(&self, _: u32, _: Discard) {}
         fn warn(&self, _: Warning, _: &Pool) {}
     }
     let settings = PoolSettings { host: "127.0.0.1".to_owned(), port: Some(port), ..PoolSettings::default() };

@@ -54,6 +54,10 @@ pub(super) fn fail(held: Held, error: Error) -> Error {
     } else {
         error
     };
-    held.discard(if error.kind() == Kind::TooLarge { Discard::Aborted } else { Discard::Failed });
+    held.discard(match error.kind() {
+        Kind::TooLarge => Discard::Aborted,
+        Kind::ReadTimeout | Kind::SendTimeout | Kind::UnreadTimeout => Discard::TimedOut,
+        _ => Discard::Failed,
+    });
     error
 }

@@ -157,10 +157,15 @@ async fn attempts(
         let asked = now();
         let pool = &hop.pool;
         let limits = limits_of(pool, trip.request());
-        let lines =
-            if trip.request().asks.is_none() { None } else { Box::pin(prepared(trip, pool, progress)).await? };
-        let message =
-            message(&pool.origin, &pool.defaults, &pool.shared.book, trip.request(), lines.as_deref(), hop.target.clone())?;
+        let lines = if trip.request().asks.is_none() { None } else { Box::pin(prepared(trip, pool, progress)).await? };
+        let message = message(
+            &pool.origin,
+            &pool.defaults,
+            &pool.shared.book,
+            trip.request(),
+            lines.as_deref(),
+            hop.target.clone(),
+        )?;
         let until = trip.pool_deadline(first, asked);
         let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
         let asker = trip.request().asker.as_deref();

@@ -107,7 +107,10 @@ impl<'r> Trip<'r> {
         let request = self.request();
         let leads = request.redirect && (300..400).contains(&status) && headers.contains_key(LOCATION);
         // What most answers are: neither a redirect, nor a status that anybody has asked to be repeated.
-        if !leads && self.original.asks.is_none() && !self.retry().is_retry(&request.method, status, headers.contains_key(RETRY_AFTER)) {
+        if !leads
+            && self.original.asks.is_none()
+            && !self.retry().is_retry(&request.method, status, headers.contains_key(RETRY_AFTER))
+        {
             return Verdict::Give;
         }
         Box::pin(self.weigh(pool, status, headers)).await
@@ -150,7 +153,9 @@ impl<'r> Trip<'r> {
                 self.go_on(pool, left, None, Some(status));
                 Verdict::Again(asked.unwrap_or_else(|| self.back_off()))
             }
-            Err(Refused::Exhausted(Some(said))) if self.retry().raise_on_status => Verdict::Raise(exhausted(refused(said))),
+            Err(Refused::Exhausted(Some(said))) if self.retry().raise_on_status => {
+                Verdict::Raise(exhausted(refused(said)))
+            }
             Err(_) => Verdict::Give,
         }
     }
@@ -298,7 +303,8 @@ impl<'r> Trip<'r> {
         let Some(asker) = self.original.asker.clone() else { return Err(error) };
         let url = self.absolute(pool);
         let event = Happened::Error(&error);
-        let answer = asker.ask(Question::Verdict { method, url: &url, event, redirect: self.original.redirect }).await?;
+        let answer =
+            asker.ask(Question::Verdict { method, url: &url, event, redirect: self.original.redirect }).await?;
         let Answer::Again(delay) = answer else { return Err(error) };
         let left = self.retry().clone();
         self.go_on(pool, left, Some(error), None);
@@ -396,7 +402,13 @@ pub struct Story {
 }
 
 /// The header lines of the next hop; `None` where they stay as they are.
-fn redirected_lines(own: Option<Vec<Line>>, pool: &Pool, left: &Retry, foreign: bool, drops_body: bool) -> Option<Vec<Line>> {
+fn redirected_lines(
+    own: Option<Vec<Line>>,
+    pool: &Pool,
+    left: &Retry,
+    foreign: bool,
+    drops_body: bool,
+) -> Option<Vec<Line>> {
     if !foreign && !drops_body {
         return own;
     }
@@ -405,7 +417,8 @@ fn redirected_lines(own: Option<Vec<Line>>, pool: &Pool, left: &Retry, foreign: 
     if foreign {
         // A Host of the caller's own names the origin that he meant, and no other.
         lines.retain(|line| {
-            !left.remove_headers_on_redirect.iter().any(|name| is(line, name)) && !(is(line, "host") && line.value.is_some())
+            !left.remove_headers_on_redirect.iter().any(|name| is(line, name))
+                && !(is(line, "host") && line.value.is_some())
         });
     }
     if drops_body {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use ferropool_policy::error::{Cause, Error, Kind, Phase};
+use ferropool_policy::ledger::Discard;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::task::AbortHandle;
@@ -51,10 +52,11 @@ pub struct Connection {
     driver: AbortHandle,
     /// Told when the connection goes.
     on_close: Option<OnClose>,
+    why: Discard,
 }
 
-/// Called once, with the connection's id.
-pub type OnClose = Box<dyn FnOnce(u32)>;
+/// Called once, with the connection's id and why it goes.
+pub type OnClose = Box<dyn FnOnce(u32, Discard)>;
 
 impl Connection {
     /// Makes a connection of a fresh transport. `on_end` runs when hyper's side ends on its own (the peer closed, or sent
@@ -101,7 +103,12 @@ impl Connection {
             drop(connection.await);
             on_end();
         });
-        Ok(Self { info, tap, sender, driver: driver.abort_handle(), on_close: Some(on_close) })
+        Ok(Self { info, tap, sender, driver: driver.abort_handle(), on_close: Some(on_close), why: Discard::Evicted })
+    }
+
+    /// Closes it, for this reason. One that is merely dropped goes with its pool.
+    pub fn close(mut self, why: Discard) {
+        self.why = why;
     }
 
     /// The switch that ends the connection from afar.
@@ -121,7 +128,7 @@ impl Drop for Connection {
         // hyper would drain a small rest first; a connection that is let go is let go now.
         self.driver.abort();
         if let Some(on_close) = self.on_close.take() {
-            on_close(self.info.id);
+            on_close(self.info.id, self.why);
         }
     }
 }

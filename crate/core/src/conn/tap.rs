@@ -84,6 +84,11 @@ impl Tap {
         self.kept.replace(Some(guard));
     }
 
+    /// Gives back what was kept.
+    pub fn take_kept(&self) -> Option<Box<dyn Any>> {
+        self.kept.take()
+    }
+
     /// A request is about to be written: everything counted from here on belongs to its exchange.
     pub fn begin(&self, limits: &Limits) {
         self.written.set(0);

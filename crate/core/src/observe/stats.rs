@@ -2,8 +2,8 @@
 //! a counter is exact before the promise that it counts resolves.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::Error;

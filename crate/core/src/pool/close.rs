@@ -8,6 +8,7 @@ use tokio::time::timeout_at;
 
 use super::Pool;
 use crate::clock::now;
+use crate::conn::http1::Connection;
 
 /// What came of `close`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -62,7 +63,8 @@ impl Pool {
     pub fn close_now(&self) -> Figures {
         let before = self.figures();
         let closing = self.ledger.borrow_mut().close();
-        drop(closing.idle);
+        let mut idle = closing.idle;
+        lay_down(&mut idle);
         for ticket in closing.waiters {
             let seat = self.seats.borrow_mut().remove(&ticket);
             if let Some(seat) = seat {
@@ -79,7 +81,7 @@ impl Pool {
     pub fn close_idle(&self) {
         let mut gone = Vec::new();
         self.ledger.borrow_mut().discard_idle(Discard::Evicted, |_, _| true, &mut gone);
-        drop(gone);
+        lay_down(&mut gone);
         self.sync();
     }
 
@@ -97,6 +99,13 @@ impl Pool {
         if !self.forced.get() {
             cut.await;
         }
+    }
+}
+
+/// Closes these, each for its reason.
+pub(super) fn lay_down(dead: &mut Vec<(Connection, Discard)>) {
+    for (connection, why) in dead.drain(..) {
+        connection.close(why);
     }
 }
 

@@ -40,24 +40,19 @@ impl Gate {
     }
 
     /// A slot of the pool, once its host may be asked.
-    pub(super) async fn pass(
-        &self,
-        pool: &Rc<Pool>,
-        until: Option<Instant>,
-        wanted: Wanted,
-    ) -> Result<Slot, Error> {
+    pub(super) async fn pass(&self, pool: &Rc<Pool>, until: Option<Instant>, wanted: Wanted) -> Result<Slot, Error> {
         let line = self.line(&pool.name);
         let passing = async {
             let turn = line.lock().await;
             let slot = loop {
-                let next = self.manners.borrow_mut().next(&pool.name, now());
+                let next = self.manners.borrow().look(&pool.name, now());
                 if let Some(at) = next {
                     sleep_until(at.into()).await;
                     continue;
                 }
                 let slot = pool.slot(until, wanted).await?;
                 // The host may have asked for a pause while the slot was waited for.
-                if self.manners.borrow_mut().take(&pool.name, now()) {
+                if self.manners.borrow_mut().ask(&pool.name, now()).is_none() {
                     break slot;
                 }
                 pool.return_slot(slot);

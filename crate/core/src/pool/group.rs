@@ -243,6 +243,12 @@ impl Permit {
         Self(Weak::new())
     }
 
+    /// The one that a connection holds, for the connection that takes its place.
+    pub(super) fn of(connection: &Connection) -> Self {
+        let kept = connection.tap.take_kept().and_then(|kept| kept.downcast().ok());
+        kept.map_or_else(Self::none, |permit| *permit)
+    }
+
     pub(super) fn is_none(&self) -> bool {
         self.0.strong_count() == 0
     }

@@ -83,7 +83,10 @@ impl Held {
 
     fn end(&mut self, why: Discard) {
         self.count_wire();
-        drop(self.connection.take());
+        if let Some(connection) = self.connection.take() {
+            // What `close` cut off failed of nothing else.
+            connection.close(if self.was_forced() { Discard::PoolClosed } else { why });
+        }
         if let Some(lease) = self.lease.take() {
             self.pool.give_back(lease, Returned::Gone(why));
         }

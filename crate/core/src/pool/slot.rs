@@ -48,7 +48,7 @@ impl Pool {
             // Boxed: few pools have manners to mind.
             Some(gate) => Box::pin(gate.pass(self, until, wanted)).await?,
         };
-        self.make_fit(slot, until, connect, progress, asker).await
+        self.make_fit(slot, connect, progress, asker).await
     }
 
     /// A slot, in which somebody may have to dial.
@@ -65,7 +65,7 @@ impl Pool {
         };
         let granted = match (granted, wanted) {
             (Granted::Use(lease, connection, _), Wanted::Fresh) => {
-                drop(connection);
+                connection.close(Discard::Stale);
                 match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
                     Checkout::Dial(lease) => Granted::Dial(lease),
                     _ => return Err(internal("a held slot was not to be dialled in")),
@@ -117,7 +117,6 @@ impl Pool {
     async fn make_fit(
         self: &Rc<Self>,
         mut slot: Slot,
-        until: Option<Instant>,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
@@ -142,15 +141,17 @@ impl Pool {
                 None => return Ok(held),
                 Some(why) => {
                     let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
-                    drop(held.connection.take());
+                    let mut permit = Permit::none();
+                    if let Some(connection) = held.connection.take() {
+                        permit = Permit::of(&connection);
+                        connection.close(why);
+                    }
                     drop(held);
                     let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
                     self.bury();
                     slot = match again {
                         Checkout::Use(lease, connection, life) => Slot::Use(lease, connection, life),
-                        Checkout::Dial(lease) => {
-                            Box::pin(self.permitted(lease, self.group.arrival(), until)).await?
-                        }
+                        Checkout::Dial(lease) => Slot::Dial(lease, permit),
                         Checkout::Closed => return Err(closed()),
                         Checkout::Wait(_) | Checkout::Full => return Err(internal("a held slot was asked to wait")),
                     };
@@ -202,6 +203,7 @@ impl Pool {
                 header_bytes: self.settings.limits.header_bytes,
             };
             let (ended, closed) = (Weak::clone(&self.me), Weak::clone(&self.me));
+            let shared = Rc::clone(&self.shared);
             let connection = Connection::handshake(
                 self.shared.ids.next(),
                 dialled,
@@ -211,11 +213,12 @@ impl Pool {
                         pool.sweep();
                     }
                 },
-                Box::new(move |id| {
+                Box::new(move |id, why| {
                     if let Some(pool) = closed.upgrade() {
                         pool.live.borrow_mut().remove(&id);
-                        pool.shared.observer.closed(id);
                     }
+                    // Its pool may have gone before it.
+                    shared.observer.closed(id, why);
                 }),
             )
             .await?;
@@ -233,7 +236,7 @@ impl Pool {
             },
         };
         self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
-        self.shared.observer.opened(&connection.info);
+        self.shared.observer.opened(&connection.info, self);
         Ok((connection, dns, took))
     }
 
@@ -326,18 +329,13 @@ impl Pool {
     }
 
     /// A connection comes back while calls stand in the group's line: whose turn is it? What is left to give back.
-    fn pressed(
-        &self,
-        lease: Lease,
-        connection: Connection,
-        life: Life,
-    ) -> Option<(Lease, Returned<Connection>)> {
+    fn pressed(&self, lease: Lease, connection: Connection, life: Life) -> Option<(Lease, Returned<Connection>)> {
         let own = self.ledger.borrow().first_waiting();
         let own = own.and_then(|ticket| self.seats.borrow().get(&ticket).map(|seat| seat.arrival));
         match self.group.returning(self.member, own) {
             Returning::Keep => Some((lease, Returned::Reusable(connection, life))),
             Returning::Close => {
-                drop(connection);
+                connection.close(Discard::Evicted);
                 Some((lease, Returned::Gone(Discard::Evicted)))
             }
             Returning::HandTo(ticket) => match self.ledger.borrow_mut().pass_on(lease, &life, now()) {
@@ -350,7 +348,7 @@ impl Pool {
                 // Its time is up: the waiter dials in its place, with its permit.
                 Err((lease, why)) => {
                     self.group.stand_again(ticket, self.member);
-                    drop(connection);
+                    connection.close(why);
                     Some((lease, Returned::Gone(why)))
                 }
             },
@@ -364,7 +362,7 @@ impl Pool {
             if why == Discard::Surplus {
                 self.warn(Warning::Full);
             }
-            drop(connection);
+            connection.close(why);
         }
         if let Some((ticket, granted)) = grant {
             let seat = self.seats.borrow_mut().remove(&ticket);
@@ -432,7 +430,9 @@ impl Pool {
     /// Closes the connection that has been idle longest: another pool has more need of it.
     pub(super) fn evict_one(&self) {
         let gone = self.ledger.borrow_mut().evict_oldest(Discard::Evicted);
-        drop(gone);
+        if let Some(connection) = gone {
+            connection.close(Discard::Evicted);
+        }
         self.sync();
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Condvar, Mutex};
 
+use ferropool_policy::ledger::Discard;
 use ferropool_policy::settings::Timeouts;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -26,9 +27,9 @@ impl Heard {
 }
 
 impl Observer for Heard {
-    fn opened(&self, _: &ConnectionInfo) {}
+    fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
 
-    fn closed(&self, _: u32) {}
+    fn closed(&self, _: u32, _: Discard) {}
 
     fn warn(&self, warning: Warning, _: &Pool) {
         self.0.borrow_mut().push(warning);

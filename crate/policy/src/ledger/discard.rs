@@ -61,6 +61,29 @@ impl Discard {
         Self::PoolClosed,
     ];
 
+    /// The reason's name, for programs: it never changes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Surplus => "surplus",
+            Self::IdleTimeout => "idle",
+            Self::MaxAge => "max age",
+            Self::MaxRequests => "max requests",
+            Self::ServerKeepAlive => "keep-alive",
+            Self::Stale => "stale",
+            Self::Poisoned => "poisoned",
+            Self::PeerClosed => "peer closed",
+            Self::NotReusable => "not reusable",
+            Self::Repaired => "repaired",
+            Self::Abandoned => "abandoned",
+            Self::Failed => "failed",
+            Self::TimedOut => "timed out",
+            Self::Aborted => "aborted",
+            Self::Evicted => "evicted",
+            Self::PoolClosed => "closed",
+        }
+    }
+
     /// The reason in words, to stand after "closed: ".
     #[must_use]
     pub const fn explain(self) -> &'static str {
@@ -117,6 +140,8 @@ mod tests {
         }
         let words: HashSet<_> = Discard::ALL.into_iter().map(Discard::explain).collect();
         assert_eq!(words.len(), Discard::ALL.len());
+        let names: HashSet<_> = Discard::ALL.into_iter().map(Discard::name).collect();
+        assert_eq!(names.len(), Discard::ALL.len());
     }
 
     #[test]

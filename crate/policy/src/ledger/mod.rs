@@ -198,7 +198,7 @@ impl<C> Ledger<C> {
         if !self.give_back(lease.holds) {
             return Err((lease, Discard::Surplus));
         }
-        drop(lease.give_up());
+        let _ = lease.give_up();
         Ok(self.lend(life))
     }
 

@@ -1,0 +1,83 @@
+/**
+ * Lines for people on stderr, with `NODE_DEBUG=ferropool`: what urllib3 logs at its debug level, in its words. They hold no
+ * query, no user info, no header and no body, since logs outlive secrets.
+ */
+import { debuglog } from 'node:util';
+
+import type { ConnectionFacts } from './boundary/engine.ts';
+import { withoutSecrets } from './errors.ts';
+import type { HTTPResponse } from './response.ts';
+import type { Follower, Seen } from './seen.ts';
+
+const log = debuglog('ferropool');
+
+/** Whether anybody reads them: known once, at the start of the process. @internal */
+export const debugging: boolean = log.enabled;
+
+/** A call as one line, when it has its response or has none. @internal */
+export class DebugLine implements Follower {
+  readonly #what: string;
+
+  constructor({ method, url }: Seen) {
+    const [, origin = '', path = ''] = /^([a-z]+:\/\/[^/?#]+)?(.*)$/is.exec(shown(url)) ?? [];
+    const port = origin === '' || /:\d+$/.test(origin) ? '' : `:${origin.startsWith('https:') ? 443 : 80}`;
+    this.#what = `${origin}${port} "${shown(method)} ${path === '' ? '/' : path} HTTP/1.1"`;
+  }
+
+  head(response: HTTPResponse): void {
+    const length = response.inflow === null ? response.bytesRead : response.headers.get('content-length');
+    log('%s %d %s', this.#what, response.status, length === undefined ? 'none' : shown(String(length)));
+  }
+
+  end(): void {
+    // The line has been written.
+  }
+
+  error(error: unknown): void {
+    log('%s failed: %s', this.#what, named(error));
+  }
+}
+
+/** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */
+export function debugOpened({ pool: { host, port, number } }: ConnectionFacts): void {
+  log('Starting new HTTP connection (%d): %s', number, place(host, port));
+}
+
+/** @internal */
+export function debugClosed({ pool: { host, port, number } }: ConnectionFacts, reason: string): void {
+  log('Closed HTTP connection (%d): %s: %s', number, place(host, port), reason);
+}
+
+/**
+ * A request is made again: after an error, or (`null`) after an answer that asks for it. `left` is the `Retry` that is left.
+ *
+ * @internal
+ */
+export function debugRetry(url: string, left: unknown, error: unknown = null): void {
+  if (!debugging) return;
+  if (error === null) log('Retry: %s', shown(url));
+  else log('Retrying (%s) after connection broken by %s: %s', String(left), named(error), shown(url));
+}
+
+/** @internal */
+export function debugRedirect(from: string, to: string): void {
+  if (debugging) log('Redirecting %s -> %s', shown(from), shown(to));
+}
+
+function place(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+/** Its class and code: a message may quote what a log should not hold. */
+function named(error: unknown): string {
+  if (!(error instanceof Error)) return typeof error;
+  const { code } = error as { code?: unknown };
+  return typeof code === 'string' ? `${error.name} ${code}` : error.name;
+}
+
+/** On one line, whatever was asked for: what a URL may not hold reaches here when a call is refused for it. */
+function shown(text: string): string {
+  return withoutSecrets(text).replaceAll(/[^\x21-\x7e]/g, (unit) => {
+    return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  });
+}
