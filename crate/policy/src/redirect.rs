@@ -79,18 +79,14 @@ fn target(base: &Url, scheme: Scheme, reference: &[u8]) -> Result<Url, Error> {
     };
     let mut whole = scheme.name().as_bytes().to_vec();
     whole.push(b':');
-    if !has_authority {
+    if has_authority {
+        whole.extend_from_slice(rest);
+    } else {
         whole.extend_from_slice(b"//");
         whole.extend_from_slice(base.netloc().unwrap_or_default().as_bytes());
         push_merged(&mut whole, base, rest);
-        return url::parse_bytes(&whole);
     }
-    whole.extend_from_slice(rest);
-    let url = url::parse_bytes(&whole)?;
-    if url.host.is_none() {
-        return Err(origin::no_host());
-    }
-    Ok(url)
+    url::parse_bytes(&whole)
 }
 
 /// A reference without scheme and authority (RFC 3986 §5.2.2 and §5.2.3); its dot segments go when the whole is parsed.
