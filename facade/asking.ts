@@ -127,9 +127,10 @@ export class Asking implements Answerer {
     const { method, url, event, redirect } = question;
     const retry = this.#retry;
     const { owner } = pending;
+    const pool = owner.poolOf(url);
     if ('error' in event) {
       const error = owner.refuse(event.error, url);
-      this.#retry = retry.increment(method, url, { error, pool: owner });
+      this.#retry = retry.increment(method, url, { error, pool });
       pending.retries = this.#retry;
       return { kind: 'again', delay: this.#retry.getBackoffTime() };
     }
@@ -138,7 +139,7 @@ export class Asking implements Answerer {
     const leads = event.location !== null && redirect && retry.redirect !== false && retry.total !== false;
     if (!leads && !retry.isRetry(method, event.status, response.headers.has('retry-after'))) return { kind: 'give' };
     try {
-      this.#retry = retry.increment(method, url, { response, pool: owner });
+      this.#retry = retry.increment(method, url, { response, pool });
     } catch (error) {
       if (leads ? retry.raiseOnRedirect : retry.raiseOnStatus) throw error;
       return { kind: 'give' };

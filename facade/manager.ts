@@ -211,6 +211,12 @@ export class PoolManager extends RequestMethods {
   }
 
   /** @internal */
+  override poolOf(url: string): AnyPool | null {
+    const { scheme, host, port } = parseUrl(url);
+    return host === null ? null : new PoolName(host, port ?? (scheme === 'https' ? 443 : 80));
+  }
+
+  /** @internal */
   protected override named(record: ErrorRecord): AnyPool | null {
     const [, host, port] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
     return host === undefined ? null : new PoolName(host, Number(port));

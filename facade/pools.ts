@@ -257,6 +257,11 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 
   /** @internal */
+  override poolOf(): AnyPool {
+    return this;
+  }
+
+  /** @internal */
   protected override named(): AnyPool {
     return this;
   }

@@ -128,6 +128,9 @@ export abstract class RequestMethods implements Owner {
     return engine.absoluteUrl(handle, url, fields);
   }
 
+  /** @internal */
+  abstract poolOf(url: string): AnyPool | null;
+
   /** What an error calls the pool that it is about. @internal */
   protected abstract named(record: ErrorRecord): AnyPool | null;
 

@@ -53,12 +53,22 @@ impl Questions {
 #[serde(tag = "kind", rename_all = "camelCase")]
 enum Reply {
     Done,
-    Text { text: Option<String> },
-    Lines { lines: Option<Vec<(String, Option<String>)>> },
+    Text {
+        text: Option<String>,
+    },
+    Lines {
+        lines: Option<Vec<(String, Option<String>)>>,
+    },
     Give,
-    Again { delay: f64 },
-    Addresses { addresses: Option<Vec<String>> },
-    Body { length: Option<f64> },
+    Again {
+        delay: f64,
+    },
+    Addresses {
+        addresses: Option<Vec<String>>,
+    },
+    Body {
+        length: Option<f64>,
+    },
     NoBody,
     /// The function threw; the facade keeps what.
     Threw,

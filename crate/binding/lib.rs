@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use ferropool_core::handoff::{Inbox, Outbox};
-use ferropool_core::observe::stats::{PoolStats, Summary};
 use ferropool_core::manager::{Shelved, Shelves};
+use ferropool_core::observe::stats::{PoolStats, Summary};
 use ferropool_core::pool::Blueprint;
 use ferropool_core::text::{self, Text};
 use ferropool_policy::error::{Error, Kind};
@@ -241,9 +241,12 @@ impl Engine {
     pub fn hold_pool(&mut self, manager: u32, id: u32) -> Option<u32> {
         trip("hold-pool");
         let Some(Some(Entry::Manager { shelves })) = self.entries.get(manager as usize) else { return None };
-        let shelved = shelves.list().into_iter().rev().find(|shelved| shelved.id == id).or_else(|| {
-            self.last.clone().filter(|last| last.id == id)
-        })?;
+        let shelved = shelves
+            .list()
+            .into_iter()
+            .rev()
+            .find(|shelved| shelved.id == id)
+            .or_else(|| self.last.clone().filter(|last| last.id == id))?;
         Some(self.enter(Entry::Held { manager, shelved }))
     }
 
@@ -404,8 +407,12 @@ impl Engine {
         self.link.inbox.clear();
         self.refill();
         self.blocks.clear();
-        let mut again: Vec<_> =
-            self.entries.iter().enumerate().filter_map(|(handle, entry)| Some((handle as u32, entry.as_ref()?))).collect();
+        let mut again: Vec<_> = self
+            .entries
+            .iter()
+            .enumerate()
+            .filter_map(|(handle, entry)| Some((handle as u32, entry.as_ref()?)))
+            .collect();
         // Managers before the pools that they keep.
         again.sort_by_key(|(_, entry)| matches!(entry, Entry::Held { .. }));
         for (handle, entry) in again {
@@ -434,7 +441,9 @@ impl Engine {
             Entry::Manager { shelves } => (shelves.roster.sums(), 0),
             Entry::Bare { .. } | Entry::Held { .. } => (entry.stats().sums(), entry.stats().dialling.get()),
         };
-        [sums.idle, sums.leased + dialling, sums.waiting, sums.opened, sums.requests].map(|figure| figure as f64).to_vec()
+        [sums.idle, sums.leased + dialling, sums.waiting, sums.opened, sums.requests]
+            .map(|figure| figure as f64)
+            .to_vec()
     }
 
     /// Everything that a pool or a manager counts, as JSON.

@@ -3,6 +3,7 @@
  */
 import { markAsUntransferable } from 'node:worker_threads';
 
+import type { AnyPool } from '../errors.ts';
 import type { Retry, RetryCounts } from '../retry.ts';
 import type { Call } from './marshal.ts';
 import type { Inflow, Outflow } from './stream.ts';
@@ -120,6 +121,8 @@ export interface Owner {
   locate(url: string, fields: Call['fields']): string;
   /** @internal */
   refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
+  /** What an error calls the pool of this URL. @internal */
+  poolOf(url: string): AnyPool | null;
   /** A host is paused. @internal */
   paused?(pause: PauseRecord): void;
 }

@@ -39,7 +39,7 @@ fn plan(settings: &PoolSettings, host: &str, port: u16) -> DialPlan {
 }
 
 async fn dial_any(plan: &DialPlan, addresses: &[IpAddr]) -> Result<Dialled, Error> {
-    dial(plan, &resolver(addresses), &Cell::new(Phase::Pool)).await
+    dial(plan, &resolver(addresses), &Cell::new(Phase::Pool), None).await
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -244,7 +244,7 @@ async fn a_dial_into_a_full_queue_hangs_until_it_is_dropped_and_leaves_no_socket
     let (resolver, progress) = (resolver(&[]), Cell::new(Phase::Pool));
     let began = Instant::now();
     {
-        let dialling = dial(&plan, &resolver, &progress);
+        let dialling = dial(&plan, &resolver, &progress, None);
         assert!(tokio::time::timeout(Duration::from_millis(100), dialling).await.is_err(), "it hangs");
     }
     assert!(began.elapsed() < Duration::from_secs(5));
@@ -390,7 +390,7 @@ async fn odd_hosts_are_errors_and_never_panics() {
     for host in ["", "\0", "a\0b", "127.0.0.1\0", "::1%\0", "%", "[::1]", "a b", "\r\n", "é", &"x".repeat(1_000)] {
         let plan = plan(&PoolSettings::default(), host, 1);
         let nobody = Resolver::over(Arc::new(Nobody), Remember::default());
-        let error = dial(&plan, &nobody, &Cell::new(Phase::Pool)).await.unwrap_err();
+        let error = dial(&plan, &nobody, &Cell::new(Phase::Pool), None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Dns, "{host:?}");
         let said = error.to_string();
         assert!(said.starts_with("Failed to resolve '") && !said.contains(['\0', '\r', '\n']), "{said:?}");

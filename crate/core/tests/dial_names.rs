@@ -176,7 +176,7 @@ fn of_four_thousand_addresses_sixteen_are_tried() {
             Answer::Addresses((0..4_096_u32).map(|n| (0x7f01_0000 + n).to_be_bytes().into()).collect()),
         );
         let plan = DialPlan::new(&PoolSettings::default(), "many.test", port).unwrap();
-        let error = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap_err();
+        let error = dial(&plan, &resolver, &Cell::new(Phase::Pool), None).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Connect);
         assert_eq!(error.fields().causes.len(), 16);
         assert_eq!(error.fields().causes[15].address.as_deref(), Some(&*format!("127.1.0.0:{port}")));
@@ -196,7 +196,7 @@ fn names_that_hang_hold_up_nobody_else() {
                 let progress = Rc::new(Cell::new(Phase::Pool));
                 let (resolver, seen) = (Rc::clone(&resolver), Rc::clone(&progress));
                 let plan = DialPlan::new(&PoolSettings::default(), &format!("stall{}.test", n % 31), port).unwrap();
-                (spawn_local(async move { dial(&plan, &resolver, &seen).await }), progress)
+                (spawn_local(async move { dial(&plan, &resolver, &seen, None).await }), progress)
             })
             .collect();
         until("all hang, and the caller, who has the deadline, sees in which phase", || {
@@ -205,7 +205,7 @@ fn names_that_hang_hold_up_nobody_else() {
         .await;
         let plan = DialPlan::new(&PoolSettings::default(), "other.test", port).unwrap();
         let progress = Cell::new(Phase::Pool);
-        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&plan, &resolver, &progress)).await;
+        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&plan, &resolver, &progress, None)).await;
         let dialled = dialled.expect("another name resolves").unwrap();
         assert_eq!(dialled.remote.port(), port);
         assert!(dialled.dns.is_some());
@@ -254,14 +254,14 @@ fn new_connections_see_a_name_move_once_its_answer_is_old() {
         let port = old.local_addr().unwrap().port();
         let new = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
         let plan = DialPlan::new(&PoolSettings::default(), "moves.test", port).unwrap();
-        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap();
+        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool), None).await.unwrap();
         assert_eq!(dialled.remote.address(), "127.0.0.1");
         names.answer("moves.test", Answer::Addresses(vec![new.local_addr().unwrap().ip()]));
         let began = Instant::now();
         while resolver.resolve("moves.test").await.unwrap()[..] == [old.local_addr().unwrap().ip()] {
             assert!(began.elapsed() < Duration::from_secs(10), "the move is never seen");
         }
-        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool)).await.unwrap();
+        let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool), None).await.unwrap();
         assert_eq!(dialled.remote.address(), "127.0.0.2");
         assert_eq!(names.total(), 2, "asked again only when the answer was old");
     });

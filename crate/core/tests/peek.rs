@@ -13,8 +13,10 @@ use ferropool_core::client::execute::execute;
 use ferropool_core::client::request::Request;
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
-use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_core::manager::Target;
+use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};
 use ferropool_policy::ledger::Discard;
+use ferropool_policy::retry::{Count, Retry};
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::LocalRuntime;
 
@@ -44,6 +46,8 @@ impl Observer for Deaf {
     fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
     fn closed(&self, _: u32, _: Discard) {}
     fn warn(&self, _: Warning, _: &Pool) {}
+
+    fn paused(&self, _: &Pause<'_>) {}
 }
 
 /// Answers each request with its path; after each answer to `/first…` it waits for a deed, does it, and reports.
@@ -96,7 +100,7 @@ fn answer(stream: &mut TcpStream, body: &str) {
 }
 
 async fn get(pool: &Rc<Pool>, path: String) -> (Vec<u8>, bool) {
-    let response = execute(pool, &Request::new("GET", path, Instant::now())).await.unwrap();
+    let response = execute(&Target::Pool(Rc::clone(pool)), &Request::new("GET", path, Instant::now())).await.unwrap();
     (response.body.whole().unwrap().to_vec(), response.reused)
 }
 
@@ -115,6 +119,7 @@ fn what_a_busy_thread_has_not_been_told_of_is_never_a_response() {
             port: Some(port),
             block: true,
             timeout: Timeouts { total: Some(10_000.0), ..Timeouts::default() },
+            retries: Some(Retry { total: Count::Off, ..Retry::default() }),
             ..PoolSettings::default()
         };
         let shared = Shared {
@@ -123,7 +128,7 @@ fn what_a_busy_thread_has_not_been_told_of_is_never_a_response() {
             ids: Ids::default(),
             observer: Box::new(Deaf),
         };
-        let pool = Pool::open(Blueprint::new(settings).unwrap(), Rc::new(shared)).unwrap();
+        let pool = Pool::open(Blueprint::new(settings).unwrap(), Rc::new(shared), 0).unwrap();
         let (mut mixed, mut spoken) = (0, 0);
         for round in 0..ROUNDS {
             let first = format!("/first-{round}");

@@ -19,9 +19,11 @@ use ferropool_core::client::request::{Payload, Request};
 use ferropool_core::conn::faults::{self, Fault, Side, Strike};
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
-use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_core::manager::Target;
+use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};
 use ferropool_policy::error::Kind;
 use ferropool_policy::ledger::Discard;
+use ferropool_policy::retry::{Count, Retry};
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -192,7 +194,7 @@ async fn one(pool: &Rc<Pool>, ask: Ask, strike: Option<Strike>) -> Result<(), Ki
     let total = if stalls { 60.0 } else { 10_000.0 };
     request.timeout = Some(Timeouts { connect: None, read: None, total: Some(total) });
     let began = Instant::now();
-    let outcome = execute(pool, &request).await;
+    let outcome = execute(&Target::Pool(Rc::clone(pool)), &request).await;
     assert!(stalls || began.elapsed() < Duration::from_secs(8), "{} {strike:?} hung", ask.path);
     match outcome {
         Ok(response) => {
@@ -222,12 +224,15 @@ fn pool(port: u16) -> Rc<Pool> {
         fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
         fn closed(&self, _: u32, _: Discard) {}
         fn warn(&self, _: Warning, _: &Pool) {}
+
+        fn paused(&self, _: &Pause<'_>) {}
     }
     let settings = PoolSettings {
         host: "127.0.0.1".to_owned(),
         port: Some(port),
         maxsize: 2,
         block: true,
+        retries: Some(Retry { total: Count::Off, ..Retry::default() }),
         ..PoolSettings::default()
     };
     let shared = Shared {
@@ -236,7 +241,7 @@ fn pool(port: u16) -> Rc<Pool> {
         ids: Ids::default(),
         observer: Box::new(Silent),
     };
-    Pool::open(Blueprint::new(settings).expect("settings"), Rc::new(shared)).expect("a pool")
+    Pool::open(Blueprint::new(settings).expect("settings"), Rc::new(shared), 0).expect("a pool")
 }
 
 /// Threads that answer by path.

@@ -18,9 +18,11 @@ use ferropool_core::client::upload::Source;
 use ferropool_core::conn::faults::{self, Fault, Side, Strike};
 use ferropool_core::conn::http1::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
-use ferropool_core::pool::{Blueprint, Observer, Pool, Shared, Warning};
+use ferropool_core::manager::Target;
+use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};
 use ferropool_policy::error::{Error, Kind};
 use ferropool_policy::ledger::Discard;
+use ferropool_policy::retry::{Count, Retry};
 use ferropool_policy::settings::{PoolSettings, Timeouts};
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -88,7 +90,9 @@ fn run(source: &Rc<Source>, strike: Strike) -> (Vec<Result<(), Kind>>, u64, Vec<
             if method == "POST" {
                 request.body = Payload::Pieces(Rc::clone(source));
             }
-            outcomes.push(execute(&pool, &request).await.map(|_| ()).map_err(|error| error.kind()));
+            outcomes.push(
+                execute(&Target::Pool(Rc::clone(&pool)), &request).await.map(|_| ()).map_err(|error| error.kind()),
+            );
         }
         faults::arm(None);
         pool.close_now();
@@ -102,15 +106,22 @@ fn pool(port: u16) -> Rc<Pool> {
         fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
         fn closed(&self, _: u32, _: Discard) {}
         fn warn(&self, _: Warning, _: &Pool) {}
+
+        fn paused(&self, _: &Pause<'_>) {}
     }
-    let settings = PoolSettings { host: "127.0.0.1".to_owned(), port: Some(port), ..PoolSettings::default() };
+    let settings = PoolSettings {
+        host: "127.0.0.1".to_owned(),
+        port: Some(port),
+        retries: Some(Retry { total: Count::Off, ..Retry::default() }),
+        ..PoolSettings::default()
+    };
     let shared = Shared {
         resolver: Resolver::new(),
         book: CaseBook::default(),
         ids: Ids::default(),
         observer: Box::new(Silent),
     };
-    Pool::open(Blueprint::new(settings).expect("settings"), Rc::new(shared)).expect("a pool")
+    Pool::open(Blueprint::new(settings).expect("settings"), Rc::new(shared), 0).expect("a pool")
 }
 
 fn serve(mut stream: TcpStream, arrived: &mpsc::Sender<String>) -> std::io::Result<()> {

@@ -131,7 +131,7 @@ pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>
                 (below.host, below.attempts, below.elapsed, below.sent) = (host, attempts, elapsed, sent);
             }
             if let Some(story) = story {
-                fields.url = story.url;
+                fields.url = fields.url.take().or(story.url);
                 fields.extra.history = story.history;
             }
             stats.failed(&error);

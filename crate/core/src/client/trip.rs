@@ -181,7 +181,9 @@ impl<'r> Trip<'r> {
         };
         if self.bound && self.request().assert_same_host && next.origin != pool.origin {
             let message = format!("Tried to open a foreign host with url: {}", next.url);
-            return Verdict::Raise(Error::new(Kind::HostChanged, message));
+            let mut error = Error::new(Kind::HostChanged, message);
+            error.fields_mut().url = Some(next.url);
+            return Verdict::Raise(error);
         }
         self.turn(pool, status, location, next, left);
         Verdict::Again(delay.unwrap_or_default())

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Condvar, Mutex};
 
 use ferropool_policy::ledger::Discard;
+use ferropool_policy::retry::Count;
 use ferropool_policy::settings::Timeouts;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
@@ -15,6 +16,7 @@ use super::*;
 use crate::client::execute::execute;
 use crate::client::request::Request;
 use crate::dial::{Lookup, Remember};
+use crate::manager::Target;
 
 /// Hears what pools warn about.
 #[derive(Clone, Default)]
@@ -30,6 +32,8 @@ impl Observer for Heard {
     fn opened(&self, _: &ConnectionInfo, _: &Pool) {}
 
     fn closed(&self, _: u32, _: Discard) {}
+
+    fn paused(&self, _: &Pause<'_>) {}
 
     fn warn(&self, warning: Warning, _: &Pool) {
         self.0.borrow_mut().push(warning);
@@ -72,8 +76,14 @@ fn shared(resolver: Rc<Resolver>, heard: &Heard) -> Rc<Shared> {
 
 /// A blocking pool of one connection.
 fn pool(host: &str, port: u16, shared: &Rc<Shared>) -> Rc<Pool> {
-    let settings = PoolSettings { host: host.to_owned(), port: Some(port), block: true, ..PoolSettings::default() };
-    Pool::open(Blueprint::new(settings).expect("settings"), Rc::clone(shared)).expect("a pool")
+    let settings = PoolSettings {
+        host: host.to_owned(),
+        port: Some(port),
+        block: true,
+        retries: Some(Retry { total: Count::Off, ..Retry::default() }),
+        ..PoolSettings::default()
+    };
+    Pool::open(Blueprint::new(settings).expect("settings"), Rc::clone(shared), 0).expect("a pool")
 }
 
 async fn listener() -> (TcpListener, u16) {
@@ -90,7 +100,7 @@ async fn pool_of_one() -> (Rc<Pool>, Heard, TcpListener) {
 }
 
 async fn leased(pool: &Rc<Pool>) -> Held {
-    pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any).await.expect("a connection")
+    pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any, None).await.expect("a connection")
 }
 
 #[test]
@@ -153,7 +163,7 @@ fn a_name_that_takes_for_ever_is_under_connect_and_total_and_holds_up_no_other_n
                 Timeouts { connect: Some(3_000.0), ..Timeouts::default() }
             });
             let began = now();
-            let error = execute(&pool, &request).await.expect_err("no address");
+            let error = execute(&Target::Pool(Rc::clone(&pool)), &request).await.expect_err("no address");
             let took = now() - began;
             assert!((3_000..3_003).contains(&took.as_millis()), "{took:?}");
             let fields = error.fields();
