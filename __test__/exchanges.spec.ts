@@ -284,8 +284,8 @@ for (const exchange of vectors<Exchange>('exchanges.json')) {
     const expected = otherwise?.error === undefined ? { ...exchange.value, ...otherwise?.value } : {};
     if (Object.keys(expected).length > 0) {
       if (response === null) throw error;
-      t.is(response.status, expected.status);
-      t.is(response.data.toString('latin1'), expected.data);
+      t.is(response.status, expected.status as number);
+      t.is(response.data.toString('latin1'), expected.data as string);
       if (name.startsWith('response: ')) {
         const { reason, version, versionString, headers } = response;
         const lines = [...headers.entries()];

@@ -5,9 +5,10 @@
 import { argumentError, describe } from './arguments.ts';
 import type { Answerer, ErrorRecord, Pending, Question } from './boundary/engine.ts';
 import type { CookieJar } from './cookies.ts';
+import { HTTPError, MaxRetryError } from './errors.ts';
 import { HTTPHeaderDict, wireLines } from './headers.ts';
 import { HTTPResponse } from './response.ts';
-import type { Retry } from './retry.ts';
+import { Retry, type RequestHistory, type RetryEvent } from './retry.ts';
 
 /** An attempt that is about to be made. */
 export interface AttemptInfo {
@@ -46,7 +47,9 @@ export class Asking implements Answerer {
   #retry: Retry;
   #aborter: AbortController | null = null;
   #ended = false;
-  thrown: { readonly error: unknown } | null = null;
+  #thrown: { readonly error: unknown } | null = null;
+  /** What a `Retry` of the caller's own ended the call with, and what had happened before. */
+  #judged: Judged | null = null;
 
   constructor(sources: Sources, retry: Retry) {
     this.#sources = sources;
@@ -62,9 +65,15 @@ export class Asking implements Answerer {
     try {
       return await this.#reply(question as Asked, pending);
     } catch (error) {
-      this.thrown ??= { error };
+      this.#thrown ??= { error };
       return { kind: 'threw' };
     }
+  }
+
+  /** What the call rejects with, if a function threw. */
+  rejection(record: ErrorRecord): { readonly error: unknown } | null {
+    if (this.#judged !== null && this.#judged.error === this.#thrown?.error) complete(this.#judged, record);
+    return this.#thrown;
   }
 
   /** Aborted when the call is over. */
@@ -129,24 +138,44 @@ export class Asking implements Answerer {
     const { owner } = pending;
     const pool = owner.poolOf(url);
     if ('error' in event) {
-      const error = owner.refuse(event.error, url);
-      this.#retry = retry.increment(method, url, { error, pool });
-      pending.retries = this.#retry;
-      return { kind: 'again', delay: this.#retry.getBackoffTime() };
+      this.#go(method, url, { error: owner.refuse(event.error, url), pool }, pending);
+      return { kind: 'again', delay: this.#backOff() };
     }
     const response = new HTTPResponse(null, { status: event.status, headers: event.headers, url });
-    const asked = (): number | null => (retry.respectRetryAfterHeader ? retry.getRetryAfter(response) : null);
     const leads = event.location !== null && redirect && retry.redirect !== false && retry.total !== false;
-    if (!leads && !retry.isRetry(method, event.status, response.headers.has('retry-after'))) return { kind: 'give' };
+    if (!leads) {
+      const again = retry.isRetry(method, event.status, response.headers.has('retry-after'));
+      if (typeof again !== 'boolean') throw misused('isRetry gives true or false', again);
+      if (!again) return { kind: 'give' };
+    }
     try {
-      this.#retry = retry.increment(method, url, { response, pool });
+      this.#go(method, url, { response, pool }, pending);
     } catch (error) {
-      if (leads ? retry.raiseOnRedirect : retry.raiseOnStatus) throw error;
+      // What else an override throws is no word about the answer.
+      if (!(error instanceof MaxRetryError) || (leads ? retry.raiseOnRedirect : retry.raiseOnStatus)) throw error;
       return { kind: 'give' };
     }
-    pending.retries = this.#retry;
-    const delay = asked() ?? 0;
-    return { kind: 'again', delay: delay > 0 || leads ? delay : this.#retry.getBackoffTime() };
+    const asked = retry.respectRetryAfterHeader ? retry.getRetryAfter(response) : null;
+    const delay = asked === null ? 0 : span('getRetryAfter', asked);
+    return { kind: 'again', delay: delay > 0 || leads ? delay : this.#backOff() };
+  }
+
+  #go(method: string, url: string, event: RetryEvent, pending: Pending): void {
+    const retry = this.#retry;
+    let left;
+    try {
+      left = retry.increment(method, url, event);
+    } catch (error) {
+      if (error instanceof HTTPError) this.#judged = { error, history: retry.history };
+      throw error;
+    }
+    if (!(left instanceof Retry)) throw misused('increment gives a Retry', left);
+    this.#retry = left;
+    pending.retries = left;
+  }
+
+  #backOff(): number {
+    return span('getBackoffTime', this.#retry.getBackoffTime());
   }
 
   async #resolve({ host, port }: Asked & { kind: 'resolve' }, resolve: Resolve): Promise<string[] | null> {
@@ -199,5 +228,35 @@ type Asked = Question &
     | { kind: 'resolve'; host: string; port: number }
     | { kind: 'body' }
   );
+
+interface Judged {
+  readonly error: HTTPError;
+  readonly history: readonly RequestHistory[];
+}
+
+/** Adds what only the core knows: a `Retry` that gives up on an answer knows nothing of the call. */
+function complete({ error, history }: Judged, { host, attempts, elapsed, sent }: ErrorRecord): void {
+  for (const told of [error, error.reason]) {
+    // One that has its host was told by the core, or by another call.
+    if (!(told instanceof HTTPError) || told.host !== null || Object.isFrozen(told)) continue;
+    Object.assign(told, { host, attempts, elapsed, sent });
+  }
+  if (history.length === 0 || Object.hasOwn(error, 'history') || !Object.isExtensible(error)) return;
+  Object.defineProperty(error, 'history', { value: history, enumerable: false });
+}
+
+/** Milliseconds as an override gave them. */
+function span(name: string, given: unknown): number {
+  if (typeof given !== 'number') throw misused(`${name} gives a number of milliseconds`, given);
+  if (given >= 0 && given < Infinity) return given;
+  throw argumentError('range', CODE, `${name} gives a finite number of milliseconds from 0 on, not ${given}`);
+}
+
+function misused(wanted: string, given: unknown): Error {
+  const promised = given instanceof Promise;
+  // A `Retry` answers at once. What was promised instead may still fail, and that is told here already.
+  if (promised) given.catch(() => undefined);
+  return argumentError('type', CODE, `a Retry's ${wanted}, not ${promised ? 'a promise' : describe(given)}`);
+}
 
 const CODE = 'ERR_INVALID_OPTION';

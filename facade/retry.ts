@@ -9,6 +9,7 @@ import { ERRORS } from './boundary/generated.ts';
 import { addon, guarded } from './boundary/load.ts';
 import {
   ConnectTimeoutError,
+  HTTPError,
   InvalidHeader,
   MaxRetryError,
   ProtocolError,
@@ -16,7 +17,7 @@ import {
   ReadTimeoutError,
   ResponseError,
 } from './errors.ts';
-import type { AnyPool } from './errors.ts';
+import type { AnyPool, ErrorDetails } from './errors.ts';
 
 const CODE = 'ERR_INVALID_OPTION';
 // The class makes its default while it is made itself: what that needs stands before it.
@@ -307,8 +308,8 @@ export class Retry {
     });
     const next = this.left(answer.left, [...this.history, entry]);
     if (!next.isExhausted()) return next;
-    const reason = error ?? new ResponseError(answer.said ?? '', { status, sent: true });
-    throw new MaxRetryError(own(event, 'pool') ?? null, url, reason);
+    const reason = error ?? new ResponseError(answer.said ?? '', { status, sent: true, phase: 'headers' });
+    throw new MaxRetryError(own(event, 'pool') ?? null, url, reason, toldBy(reason));
   }
 
   /**
@@ -444,6 +445,13 @@ function kindOf(error: Error): 'connect' | 'read' | 'other' | null {
   // A class of somebody's own, or a code of the system's.
   if (error instanceof ConnectTimeoutError) return 'connect';
   return error instanceof ReadTimeoutError || error instanceof ProtocolError ? 'read' : 'other';
+}
+
+/** What is known of the call by what it gave up on. */
+function toldBy(reason: Error): ErrorDetails {
+  if (!(reason instanceof HTTPError)) return {};
+  const { phase, during, host, attempts, elapsed, sent } = reason;
+  return { phase, during, host, attempts, elapsed, sent };
 }
 
 function count(name: string, given: RetryCount | true | undefined, otherwise: RetryCount): RetryCount {

@@ -81,8 +81,8 @@ export interface Question {
 export interface Answerer {
   /** What goes back; never throws. */
   answer(question: Question, pending: Pending): Promise<unknown>;
-  /** What a function of the caller's threw: the call is rejected with it. */
-  readonly thrown: { readonly error: unknown } | null;
+  /** What a function of the caller's threw, once the call has ended of it: it rejects with that. */
+  rejection(record: ErrorRecord): { readonly error: unknown } | null;
   /** The call is over. */
   end(): void;
 }
@@ -170,8 +170,9 @@ export function newSlab(size: number): Slab {
 
 /** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
 export function refusal({ owner, url, outflow, asking }: Pending, record: ErrorRecord): unknown {
-  if (record.reason === ASKED && asking?.thrown) return asking.thrown.error;
   try {
+    const thrown = record.reason === ASKED ? (asking?.rejection(record) ?? null) : null;
+    if (thrown !== null) return thrown.error;
     // A source that failed beside something else is not what the call ended of.
     return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
   } catch (error) {

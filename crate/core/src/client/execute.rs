@@ -12,7 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
@@ -71,6 +71,18 @@ impl Progress {
         self.phase.get()
     }
 
+    /// What an error says of the call that met it. What it was found in (a `MaxRetryError`) says the same.
+    fn tell(&self, error: &mut Error, started: Instant, at: Instant) {
+        let fields = error.fields_mut();
+        fields.host = self.pool.borrow().as_ref().map(|pool| pool.name.clone());
+        fields.attempts = self.attempts.get();
+        fields.elapsed = at.saturating_duration_since(started);
+        fields.sent = self.sent.get();
+        if let Some(below) = &mut fields.extra.below {
+            self.tell(below, started, at);
+        }
+    }
+
     /// The exchange is over: what it held of the connection would keep the socket open while the call waits.
     fn rest(&self) {
         self.tap.replace(None);
@@ -118,18 +130,9 @@ pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>
             Ok(response)
         }
         Err(mut error) => {
-            let fields = error.fields_mut();
+            progress.tell(&mut error, request.started, ended);
             let pool = progress.pool.take();
-            fields.host = pool.as_ref().map(|pool| pool.name.clone());
-            fields.attempts = progress.attempts.get();
-            fields.elapsed = ended.saturating_duration_since(request.started);
-            fields.sent = progress.sent.get();
-            if let Some(below) = &mut fields.extra.below {
-                let (host, attempts, elapsed, sent) =
-                    (fields.host.clone(), fields.attempts, fields.elapsed, fields.sent);
-                let below = below.fields_mut();
-                (below.host, below.attempts, below.elapsed, below.sent) = (host, attempts, elapsed, sent);
-            }
+            let fields = error.fields_mut();
             if let Some(story) = story {
                 fields.url = fields.url.take().or(story.url);
                 fields.extra.history = story.history;
@@ -171,7 +174,8 @@ async fn attempts(
         let asker = trip.request().asker.as_deref();
         let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, asker).await {
             Ok(held) => held,
-            Err(error) => {
+            Err(mut error) => {
+                progress.tell(&mut error, trip.request().started, now());
                 rest(trip.failed(pool, error).await?, progress).await;
                 (first, replays) = (false, 0);
                 continue;
@@ -189,7 +193,7 @@ async fn attempts(
                 }
                 delay
             }
-            Err(Failed { error, accepted }) => {
+            Err(Failed { mut error, accepted }) => {
                 // A source that has failed fails again, on whatever connection.
                 let ours = error.kind() == Kind::BodyFailed;
                 if !ours && pool.is_open() && replay::is_allowed(accepted, replays) {
@@ -198,6 +202,8 @@ async fn attempts(
                     pool.stats.stale_replays.add(1);
                     continue;
                 }
+                // It may be judged by the caller's own `Retry`, and be remembered in the history.
+                progress.tell(&mut error, trip.request().started, now());
                 trip.failed(pool, error).await?
             }
         };

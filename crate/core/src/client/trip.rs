@@ -131,17 +131,12 @@ impl<'r> Trip<'r> {
         if let Some(location) = location
             && self.retry().follows()
         {
-            let spent = match self.retry().increment(&method, &Event::Redirect) {
+            return match self.retry().increment(&method, &Event::Redirect) {
                 Ok(left) if left.most_hops().is_none_or(|most| self.hop() < most) => {
-                    return self.follow(pool, status, location, left, self.asked_delay(headers));
+                    self.follow(pool, status, location, left, self.asked_delay(headers))
                 }
-                Ok(_) => Some("too many redirects".to_owned()),
-                Err(Refused::Exhausted(said)) => said,
-                Err(Refused::Rethrow(_)) => None,
-            };
-            return match spent {
-                Some(said) if self.retry().raise_on_redirect => Verdict::Raise(exhausted(refused(said))),
-                _ => Verdict::Give,
+                Ok(_) | Err(Refused::Exhausted(_)) => self.too_far(),
+                Err(Refused::Rethrow(_)) => Verdict::Give,
             };
         }
         if !self.retry().is_retry(&method, status, headers.contains_key(RETRY_AFTER)) {
@@ -157,6 +152,15 @@ impl<'r> Trip<'r> {
                 Verdict::Raise(exhausted(refused(said)))
             }
             Err(_) => Verdict::Give,
+        }
+    }
+
+    /// What becomes of one redirect too many.
+    fn too_far(&self) -> Verdict {
+        if self.retry().raise_on_redirect {
+            Verdict::Raise(exhausted(refused("too many redirects".to_owned())))
+        } else {
+            Verdict::Give
         }
     }
 
@@ -321,6 +325,10 @@ impl<'r> Trip<'r> {
         location: Option<&[u8]>,
     ) -> Verdict {
         let Some(asker) = self.original.asker.clone() else { return Verdict::Give };
+        // Whatever it answers: a chain that its numbers do not bound has an end.
+        if location.is_some() && self.retry().most_hops().is_some_and(|most| self.hop() >= most) {
+            return self.too_far();
+        }
         let method = self.request().method.clone();
         let url = self.absolute(pool);
         let target = location.map(|location| redirect::resolve(&url, location)).transpose();
