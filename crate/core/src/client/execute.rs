@@ -29,7 +29,7 @@ use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
 use crate::manager::Target;
-use crate::pool::{Pool, Wanted};
+use crate::pool::{Pool, Wanted, closed};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
 pub(super) struct Progress {
@@ -176,7 +176,7 @@ async fn attempts(
             Ok(held) => held,
             Err(mut error) => {
                 progress.tell(&mut error, trip.request().started, now());
-                rest(trip.failed(pool, error).await?, progress).await;
+                rest(trip.failed(pool, error).await?, pool, progress).await?;
                 (first, replays) = (false, 0);
                 continue;
             }
@@ -208,17 +208,23 @@ async fn attempts(
             }
         };
         (first, replays) = (false, 0);
-        rest(delay, progress).await;
+        rest(delay, &hop.pool, progress).await?;
         trip.rewind().await?;
     }
 }
 
-/// Nothing of a connection is held while a call waits for its next attempt.
-async fn rest(delay: Duration, progress: &Progress) {
+/// Nothing of a connection is held while a call waits for its next attempt. It ends at once when its pool is closed, as
+/// whoever waits for a connection does.
+async fn rest(delay: Duration, pool: &Pool, progress: &Progress) -> Result<(), Error> {
     progress.rest();
-    if !delay.is_zero() {
-        // A span beyond the clock's range never ends; `total` and the caller's signal do.
-        Box::pin(tokio::time::sleep(delay)).await;
+    if delay.is_zero() {
+        return Ok(());
+    }
+    // A span beyond the clock's range never ends; `total` and the caller's signal do.
+    let wait = Box::pin(tokio::time::timeout(delay, pool.until_closed()));
+    match wait.await {
+        Ok(()) => Err(closed()),
+        Err(_) => Ok(()),
     }
 }
 
