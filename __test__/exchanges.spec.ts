@@ -199,7 +199,7 @@ const OTHERWISE: Readonly<Record<string, Otherwise>> = {
 const PROVES: readonly (readonly [RegExp, string])[] = [
   [/ 30\d( |$)|location|cross host/, 'REDIR-01 REDIR-02 REDIR-04 RETRY-12'],
   [/headers?$/, 'REDIR-05'],
-  [/edirect|retries=/, 'REDIR-03 RETRY-08 RETRY-11'],
+  [/edirect|retries=/, 'REQ-13 REDIR-03 RETRY-08 RETRY-11'],
   [/^hang-up/, 'RETRY-07 RETRY-08 RETRY-09'],
   [/^[45]\d\d /, 'RETRY-10 RETRY-11 RETRY-14'],
 ];

@@ -145,10 +145,10 @@ export class RawServer {
   }
 }
 
-/** Starts a script on a free port of 127.0.0.1. */
-export async function rawServer(script: Script): Promise<RawServer> {
+/** Starts a script on a port of 127.0.0.1, a free one unless it is given. */
+export async function rawServer(script: Script, port: number = 0): Promise<RawServer> {
   const server = net.createServer({ noDelay: true, allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
+  server.listen(port, '127.0.0.1');
   await once(server, 'listening');
   return new RawServer(server, script);
 }
