@@ -185,9 +185,8 @@ for (const [what, end] of Object.entries(ENDS)) {
       // What made it necessary.
       if (what === 'an error')
         t.true(error.cause instanceof Error && /Connection aborted/.test(error.cause.message), kind);
-      const { history } = error as unknown as { history: { status: number | null; error: unknown }[] };
-      t.is(history.length, 1, kind);
-      t.is(history[0]?.error instanceof ProtocolError, what === 'an error', kind);
+      t.is(error.history?.length, 1, kind);
+      t.is(error.history?.[0]?.error instanceof ProtocolError, what === 'an error', kind);
       t.is(sent.length, 1, kind);
       t.like(pool.stats(), { leased: 0, waiting: 0 }, kind);
       // The pool serves others as before.

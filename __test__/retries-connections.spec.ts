@@ -10,7 +10,6 @@ import {
   ProtocolError,
   ReadTimeoutError,
   Retry,
-  type RequestHistory,
 } from '../index.ts';
 import { httpServer } from './servers/http.ts';
 import { rawServer, reply, type Script } from './servers/raw.ts';
@@ -40,9 +39,9 @@ for (const [what, first, type] of [
   ['an error', null, ProtocolError],
   ['a time-out', '', ReadTimeoutError],
 ] as const) {
-  test(`POOL-17: after ${what}, the response that is not released still holds its connection`, async (t) => {
+  test.serial(`POOL-17: after ${what}, the response that is not released still holds its connection`, async (t) => {
     const script = says(first, `${OK}Content-Length: 10\r\n\r\nhalf`);
-    const { pool } = await scripted(t, script, { block: true, timeout: { read: 300, total: 30_000 } });
+    const { pool } = await scripted(t, script, { block: true, timeout: { read: 600, total: 30_000 } });
     const response = await pool.request('GET', '/', { preloadContent: false, releaseConn: false, retries: LISTED });
     t.is(response.retries?.history.length, 1);
     t.true(type === null || response.retries?.history[0]?.error instanceof type);
@@ -291,10 +290,23 @@ test('RETRY-09 ERR-09: managers and their pools count the call once, as what it 
   const url = `http://127.0.0.1:${server.port}/`;
   const error = await rejection(manager.request('GET', url), MaxRetryError);
   t.like(error, { host: `127.0.0.1:${server.port}`, attempts: 4, sent: true, phase: 'headers' });
-  t.is((error as unknown as { history: RequestHistory[] }).history.length, 3);
+  t.is(error.history?.length, 3);
   await rejection(manager.request('POST', url), ProtocolError);
   const pool = manager.connectionFromUrl(url);
   for (const stats of [manager.stats(), pool.stats()]) t.deepEqual(stats.errors, { ERR_MAX_RETRY: 1, ERR_PROTOCOL: 1 });
   t.is(pool.numRequests, 5);
   t.is(String(error.pool), String(pool));
+});
+
+test('RETRY-10 RESP-17: accept is asked of the answer that is given, not of those that are tried again', async (t) => {
+  const { pool } = await scripted(t, says(reply('bad', 'HTTP/1.1 500 X\r\n'), null, reply('well')), WAIT);
+  const heads: number[] = [];
+  const response = await pool.request('GET', '/', {
+    retries: LISTED,
+    accept({ status }) {
+      heads.push(status);
+      return true;
+    },
+  });
+  t.deepEqual([response.data.toString(), heads, response.attempts], ['well', [200], 3]);
 });

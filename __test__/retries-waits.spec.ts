@@ -10,7 +10,6 @@ import {
   PoolManager,
   ReadTimeoutError,
   Retry,
-  type RequestHistory,
   type RetryOptions,
 } from '../index.ts';
 import { reply, type RawServer, type Script } from './servers/raw.ts';
@@ -242,9 +241,8 @@ test.serial('THR-908 THR-1212: total cuts a wait for the next attempt, unwrapped
     t.like(error, { code: 'ERR_TOTAL_TIMEOUT', phase: 'total', during: 'pool', sent: true });
     t.is(error.attempts, first === asksFor('3600', 302) ? 0 : 1);
     t.true(error.elapsed >= 148);
-    const { history } = error as unknown as { history: RequestHistory[] };
-    t.is(history.length, 1);
-    if (first === null) t.like(history[0]?.error, { code: 'ERR_PROTOCOL', attempts: 1, sent: true });
+    t.is(error.history?.length, 1);
+    if (first === null) t.like(error.history?.[0]?.error, { code: 'ERR_PROTOCOL', attempts: 1, sent: true });
     t.is(arrivals.length, 1);
     t.like(pool.stats(), { leased: 0, waiting: 0, errors: { ERR_TOTAL_TIMEOUT: 1 } });
   }
@@ -273,12 +271,12 @@ test.serial(
     t.is(whole.data.toString(), 'the end');
     t.is(seen.length, 6);
     t.true((whole.timings?.total ?? 0) >= 795);
-    for (const total of [250, 450, 650]) {
+    for (const total of [350, 550]) {
       const call = pool.request('GET', '/hang-up', { retries, timeout: { total, read: 700 } });
       const error = await rejection(call, ReadTimeoutError);
       t.like(error, { code: 'ERR_TOTAL_TIMEOUT', phase: 'total' });
       t.true(error.elapsed >= total - 2 && error.elapsed < total + LATE);
-      t.true((error as unknown as { history: RequestHistory[] }).history.length >= 1);
+      t.true((error.history?.length ?? 0) >= 1);
     }
   },
 );
@@ -295,17 +293,17 @@ test.serial(
         if (served % 3 !== 0) return peer.gone();
         await peer.write(reply('third'));
       },
-      { timeout: { read: 150, total: 20_000 } },
+      { timeout: { read: 500, total: 20_000 } },
     );
     const began = performance.now();
     const first = await pool.request('GET', '/', { headers: { Connection: 'close' } });
     t.is(first.data.toString(), 'third');
-    t.true(performance.now() - began >= 298);
+    t.true(performance.now() - began >= 998);
     const again = performance.now();
-    const timeout = { read: 60, total: 20_000 };
+    const timeout = { read: 200, total: 20_000 };
     t.is((await pool.request('GET', '/', { timeout })).data.toString(), 'third');
     const took = performance.now() - again;
-    t.true(took >= 118 && took < LATE, `${took} ms`);
+    t.true(took >= 398 && took < 400 + LATE, `${took} ms`);
   },
 );
 

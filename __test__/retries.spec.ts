@@ -6,27 +6,21 @@ import { gzipSync } from 'node:zlib';
 import test from 'ava';
 
 import {
-  ClosedPoolError,
-  DecodeError,
-  EmptyPoolError,
-  HostChangedError,
+  ConnectTimeoutError,
   HTTPConnectionPool,
   HTTPError,
   HTTPResponse,
-  LocationParseError,
-  LocationValueError,
   MaxRetryError,
   NewConnectionError,
-  PoolManager,
   ProtocolError,
   ReadTimeoutError,
   ResponseError,
-  ResponseTooLarge,
   Retry,
   type RequestHistory,
   type RequestOptions,
   type TimeoutLike,
 } from '../index.ts';
+import { blackHole } from './servers/black-hole.ts';
 import { answers, reply, type Peer, type Script } from './servers/raw.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
 
@@ -107,7 +101,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
 
 /** Only silence is waited out. */
 function patience(name: string): TimeoutLike {
-  return name.startsWith('silence') ? { ...WAIT, read: 200 } : WAIT;
+  return name.startsWith('silence') ? { ...WAIT, read: 600 } : WAIT;
 }
 
 /** Fails the first requests, over all connections, and answers the others. */
@@ -131,7 +125,9 @@ function events(history: readonly RequestHistory[] | undefined): unknown[] {
 }
 
 for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
-  test(`RETRY-06 RETRY-12 RETRY-17 RESP-17 POOL-12: ${name} is tried again, as a read error`, async (t) => {
+  // The server is of this thread: with other tests beside it, it may be late itself.
+  const alone = name.startsWith('silence') ? test.serial : test;
+  alone(`RETRY-06 RETRY-12 RETRY-17 RESP-17 POOL-12: ${name} is tried again, as a read error`, async (t) => {
     const retries = new Retry({ total: 5, read: 2 });
     const { pool, server, host } = await scripted(t, failing(2, fail), {
       block: true,
@@ -159,7 +155,7 @@ for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
     t.like(pool.stats(), { idle: 1, leased: 0, waiting: 0 });
   });
 
-  test(`RETRY-08 RETRY-09 ERR-09 WART-16 POOL-12: ${name}, again and again`, async (t) => {
+  alone(`RETRY-08 RETRY-09 ERR-09 WART-16 POOL-12: ${name}, again and again`, async (t) => {
     const { pool, server, host } = await scripted(
       t,
       async (peer) => {
@@ -191,7 +187,7 @@ for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
       ),
       error.message,
     );
-    t.deepEqual(events((error as unknown as { history: RequestHistory[] }).history), [
+    t.deepEqual(events(error.history), [
       ['GET', code, null],
       ['GET', code, null],
     ]);
@@ -245,6 +241,26 @@ test('RETRY-06 RETRY-07 RETRY-09 THR-1207: a refused connection is a connect err
   }
   t.regex(error.message, /NewConnectionError: .*ECONNREFUSED/);
   t.like(dead.stats(), { live: 0, waiting: 0, requests: 0 });
+});
+
+test('RETRY-06 RETRY-07 RETRY-17 TIME-06: a connection that takes too long is a connect error, whatever the method', async (t) => {
+  const hole = await blackHole();
+  t.teardown(() => hole.close());
+  const pool = new HTTPConnectionPool('127.0.0.1', {
+    port: hole.port,
+    block: true,
+    timeout: { ...WAIT, connect: 150 },
+  });
+  t.teardown(() => pool.close({ timeout: 0 }));
+  const began = performance.now();
+  const retries = new Retry({ total: 9, connect: 1, read: 0 });
+  const error = await rejection(pool.request('POST', '/', { body: 'b', retries }), MaxRetryError);
+  t.true(performance.now() - began >= 298);
+  t.true(error.reason instanceof ConnectTimeoutError);
+  t.is((error.reason as HTTPError).code, 'ERR_CONNECT_TIMEOUT');
+  for (const told of [error, error.reason as HTTPError]) t.like(told, { phase: 'connect', attempts: 0, sent: false });
+  t.deepEqual(events(error.history), [['POST', 'ERR_CONNECT_TIMEOUT', null]]);
+  t.like(pool.stats(), { live: 0, waiting: 0, leased: 0 });
 });
 
 test('RETRY-07: a read error of a method that is not allowed is thrown as it is, and says why', async (t) => {
@@ -307,24 +323,6 @@ test('RETRY-08: of a pool or of a call, false is the plain error, and null the d
   t.is(seen.length, 7);
   await rejection(usual.request('GET', '/', { retries: true }), MaxRetryError);
   t.is(seen.length, 9);
-});
-
-test('RETRY-03: what is no retries is refused, and nothing is sent', async (t) => {
-  const { pool, server } = await scripted(t, answers(reply('')));
-  for (const bad of ['3', {}, [], () => 3, 3n, Symbol('3')]) {
-    await t.throwsAsync(pool.request('GET', '/', { retries: bad as never }), {
-      instanceOf: TypeError,
-      code: 'ERR_INVALID_OPTION',
-    });
-    t.throws(() => new HTTPConnectionPool('h', { retries: bad as never }), { code: 'ERR_INVALID_OPTION' });
-  }
-  for (const bad of [Number.NaN, Infinity, 1.5]) {
-    await t.throwsAsync(pool.request('GET', '/', { retries: bad }), {
-      instanceOf: RangeError,
-      code: 'ERR_INVALID_OPTION',
-    });
-  }
-  t.is(server.peers.length, 0);
 });
 
 const listed = (retry: object = {}): Retry => new Retry({ total: 2, statusForcelist: [500, 418], ...retry });
@@ -442,22 +440,6 @@ test('RETRY-12 RESP-17: the history has each event in order, with the method of 
   t.like(retries, { total: 9, history: [] });
 });
 
-test('RETRY-18: a body that is read in pieces is never begun again', async (t) => {
-  const seen: string[] = [];
-  const { pool } = await scripted(
-    t,
-    failing(2, (peer) => peer.end(`${OK}Content-Length: 10\r\n\r\nhalf`), seen),
-  );
-  const response = await pool.request('GET', '/', { preloadContent: false, retries: 5 });
-  const error = await rejection(response.read(), ProtocolError);
-  t.like(error, { code: 'ERR_INCOMPLETE_READ', phase: 'body', attempts: 1 });
-  t.is(seen.length, 1);
-  // The head of a body in pieces may be waited for again.
-  const late = await pool.request('GET', '/', { preloadContent: false, retries: 5 });
-  await rejection(late.read(), ProtocolError);
-  t.is(seen.length, 2);
-});
-
 test('RETRY-17 THR-1215: each attempt starts clean: nothing of one answer gets into the next', async (t) => {
   const whole = gzipSync('the whole of it, coded');
   const head = `${OK}Content-Encoding: gzip\r\nContent-Length: ${whole.length}\r\nX-Coded: 1\r\n\r\n`;
@@ -479,102 +461,3 @@ test('RETRY-17 THR-1215: each attempt starts clean: nothing of one answer gets i
     t.is(response.bytesRead, good === coded ? whole.length : text.length);
   }
 });
-
-const ONCE: RequestOptions = { retries: new Retry({ total: 5, allowedMethods: null, statusForcelist: [500] }) };
-
-test('RETRY-20: what would be the same again is not tried again', async (t) => {
-  const seen: string[] = [];
-  const { pool, server, host } = await scripted(
-    t,
-    async (peer) => {
-      for (;;) {
-        const path = target(await peer.request());
-        seen.push(path);
-        if (path === '/decode') await peer.write(reply('no gzip', `${OK}Content-Encoding: gzip\r\n`));
-        else if (path === '/large') await peer.write(reply('x'.repeat(100)));
-        else if (path === '/foreign') await peer.write(reply('', 'HTTP/1.1 302 X\r\nLocation: http://other.test/\r\n'));
-        else return peer.gone();
-      }
-    },
-    { block: true },
-  );
-  const never = async <E extends Error>(path: string, type: new (...args: never[]) => E, options = {}): Promise<E> => {
-    const before = seen.length;
-    const error = await rejection(pool.request('POST', path, { ...ONCE, ...options }), type);
-    t.true(seen.length - before <= 1, `${path} was tried again`);
-    t.false('history' in error);
-    return error;
-  };
-  t.like(await never('/decode', DecodeError), { host, attempts: 1, sent: true });
-  t.like(await never('/large', ResponseTooLarge, { limits: { decoded: 10 } }), { host, attempts: 1 });
-  t.like(await never('/foreign', HostChangedError), { host, attempts: 1 });
-  await never('/', HTTPError, { headers: { Upgrade: 'x' } });
-  await never('http://[::1', LocationParseError);
-  t.like(await never('/silent', ReadTimeoutError, { timeout: { total: 80 } }), { code: 'ERR_TOTAL_TIMEOUT' });
-  t.is(server.peers.length, seen.includes('/silent') ? server.peers.length : 0);
-
-  const aborter = new AbortController();
-  const aborted = pool.request('POST', '/silent', { ...ONCE, signal: aborter.signal });
-  const full = await never('/waits', EmptyPoolError, { poolTimeout: 60 });
-  t.like(full, { phase: 'pool', attempts: 0, sent: false });
-  aborter.abort(new Error('enough'));
-  await t.throwsAsync(aborted, { message: 'enough' });
-  await pool.close({ timeout: 0 });
-  await never('/', ClosedPoolError);
-});
-
-test('RETRY-09 ERR-09: neither user info nor a query is in any message of what was tried', async (t) => {
-  const { pool, server } = await scripted(t, async (peer) => {
-    for (;;) {
-      const path = target(await peer.request());
-      if (path.startsWith('/loop')) return peer.end();
-      const leads = path.startsWith('/lead');
-      const head = leads ? '302 X\r\nLocation: /loop?token=s3cret' : '500 X';
-      await peer.write(reply('', `HTTP/1.1 ${head}\r\n`));
-    }
-  });
-  const manager = new PoolManager({ retries: listed() });
-  t.teardown(() => manager.close({ timeout: 0 }));
-  const origin = `http://us3r:s3cret@127.0.0.1:${server.port}`;
-  const messages: string[] = [];
-  for (const call of [
-    pool.request('GET', '/bad?token=s3cret', { retries: listed() }),
-    pool.request('GET', '/loop?token=s3cret', { retries: 1 }),
-    pool.request('GET', '/bad', { fields: { token: 's3cret' }, retries: listed() }),
-    manager.request('GET', `${origin}/bad?token=s3cret`),
-    manager.request('GET', `${origin}/lead?token=s3cret`),
-    manager.request('GET', `${origin}/lead?token=s3cret`, { retries: 0 }),
-  ]) {
-    const error = await rejection(call, MaxRetryError);
-    for (let told: unknown = error; told instanceof Error; told = told.cause) messages.push(told.message);
-    for (const past of (error as unknown as { history?: RequestHistory[] }).history ?? []) {
-      if (past.error !== null) messages.push(past.error.message);
-      t.false(past.url.includes('us3r') || past.url.includes('s3cret@'), past.url);
-    }
-    const json = JSON.stringify(error);
-    t.false(json.includes('s3cret'), json);
-  }
-  t.true(messages.length >= 12);
-  for (const message of messages) t.false(/s3cret|us3r/.test(message), message);
-});
-
-test.serial(
-  'WARN-06 WART-19: what urllib3 warns of on its way to 3.0 has no warning here, and 3.0’s meaning',
-  async (t) => {
-    const warned: Error[] = [];
-    const hear = (warning: Error): void => void warned.push(warning);
-    process.on('warning', hear);
-    t.teardown(() => void process.off('warning', hear));
-    // An empty list of methods is no method.
-    t.false(new Retry({ allowedMethods: [], statusForcelist: [500] }).isRetry('GET', 500));
-    // A URL without a scheme leads nowhere.
-    const manager = new PoolManager();
-    t.teardown(() => manager.close());
-    await rejection(manager.request('GET', '127.0.0.1:1/path'), LocationValueError);
-    for (const name of ['strict', 'sslVersion']) {
-      t.throws(() => new PoolManager({ [name]: true }), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
-    }
-    await new Promise((resolve) => setImmediate(resolve));
-    t.deepEqual(warned, []);
-  },
-);

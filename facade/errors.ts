@@ -9,6 +9,8 @@
  * `error.toJSON()`, which keeps both.
  */
 
+import type { RequestHistory } from './retry.ts';
+
 /** Where in a request's life something happened: the word for it in errors, timings and documentation. */
 export type Phase = 'pool' | 'dns' | 'connect' | 'proxy' | 'tls' | 'send' | 'headers' | 'body' | 'total';
 
@@ -66,6 +68,8 @@ export class HTTPError extends Error {
   readonly sent: boolean;
   /** A finer reason on the code, or `null`; for {@link MaxRetryError} the last error. */
   readonly reason: string | Error | null;
+  /** What came before, in order, if anything did: errors and answers that were tried again, redirects. Not enumerable. */
+  declare readonly history?: readonly RequestHistory[];
 
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
