@@ -397,3 +397,41 @@ test('BODY-14 RETRY-09: with nothing left, the error is what went wrong, not tha
   await rejection(pool.request('POST', '/', { body: pieces() }), ProtocolError);
   t.is(sent.length, 3);
 });
+
+test('BODY-13 BODY-14 THR-317: an answer that comes before the body was sent: what is left stops, and the next attempt sends all', async (t) => {
+  const early = reply('later', 'HTTP/1.1 503 X\r\nRetry-After: 0\r\n');
+  const huge = Buffer.alloc(20_000_000, 'x');
+  const { pool, server } = await scripted(
+    t,
+    async (peer) => {
+      if (peer.number % 2 === 1) {
+        await peer.bytes(1_000);
+        // The rest is not read: the client has to stop by itself.
+        peer.socket.pause();
+        await peer.write(early);
+        return;
+      }
+      const { body } = parsed(await peer.request());
+      await peer.write(reply(String(body.length), 'HTTP/1.1 200 OK\r\nConnection: close\r\n'));
+    },
+    { ...WAIT, block: true },
+  );
+  for (const body of [huge, new Blob([huge]), () => huge]) {
+    const response = await pool.request('PUT', '/', { body, retries: EVERY });
+    t.is(response.data.toString(), String(huge.length));
+    t.is(response.attempts, 2);
+  }
+  t.is(server.peers.length, 6);
+  let returned = 0;
+  const once = (function* (): Generator<Buffer> {
+    try {
+      for (;;) yield LARGE;
+    } finally {
+      returned += 1;
+    }
+  })();
+  const error = await rejection(pool.request('PUT', '/', { body: once, retries: EVERY }), UnrewindableBodyError);
+  t.is(error.history?.[0]?.status, 503);
+  t.is(returned, 1);
+  t.like(pool.stats(), { leased: 0, live: 0 });
+});

@@ -269,6 +269,28 @@ test('RETRY-13 RETRY-15: getBackoffTime and getRetryAfter say how long to wait',
   t.true(twice >= 240 && twice < 3000, `${twice}`);
 });
 
+test('RETRY-05 RETRY-15: isExhausted and parseRetryAfter are asked through the others', async (t) => {
+  const seen: string[] = [];
+  const { pool } = await scripted(t, told(seen, 'Retry-After: soon\r\n'), WAIT);
+  class Counting extends Retry {
+    override isExhausted(): boolean {
+      return this.history.length > 2;
+    }
+
+    override parseRetryAfter(value: string): number {
+      return value === 'soon' ? 80 : super.parseRetryAfter(value);
+    }
+  }
+  const began = performance.now();
+  await rejection(
+    pool.request('GET', '/500', { retries: new Counting({ total: 0, statusForcelist: [500] }) }),
+    MaxRetryError,
+  );
+  t.is(seen.length, 3);
+  const took = performance.now() - began;
+  t.true(took >= 158 && took < 3000, `${took}`);
+});
+
 test('RETRY-04: what an override gives that is no answer ends the call, by name', async (t) => {
   const seen: string[] = [];
   const { pool } = await scripted(t, told(seen, 'Retry-After: 1\r\n'), { ...WAIT, block: true });

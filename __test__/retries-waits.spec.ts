@@ -60,6 +60,10 @@ test.serial('RETRY-13 THR-1213: the first retry is at once, each further one wai
   t.is(response.attempts, 5);
   waited(t, arrivals, 0, 200, 400, 800);
   t.true((gaps(arrivals)[0] as number) < 200, 'the first retry waited');
+  // All phases are the last attempt's, but for the whole.
+  const { pool: queued, connect, headers, total } = response.timings ?? {};
+  t.true((total ?? 0) >= 1_398);
+  for (const span of [queued, connect, headers]) t.true((span ?? 0) < 1_000, `${span}`);
 });
 
 test.serial('RETRY-13 THR-1213: statuses wait as well, backoffMax caps, backoffMin holds from the first', async (t) => {
