@@ -93,7 +93,7 @@ export class Asking implements Answerer {
         return this.#verdict(question, pending);
       case 'resolve':
         return { kind: 'addresses', addresses: await this.#resolve(question, resolve as Resolve) };
-      case 'body':
+      default:
         return this.#body(pending);
     }
   }
@@ -156,7 +156,7 @@ export class Asking implements Answerer {
     return list.map((one) => {
       if (typeof one === 'string') return one;
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
-      if (typeof address !== 'string' || (own !== undefined && !Number.isInteger(own))) {
+      if (typeof address !== 'string' || !(own === undefined || (typeof own === 'number' && Number.isInteger(own)))) {
         const wanted = 'an address, a list of them, or of { address, port }, or null';
         throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
       }
