@@ -163,10 +163,12 @@ export interface AttemptInfo {
   readonly error: Error | null;
 }
 /** What may be an address: see {@link PoolOptions.resolve}. */
-export type Resolved = string | readonly string[] | readonly {
-  address: string;
-  port?: number | undefined;
-}[] | null;
+export type Resolved = string | ResolvedAddress | readonly string[] | readonly ResolvedAddress[] | null;
+/** An IP address, and a port where it is not the URL's. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly port?: number | undefined;
+}
 /** A function that knows addresses. */
 export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
 /** A gate before each attempt. */
@@ -1198,7 +1200,7 @@ export interface PoolJSON {
 /** Who makes calls: turns what comes back into what the user sees. */
 export interface Owner {
   /** What judges a call that brings nothing of its own. */
-  readonly retries: Retry;
+  readonly retries: object;
 }
 /** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
 export type Planned = string | ({

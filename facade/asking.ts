@@ -25,7 +25,13 @@ export interface AttemptInfo {
 }
 
 /** What may be an address: see {@link PoolOptions.resolve}. */
-export type Resolved = string | readonly string[] | readonly { address: string; port?: number | undefined }[] | null;
+export type Resolved = string | ResolvedAddress | readonly string[] | readonly ResolvedAddress[] | null;
+
+/** An IP address, and a port where it is not the URL's. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly port?: number | undefined;
+}
 
 /** A function that knows addresses. */
 export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
