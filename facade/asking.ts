@@ -82,7 +82,7 @@ export class Asking implements Answerer {
         if (text !== undefined && text !== null && typeof text !== 'string') {
           throw argumentError('type', CODE, `a jar's getCookieString gives a string, not ${describe(text)}`);
         }
-        return { kind: 'text', text: text ?? null };
+        return { kind: 'text', text: typeof text === 'string' ? scalars(text) : null };
       }
       case 'setCookies':
         for (const line of question.lines) await this.#store(line, question.url);
@@ -154,14 +154,15 @@ export class Asking implements Answerer {
     if (given === null || given === undefined) return null;
     const list: readonly unknown[] = Array.isArray(given) ? given : [given];
     return list.map((one) => {
-      if (typeof one === 'string') return one;
+      if (typeof one === 'string') return scalars(one);
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
       if (typeof address !== 'string' || (own !== undefined && !Number.isInteger(own))) {
         const wanted = 'an address, a list of them, or of { address, port }, or null';
         throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
       }
-      if (own === undefined) return address;
-      return address.includes(':') && !address.startsWith('[') ? `[${address}]:${own}` : `${address}:${own}`;
+      const shown = scalars(address);
+      if (own === undefined) return shown;
+      return shown.includes(':') && !shown.startsWith('[') ? `[${shown}]:${own}` : `${shown}:${own}`;
     });
   }
 
@@ -199,5 +200,10 @@ type Asked = Question &
     | { kind: 'resolve'; host: string; port: number }
     | { kind: 'body' }
   );
+
+/** Half a surrogate pair is no text that another language could read; whoever judges the answer finds something wrong in it. */
+function scalars(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
+}
 
 const CODE = 'ERR_INVALID_OPTION';
