@@ -16,7 +16,7 @@ import {
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
 import { rejection } from './support/fixtures.ts';
-import { chain, leads, world, type Asked, type World } from './support/origins.ts';
+import { chain, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
 
 const OK = reply('end');
 const SECRETS = {
@@ -65,7 +65,11 @@ test('REDIR-05 THR-601: secrets stay behind where host or port differ, and only 
     ['http://a.example:80@b.example/1', 'b.example', false],
   ] as const) {
     const { asked } = await travels(t, [location]);
-    t.deepEqual(asked.map((one) => one.origin), ['a.example', origin], location);
+    t.deepEqual(
+      asked.map((one) => one.origin),
+      ['a.example', origin],
+      location,
+    );
     t.deepEqual(told(asked[0]), ALL, location);
     t.deepEqual(told(asked[1]), kept ? ALL : ['x-api-key', 'x-plain'], location);
   }
@@ -82,10 +86,14 @@ test('REDIR-05 THR-605: once behind, behind for the whole chain: A to B to A, B 
     const { asked } = await travels(t, stops);
     t.is(asked.length, stops.length + 1);
     t.deepEqual(told(asked[0]), ALL);
-    for (const one of asked.slice(1)) t.deepEqual(told(one), ['x-api-key', 'x-plain'], `${stops} ${one}`);
+    for (const one of asked.slice(1))
+      t.deepEqual(told(one), ['x-api-key', 'x-plain'], `${stops.join(' ')} ${String(one)}`);
   }
   const late = await travels(t, ['/1', '/2', 'http://b.example/3', 'http://a.example/4']);
-  t.deepEqual(late.asked.map((one) => told(one).length), [5, 5, 5, 2, 2]);
+  t.deepEqual(
+    late.asked.map((one) => told(one).length),
+    [5, 5, 5, 2, 2],
+  );
 });
 
 test('REDIR-05 THR-602: a list of ones own, at request, pool and manager alike, in any case; an empty one keeps all', async (t) => {
@@ -102,14 +110,14 @@ test('REDIR-05 THR-602: a list of ones own, at request, pool and manager alike, 
       t.teardown(() => manager.close({ timeout: 0 }));
       const own = level === 'request' ? { retries } : {};
       await manager.request('GET', 'http://a.example/0', { headers: SECRETS, ...own });
-      t.deepEqual(told(one.asked[1]), left, `${level} ${list}`);
+      t.deepEqual(told(one.asked[1]), left, `${level} ${list?.join(' ')}`);
     }
     // A pool goes to no other origin, unless it is told to send foreign URLs to its own host.
     const one = await world(t, { 'a.example': chain(['http://b.example/1']) });
     const pool = new HTTPConnectionPool('a.example', { resolve: one.resolve, retries });
     t.teardown(() => pool.close({ timeout: 0 }));
     await pool.request('GET', '/0', { headers: SECRETS, assertSameHost: false });
-    t.deepEqual(told(one.asked[1]), left, `pool ${list}`);
+    t.deepEqual(told(one.asked[1]), left, `pool ${list?.join(' ')}`);
   }
 });
 
@@ -121,7 +129,10 @@ test('REDIR-05 THR-601 THR-602: headers of the manager are stripped as those of 
   const manager = new PoolManager({ resolve: one.resolve, headers: SECRETS, retries: 9 });
   t.teardown(() => manager.close({ timeout: 0 }));
   await manager.request('GET', 'http://a.example/0');
-  t.deepEqual(one.asked.map((asked) => told(asked).length), [5, 5, 2, 2, 2]);
+  t.deepEqual(
+    one.asked.map((asked) => told(asked).length),
+    [5, 5, 2, 2, 2],
+  );
   one.asked.length = 0;
   // The next call has them again: what is stripped is the call's own copy.
   await manager.request('GET', 'http://a.example/0');
@@ -140,18 +151,23 @@ test('THR-602: a line that is there twice goes twice, and a skipped default head
     ],
   });
   t.deepEqual(asked[0]?.all('authorization'), ['one', 'two']);
-  t.deepEqual(asked[1]?.lines, [
-    ['X-Plain', 'a'],
-    ['X-Plain', 'b'],
-    ['Host', 'b.example'],
-  ].toSorted((x, y) => (asked[1]?.lines.findIndex(([name]) => name === x[0]) ?? 0) - (asked[1]?.lines.findIndex(([name]) => name === y[0]) ?? 0)) as never);
+  t.deepEqual(asked[1]?.names, ['host', 'x-plain', 'x-plain']);
+  t.deepEqual(asked[1]?.all('x-plain'), ['a', 'b']);
 });
 
 test('THR-601 REDIR-04: each origin is told its own Host; one of the callers own goes no further than its origin', async (t) => {
   const { asked } = await travels(t, ['/1', 'http://a.example:81/2', 'http://b.example/3', 'http://a.example/4']);
-  t.deepEqual(asked.map((one) => one.all('host')), [['a.example'], ['a.example'], ['a.example:81'], ['b.example'], ['a.example']]);
-  const own = await travels(t, ['/1', 'http://b.example/2', 'http://a.example/3'], { headers: { Host: 'own.example' } });
-  t.deepEqual(own.asked.map((one) => one.all('host')), [['own.example'], ['own.example'], ['b.example'], ['a.example']]);
+  t.deepEqual(
+    asked.map((one) => one.all('host')),
+    [['a.example'], ['a.example'], ['a.example:81'], ['b.example'], ['a.example']],
+  );
+  const own = await travels(t, ['/1', 'http://b.example/2', 'http://a.example/3'], {
+    headers: { Host: 'own.example' },
+  });
+  t.deepEqual(
+    own.asked.map((one) => one.all('host')),
+    [['own.example'], ['own.example'], ['b.example'], ['a.example']],
+  );
 });
 
 test('THR-603 THR-612: a redirect to https is another origin: refused in clear words, and nothing is sent there', async (t) => {
@@ -172,9 +188,15 @@ test('THR-603 THR-612: a redirect to https is another origin: refused in clear w
       .catch((why: unknown) => why);
     t.is((error as { code?: string }).code, 'ERR_NOT_SUPPORTED', path);
     t.regex((error as Error).message, /https is not supported/, path);
-    t.deepEqual(one.asked.map(({ origin }) => origin), hops);
+    t.deepEqual(
+      one.asked.map(({ origin }) => origin),
+      hops,
+    );
   }
-  t.deepEqual([one.servers.get('a.example:443')?.peers.length, one.servers.get('a.example:8443')?.peers.length], [0, 0]);
+  t.deepEqual(
+    [one.servers.get('a.example:443')?.peers.length, one.servers.get('a.example:8443')?.peers.length],
+    [0, 0],
+  );
   t.is(one.manager.stats().leased, 0);
 });
 
@@ -192,7 +214,14 @@ test('REDIR-06: schemes that no pool knows, and locations without a host', async
     const error = await rejection(ask(location), URLSchemeUnknown);
     t.is(error.scheme, scheme);
   }
-  for (const location of ['mailto:x', 'javascript:alert(1)', 'data:text/plain,x', 'about:blank', 'http:///x', 'tel:1']) {
+  for (const location of [
+    'mailto:x',
+    'javascript:alert(1)',
+    'data:text/plain,x',
+    'about:blank',
+    'http:///x',
+    'tel:1',
+  ]) {
     await rejection(ask(location), LocationValueError);
   }
   // The connection has been read to its end each time.
@@ -210,21 +239,24 @@ test('REDIR-09 THR-610: who answers does not choose who we say we are: no user i
     t.notRegex(JSON.stringify(asked.lines), /evil|mine|pw/);
   }
   t.is(response.url, 'http://a.example/3');
-  t.notRegex(JSON.stringify(response.retries.history.map(({ url }) => url)), /evil|mine|@/);
+  t.notRegex(JSON.stringify(pastOf(response).map(({ url }) => url)), /evil|mine|@/);
 });
 
 test('THR-609 REDIR-02: a 307 carries method and body to another origin, as urllib3 does; content headers with it', async (t) => {
   const next = chain(['http://b.example/1']);
   const one = await world(t, { 'a.example': () => leads('http://b.example/1', 307), 'b.example': next });
   await one.manager.request('POST', 'http://a.example/0', { json: { a: 1 }, headers: SECRETS });
-  t.deepEqual(one.asked.slice(0, 2).map((asked) => [asked.method, asked.body, asked.all('content-type')]), [
-    ['POST', '{"a":1}', ['application/json']],
-    ['POST', '{"a":1}', ['application/json']],
-  ]);
+  t.deepEqual(
+    one.asked.slice(0, 2).map((asked) => [asked.method, asked.body, asked.all('content-type')]),
+    [
+      ['POST', '{"a":1}', ['application/json']],
+      ['POST', '{"a":1}', ['application/json']],
+    ],
+  );
   t.deepEqual(told(one.asked[1]), ['x-api-key', 'x-plain']);
 });
 
-test('POOL-21 MGR-02: each hop takes the pool of its origin, which keeps its connection', async (t) => {
+test('POOL-21: each hop takes the pool of its origin, which keeps its connection', async (t) => {
   const hop = ({ origin, target }: Asked): string =>
     target === '/3' ? OK : leads(`http://${origin === 'a.example' ? 'b' : 'a'}.example/${Number(target.slice(1)) + 1}`);
   const one = await world(t, { 'a.example': hop, 'b.example': hop });
@@ -233,7 +265,10 @@ test('POOL-21 MGR-02: each hop takes the pool of its origin, which keeps its con
     t.is(response.url, 'http://b.example/3');
     t.is(response.connection?.remotePort, one.servers.get('b.example')?.port);
   }
-  t.deepEqual([...one.servers.values()].map(({ peers }) => peers.length), [1, 1]);
+  t.deepEqual(
+    [...one.servers.values()].map(({ peers }) => peers.length),
+    [1, 1],
+  );
   t.is(one.manager.pools.size, 2);
 });
 
@@ -248,12 +283,15 @@ test('URL-16 WART-19: a manager guesses no scheme, not of its own URL and not of
   t.deepEqual(one.asked.map(String), ['GET a.example/0', 'GET a.example/b.example/1']);
 });
 
-test('REDIR-04 POOL-33: a dead host at the end of a redirect is that hosts error, with what led there', async (t) => {
+test('REDIR-04: a dead host at the end of a redirect is that hosts error, with what led there', async (t) => {
   const one = await world(t, { 'a.example': chain(['http://dead.example/1']) });
   const manager = new PoolManager({ resolve: { ...one.resolve, 'dead.example': '127.0.0.1:9' }, retries: 1 });
   t.teardown(() => manager.close({ timeout: 0 }));
   const error = await rejection(manager.request('GET', 'http://a.example/0'), Error);
-  const { code, host, history } = error as unknown as { code: string; host: string; history: { status: number | null }[] };
+  const { code, host } = error as Error & { code: string; host: string };
   t.deepEqual([code, host], ['ERR_MAX_RETRY', 'dead.example:80']);
-  t.deepEqual(history.map(({ status }) => status), [302]);
+  t.deepEqual(
+    pastOf(error).map(({ status }) => status),
+    [302],
+  );
 });

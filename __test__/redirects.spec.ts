@@ -18,7 +18,7 @@ import {
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
-import { chain, leads, world, type Asked, type World } from './support/origins.ts';
+import { chain, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
 
 const OK = reply('end');
 /** Who asks: a pool of one host, or a manager. */
@@ -60,7 +60,7 @@ const DESCRIBED = {
   'X-Kept': 'yes',
   Authorization: 'Basic eA==',
 } as const;
-const BODY_FIELDS = [
+const BODY_FIELDS: ReadonlySet<string> = new Set([
   'content-encoding',
   'content-language',
   'content-length',
@@ -69,7 +69,7 @@ const BODY_FIELDS = [
   'digest',
   'last-modified',
   'transfer-encoding',
-];
+]);
 
 for (const way of WAYS) {
   for (const [kind, options] of Object.entries(BODIES)) {
@@ -91,8 +91,12 @@ for (const way of WAYS) {
           t.is(second.method, turns && method !== 'HEAD' ? 'GET' : method, said);
           if (turns) {
             t.is(second.body, '', said);
-            t.deepEqual(second.names.filter((name) => BODY_FIELDS.includes(name)), [], said);
-            const left = first.names.filter((name) => !BODY_FIELDS.includes(name));
+            t.deepEqual(
+              second.names.filter((name) => BODY_FIELDS.has(name)),
+              [],
+              said,
+            );
+            const left = first.names.filter((name) => !BODY_FIELDS.has(name));
             t.deepEqual(second.names, left, said);
           } else {
             t.deepEqual(second.lines, first.lines, said);
@@ -108,7 +112,10 @@ for (const way of WAYS) {
 
 test('REDIR-01: any other status with a Location, and a redirect without one, is the answer', async (t) => {
   const wires: [wire: string, location: string | null | false][] = [
-    ...[200, 201, 300, 304, 305, 306, 309, 399, 404, 503].map((status): [string, false] => [leads('/1', status), false]),
+    ...[200, 201, 300, 304, 305, 306, 309, 399, 404, 503].map((status): [string, false] => [
+      leads('/1', status),
+      false,
+    ]),
     [leads('', 302), ''],
     [leads('  \t ', 307), ''],
     ...STATUSES.map((status): [string, null] => [reply('', `HTTP/1.1 ${status} Moved\r\n`), null]),
@@ -117,7 +124,7 @@ test('REDIR-01: any other status with a Location, and a redirect without one, is
     const one = await world(t, { 'a.example': () => wire });
     for (const way of WAYS) {
       const response = await through(t, way, one)('GET', '/0');
-      t.deepEqual([response.status, response.retries.history], [Number(wire.slice(9, 12)), []]);
+      t.deepEqual([response.status, pastOf(response)], [Number(wire.slice(9, 12)), []]);
       t.is(response.getRedirectLocation(), location, wire);
     }
     t.is(one.asked.length, 2);
@@ -128,17 +135,30 @@ test('REQ-13 REDIR-03: redirect: false returns the 3xx whatever the retries, and
   const one = await world(t, { 'a.example': () => leads('/1', 302, '', 'body') });
   for (const way of WAYS) {
     const request = through(t, way, one);
-    for (const retries of [undefined, 0, 5, false as const, new Retry({ redirect: 0 }), new Retry({ total: 0 }), new Retry()]) {
+    for (const retries of [
+      undefined,
+      0,
+      5,
+      false as const,
+      new Retry({ redirect: 0 }),
+      new Retry({ total: 0 }),
+      new Retry(),
+    ]) {
       const response = await request('GET', '/0', { redirect: false, retries });
       t.deepEqual([response.status, response.data.toString(), response.getRedirectLocation()], [302, 'body', '/1']);
-      t.deepEqual(response.retries.history, []);
+      t.deepEqual(pastOf(response), []);
       t.is(response.url, 'http://a.example/0');
     }
   }
 });
 
 /** Retries, how many redirects there are, and what comes of it: the status, or `null` for a MaxRetryError. */
-const LIMITS: readonly [name: string, retries: () => Retry | number | false | undefined, hops: number, due: number | null][] = [
+const LIMITS: readonly [
+  name: string,
+  retries: () => Retry | number | false | undefined,
+  hops: number,
+  due: number | null,
+][] = [
   ['default', () => undefined, 3, 200],
   ['default', () => undefined, 4, null],
   ['0', () => 0, 1, null],
@@ -168,7 +188,11 @@ for (const level of ['request', 'pool', 'manager', 'request of a manager', 'held
       const { resolve, asked } = await world(t, { 'a.example': chain(locations) });
       const retries = make();
       // What the call says replaces what its maker has.
-      const usual = level.startsWith('request') ? { retries: false as const } : retries === undefined ? {} : { retries };
+      const usual = level.startsWith('request')
+        ? { retries: false as const }
+        : retries === undefined
+          ? {}
+          : { retries };
       const own = level.startsWith('request') ? { retries: retries ?? 3 } : {};
       const manager = new PoolManager({ resolve, ...usual });
       const pool =
@@ -191,7 +215,7 @@ for (const level of ['request', 'pool', 'manager', 'request of a manager', 'held
         const response = await promise;
         const followed = due === 200 ? hops : hops - 1;
         t.is(response.status, due, said);
-        t.is(response.retries.history.length, followed, said);
+        t.is(pastOf(response).length, followed, said);
         t.is(asked.length, followed + 1, said);
       }
     }
@@ -209,11 +233,13 @@ test('REDIR-03 THR-607: a redirect: true of the call overrides no limit', async 
 
 test('THR-607: a loop over one kept connection ends, with its history, and the connection serves on', async (t) => {
   for (const way of WAYS) {
-    const one = await world(t, { 'a.example': ({ target: path }) => (path === '/ok' ? OK : leads('/0', 308, '', 'x')) });
+    const one = await world(t, {
+      'a.example': ({ target: path }) => (path === '/ok' ? OK : leads('/0', 308, '', 'x')),
+    });
     const request = through(t, way, one);
     const error = await rejection(request('GET', '/0', { retries: new Retry({ total: 7 }) }), MaxRetryError);
-    t.is(error.history.length, 7);
-    t.deepEqual(error.history[6], {
+    t.is(pastOf(error).length, 7);
+    t.deepEqual(pastOf(error)[6], {
       method: 'GET',
       url: 'http://a.example/0',
       error: null,
@@ -241,28 +267,41 @@ test('THR-607: a Retry of the callers own class is held to the same 20 where not
     t.is(one.asked.length, 21);
     const returned = new Patient({ total: null, raiseOnRedirect: false });
     t.is((await request('GET', '/0', { retries: returned })).status, 302);
-    t.is((await rejection(request('GET', '/0', { retries: new Patient({ total: 2 }) }), MaxRetryError)).code, 'ERR_MAX_RETRY');
+    t.is(
+      (await rejection(request('GET', '/0', { retries: new Patient({ total: 2 }) }), MaxRetryError)).code,
+      'ERR_MAX_RETRY',
+    );
   }
 });
 
-test('REDIR-02 RETRY-11 WART-06: what is known afterwards: the final URL, whole, and each step', async (t) => {
+test('RETRY-12 WART-06: what is known afterwards: the final URL, whole, and each step', async (t) => {
   const one = await world(t, {
     'a.example': ({ target: path }) =>
-      path.startsWith('/0') ? leads('../x/1?b=2#frag', 303) : path === '/x/1?b=2' ? leads('http://a.example:80/end', 307) : OK,
+      path.startsWith('/0')
+        ? leads('../x/1?b=2#frag', 303)
+        : path === '/x/1?b=2'
+          ? leads('http://a.example:80/end', 307)
+          : OK,
   });
   for (const way of WAYS) {
     const response = await through(t, way, one)('POST', '/0/y', { body: 'b' });
     t.is(response.url, 'http://a.example/end');
-    t.deepEqual(response.retries.history, [
+    t.deepEqual(pastOf(response), [
       { method: 'GET', url: 'http://a.example/0/y', error: null, status: 303, redirectLocation: '../x/1?b=2#frag' },
-      { method: 'GET', url: 'http://a.example/x/1?b=2', error: null, status: 307, redirectLocation: 'http://a.example:80/end' },
+      {
+        method: 'GET',
+        url: 'http://a.example/x/1?b=2',
+        error: null,
+        status: 307,
+        redirectLocation: 'http://a.example:80/end',
+      },
     ]);
     t.is(response.attempts, 1);
-    t.is(response.retries.total, 1);
+    t.is(response.retries?.total, 1);
   }
 });
 
-test('REDIR-08 REQ-10: the query of the first request is its own; fields are not asked again', async (t) => {
+test('REDIR-08: the query of the first request is its own; fields are not asked again', async (t) => {
   const one = await world(t, { 'a.example': chain(['/1', '/2?own=1', '?own=2']) });
   const response = await one.manager.request('GET', 'http://a.example/0', { fields: { q: 'é' } });
   t.deepEqual(one.asked.map(String), [
@@ -272,7 +311,7 @@ test('REDIR-08 REQ-10: the query of the first request is its own; fields are not
     'GET a.example/2?own=2',
   ]);
   t.is(response.url, 'http://a.example/2?own=2');
-  t.is(response.retries.history[0]?.url, 'http://a.example/0?q=%C3%A9');
+  t.is(pastOf(response)[0]?.url, 'http://a.example/0?q=%C3%A9');
 });
 
 test('REDIR-04 WART-11: a pool goes to no other host, whatever the Location is written as', async (t) => {
@@ -303,24 +342,34 @@ test('REDIR-04: a pool that is led to itself by a whole URL asks for the plain p
     'a.example': chain(['http://a.example/1', '//A.Example:80/2', 'HTTP://u:p@a.example/3?q#f', 'http://a.example']),
   });
   const response = await through(t, 'pool', one)('GET', '/0', { retries: 5 });
-  t.deepEqual(one.asked.map(({ target: path }) => path), ['/0', '/1', '/2', '/3?q', '/']);
+  t.deepEqual(
+    one.asked.map(({ target: path }) => path),
+    ['/0', '/1', '/2', '/3?q', '/'],
+  );
   t.is(response.url, 'http://a.example/');
-  t.deepEqual(one.asked.map((asked) => asked.all('host')), Array.from({ length: 5 }, () => ['a.example']));
+  t.deepEqual(
+    one.asked.map((asked) => asked.all('host')),
+    Array.from({ length: 5 }, () => ['a.example']),
+  );
 });
 
 test('REDIR-04: assertSameHost: false sends a foreign URL whole to the pools own host, and its secrets stay behind', async (t) => {
   const one = await world(t, { 'a.example': chain(['http://b.example/x/y', 'z', '/end']) });
   const pool = new HTTPConnectionPool('a.example', { resolve: one.resolve });
   t.teardown(() => pool.close({ timeout: 0 }));
-  const response = await pool.request('GET', '/0', { assertSameHost: false, headers: { Authorization: 'x', 'X-A': '1' } });
-  t.deepEqual(one.asked.map(({ target: path }) => path), [
-    '/0',
-    'http://b.example/x/y',
-    'http://b.example/x/z',
-    'http://b.example/end',
-  ]);
+  const response = await pool.request('GET', '/0', {
+    assertSameHost: false,
+    headers: { Authorization: 'x', 'X-A': '1' },
+  });
+  t.deepEqual(
+    one.asked.map(({ target: path }) => path),
+    ['/0', 'http://b.example/x/y', 'http://b.example/x/z', 'http://b.example/end'],
+  );
   t.is(response.url, 'http://b.example/end');
-  t.deepEqual(one.asked.map((asked) => asked.all('authorization').length), [1, 0, 0, 0]);
+  t.deepEqual(
+    one.asked.map((asked) => asked.all('authorization').length),
+    [1, 0, 0, 0],
+  );
 });
 
 test('BODY-16 THR-609: a body that cannot be made again ends the call on a 307, and does not matter on a 303', async (t) => {
@@ -335,7 +384,7 @@ test('BODY-16 THR-609: a body that cannot be made again ends the call on a 307, 
       if (status === 303) {
         t.is((await promise).data.toString(), 'end');
         t.deepEqual(one.asked.map(String), ['POST a.example/0', 'GET a.example/1']);
-        t.false(one.asked[1]?.names.some((name) => BODY_FIELDS.includes(name)));
+        t.false(one.asked[1]?.names.some((name) => BODY_FIELDS.has(name)));
       } else {
         const error = await rejection(promise, UnrewindableBodyError);
         t.is(error.code, 'ERR_UNREWINDABLE');
@@ -355,7 +404,10 @@ test('THR-609: a factory is called once a hop, in time; what it throws is what t
   };
   await one.manager.request('PUT', 'http://a.example/0', { body });
   t.is(calls, 3);
-  t.deepEqual(one.asked.map((asked) => asked.body.split('\r\n')[1]), ['made 1', 'made 2', 'made 3']);
+  t.deepEqual(
+    one.asked.map((asked) => asked.body.split('\r\n')[1]),
+    ['made 1', 'made 2', 'made 3'],
+  );
   const other = await world(t, { 'a.example': chain(['/1']) });
   const why = new Error('not twice');
   let nth = 0;
@@ -393,7 +445,10 @@ test('POOL-21: a redirects body that breaks off costs its connection and nothing
   });
   const response = await pool.request('GET', '/0', { preloadContent: false });
   t.is((await response.read()).toString(), 'end');
-  t.deepEqual(response.retries.history.map(({ error, status }) => [error, status]), [[null, 302]]);
+  t.deepEqual(
+    pastOf(response).map(({ error, status }) => [error, status]),
+    [[null, 302]],
+  );
   t.is(server.peers.length, 2);
   t.is(pool.stats().errors['ERR_INCOMPLETE_READ'], undefined);
 });

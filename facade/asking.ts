@@ -98,12 +98,15 @@ export class Asking implements Answerer {
     }
   }
 
-  /** A cookie that the jar does not take (another site's, a bad one) is no error of the request's: jars say so by throwing. */
+  /**
+   * A cookie that the jar does not take (another site's, a bad one) is no error of the request's: jars say so by throwing, and
+   * some a TypeError (tough-cookie, for a Domain that is no host). Any server could end requests otherwise.
+   */
   async #store(line: string, url: string): Promise<void> {
     try {
       await this.#sources.jar?.setCookie(line, url);
-    } catch (error) {
-      if (error instanceof TypeError || error instanceof ReferenceError) throw error;
+    } catch {
+      // The line is the server's, and whether it becomes a cookie the jar's own business.
     }
   }
 

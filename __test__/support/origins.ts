@@ -4,7 +4,7 @@
  */
 import type { ExecutionContext } from 'ava';
 
-import { PoolManager, type PoolManagerOptions } from '../../index.ts';
+import { PoolManager, type HTTPResponse, type PoolManagerOptions, type RequestHistory } from '../../index.ts';
 import { rawServer, type Peer, type RawServer } from '../servers/raw.ts';
 
 /** A request as it arrived. */
@@ -108,4 +108,45 @@ export function chain(locations: readonly string[], end = 'HTTP/1.1 200 OK\r\nCo
     at += 1;
     return location === undefined ? end : leads(location);
   };
+}
+
+/** What happened before a call came to this. */
+export function pastOf(end: HTTPResponse | Error): readonly RequestHistory[] {
+  return ('retries' in end ? end.retries?.history : (end as { history?: readonly RequestHistory[] }).history) ?? [];
+}
+
+/** Values that may be thrown, errors or not. */
+export const THROWN: readonly unknown[] = [
+  new Error('no'),
+  new TypeError('no'),
+  'a string',
+  '',
+  0,
+  7n,
+  null,
+  undefined,
+  false,
+  Symbol('s'),
+  { a: 1 },
+  () => 1,
+];
+
+/** What a promise rejects with, whatever that is. */
+export async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
+  const settled = await promise.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  );
+  if (settled === null) throw new Error('resolved, where a rejection was due');
+  return settled.error;
+}
+
+/** The `code` of whatever was thrown. */
+export function codeOf(error: unknown): unknown {
+  return (error as { code?: unknown } | null | undefined)?.code;
+}
+
+/** One turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -322,7 +322,7 @@ impl Pool {
     }
 
     /// Waits until `close` is called.
-    async fn until_closed(&self) {
+    pub(crate) async fn until_closed(&self) {
         let closing = self.closing.notified();
         if self.is_open() {
             closing.await;
@@ -382,7 +382,7 @@ fn why_ended(connection: &Connection) -> Discard {
     if connection.tap.eof() { Discard::PeerClosed } else { Discard::Poisoned }
 }
 
-fn closed() -> Error {
+pub(crate) fn closed() -> Error {
     Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(Phase::Pool)
 }
 

@@ -29,7 +29,7 @@ use super::{clocks, replay};
 use crate::clock::now;
 use crate::conn::tap::Tap;
 use crate::manager::Target;
-use crate::pool::{Pool, Wanted};
+use crate::pool::{Pool, Wanted, closed};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
 pub(super) struct Progress {
@@ -216,8 +216,17 @@ async fn rest(delay: Duration, progress: &Progress) {
     }
 }
 
-/// The header lines of the next attempt, where somebody else has a word in them.
+/// The header lines of the next attempt, where somebody else has a word in them. Nothing is held meanwhile: a pool that is
+/// closed ends the wait, as it ends every other, for whoever is asked may never answer.
 async fn prepared(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
+    tokio::select! {
+        biased;
+        () = pool.until_closed() => Err(closed()),
+        lines = asked_lines(trip, pool, progress) => lines,
+    }
+}
+
+async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
     let request = trip.request();
     let mut lines = None;
     if request.asks.cookies

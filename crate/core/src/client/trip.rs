@@ -131,17 +131,12 @@ impl<'r> Trip<'r> {
         if let Some(location) = location
             && self.retry().follows()
         {
-            let spent = match self.retry().increment(&method, &Event::Redirect) {
+            return match self.retry().increment(&method, &Event::Redirect) {
                 Ok(left) if left.most_hops().is_none_or(|most| self.hop() < most) => {
-                    return self.follow(pool, status, location, left, self.asked_delay(headers));
+                    self.follow(pool, status, location, left, self.asked_delay(headers))
                 }
-                Ok(_) => Some("too many redirects".to_owned()),
-                Err(Refused::Exhausted(said)) => said,
-                Err(Refused::Rethrow(_)) => None,
-            };
-            return match spent {
-                Some(said) if self.retry().raise_on_redirect => Verdict::Raise(exhausted(refused(said))),
-                _ => Verdict::Give,
+                Ok(_) | Err(Refused::Exhausted(_)) => self.too_far(),
+                Err(Refused::Rethrow(_)) => Verdict::Give,
             };
         }
         if !self.retry().is_retry(&method, status, headers.contains_key(RETRY_AFTER)) {
@@ -160,6 +155,15 @@ impl<'r> Trip<'r> {
         }
     }
 
+    /// What becomes of one redirect too many.
+    fn too_far(&self) -> Verdict {
+        if self.retry().raise_on_redirect {
+            Verdict::Raise(exhausted(refused("too many redirects".to_owned())))
+        } else {
+            Verdict::Give
+        }
+    }
+
     /// The answer's Retry-After, where it counts.
     fn asked_delay(&self, headers: &HeaderMap) -> Option<Duration> {
         let retry = self.retry();
@@ -175,7 +179,7 @@ impl<'r> Trip<'r> {
     /// Turns to where the answer leads.
     fn follow(&mut self, pool: &Pool, status: u16, location: &[u8], left: Retry, delay: Option<Duration>) -> Verdict {
         let here = self.absolute(pool);
-        let next = match led(&here, location) {
+        let next = match redirect::resolve(&here, location) {
             Ok(next) => next,
             Err(error) => return Verdict::Raise(error),
         };
@@ -321,20 +325,17 @@ impl<'r> Trip<'r> {
         location: Option<&[u8]>,
     ) -> Verdict {
         let Some(asker) = self.original.asker.clone() else { return Verdict::Give };
+        // Whatever it answers: a chain that its numbers do not bound has an end.
+        if location.is_some() && self.retry().most_hops().is_some_and(|most| self.hop() >= most) {
+            return self.too_far();
+        }
         let method = self.request().method.clone();
         let url = self.absolute(pool);
-        let target = location.map(|location| led(&url, location)).transpose();
+        let target = location.map(|location| redirect::resolve(&url, location)).transpose();
         let target = match target {
             Ok(target) => target,
             Err(error) => return Verdict::Raise(error),
         };
-        // THR-607: whoever judges, a chain that nothing counts has an end.
-        if target.is_some() && self.retry().most_hops().is_some_and(|most| self.hop() >= most) {
-            return match self.retry().raise_on_redirect {
-                true => Verdict::Raise(exhausted(refused("too many redirects".to_owned()))),
-                false => Verdict::Give,
-            };
-        }
         let event = Happened::Answer { status, headers, location: target.as_ref().map(|hop| hop.url.as_str()) };
         let question = Question::Verdict { method: &method, url: &url, event, redirect: self.original.redirect };
         let delay = match asker.ask(question).await {
@@ -434,14 +435,6 @@ fn redirected_lines(
         lines.retain(|line| !BODY_FIELDS.iter().any(|name| is(line, name)));
     }
     Some(lines)
-}
-
-/// Where a Location leads; what is wrong with it is said of it, and not of the URL that was asked (REDIR-06).
-fn led(here: &str, location: &[u8]) -> Result<Hop, Error> {
-    redirect::resolve(here, location).map_err(|mut error| {
-        error.fields_mut().url = Some(url::shown(location));
-        error
-    })
 }
 
 /// The absolute URL of what was asked of this origin, without user info.
