@@ -148,6 +148,31 @@ export interface HTTPHeaderDictConstructor {
   readonly prototype: HTTPHeaderDict;
 }
 export declare const HTTPHeaderDict: HTTPHeaderDictConstructor;
+/** An attempt that is about to be made. */
+export interface AttemptInfo {
+  /** From 1, within the hop. */
+  readonly number: number;
+  /** Redirects followed so far. */
+  readonly hop: number;
+  readonly method: string;
+  /** Absolute. */
+  readonly url: string;
+  /** Of this attempt alone: what is changed here is sent, and forgotten. */
+  readonly headers: HTTPHeaderDict;
+  /** What the attempt before met, if it met no answer. */
+  readonly error: Error | null;
+}
+/** What may be an address: see {@link PoolOptions.resolve}. */
+export type Resolved = string | ResolvedAddress | readonly string[] | readonly ResolvedAddress[] | null;
+/** An IP address, and a port where it is not the URL's. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly port?: number | undefined;
+}
+/** A function that knows addresses. */
+export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
+/** A gate before each attempt. */
+export type BeforeAttempt = (attempt: AttemptInfo, signal: AbortSignal) => unknown;
 /** A piece of a body: a string goes out as UTF-8. */
 export type BodyPiece = string | ArrayBuffer | SharedArrayBuffer | ArrayBufferView;
 /** What a body can be but a function that makes one. */
@@ -260,730 +285,6 @@ export interface Charset {
   /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
   readonly from: "bom" | "header" | "meta" | "default";
 }
-/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
-export interface Timings {
-  /** Waiting for a connection. */
-  readonly pool: number | null;
-  /** Resolving the name. */
-  readonly dns: number | null;
-  /** Connecting. */
-  readonly connect: number | null;
-  /** CONNECT and SOCKS steps. */
-  readonly proxy: number | null;
-  /** The TLS handshake. */
-  readonly tls: number | null;
-  /** Until the kernel had the whole request. */
-  readonly send: number | null;
-  /** From there to the response's head. */
-  readonly headers: number | null;
-  /** From the completion to JavaScript: how long a busy thread let it lie. */
-  readonly deliver: number;
-  /** From the head to the end of the body. */
-  readonly body: number | null;
-  /** The whole call, up to the completion. */
-  readonly total: number | null;
-}
-/** The connection that a response came on. Stays readable after the connection has gone. */
-export interface ConnectionInfo {
-  /** The connection's number, unique in its thread. */
-  readonly id: number;
-  /** The peer's address, or the path of its Unix socket. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** Whether it had carried an exchange before. */
-  readonly reused: boolean;
-  readonly protocol: "http/1.1" | "http/1.0" | "h2";
-  readonly proxy: string | null;
-  /** Each address that was tried, in order, the last one successfully. */
-  readonly triedAddresses: readonly {
-    readonly address: string;
-    readonly error: string | null;
-    readonly elapsed: number;
-  }[];
-  readonly tls: null;
-}
-/** What a response of one's own is made of. */
-export interface HTTPResponseInit {
-  /** Default 200. */
-  status?: number | undefined;
-  headers?: HeaderSource | undefined;
-  /** Default `null`. */
-  reason?: string | null | undefined;
-  /** Default `''`. */
-  url?: string | undefined;
-}
-/**
- * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
- *
- * @example
- * const response = await pool.request('GET', '/large', { preloadContent: false });
- * for await (const piece of response) file.write(piece);
- */
-export declare class HTTPResponse {
-  #private;
-  /** The status code, 100 to 999. */
-  readonly status: number;
-  /** False if `accept` was asked and did not want the body, which is empty then. */
-  readonly accepted: boolean;
-  /**
-   * A response of one's own, for tests of code that takes one.
-   *
-   * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
-   * @example
-   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
-   */
-  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
-  /** Makes a response of one's own, as the constructor does. */
-  static from(body?: string | Uint8Array | null, init?: HTTPResponseInit): HTTPResponse;
-  /** The reason phrase as the peer sent it, `''` where it sent none. */
-  get reason(): string | null;
-  /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
-  get version(): 10 | 11 | 20;
-  /** `HTTP/1.1` and so on: the peer's (urllib3's is the client's). */
-  get versionString(): string;
-  /** The header fields: lower-case names in order of first appearance. */
-  get headers(): HTTPHeaderDict;
-  /**
-   * The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). Empty until the end of a
-   * streamed body has come.
-   */
-  get trailers(): HTTPHeaderDict;
-  /**
-   * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
-   * (`Buffer.from(r.data)`) to keep a small one for long.
-   *
-   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
-   */
-  get data(): Buffer;
-  /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
-   *
-   * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
-   */
-  json<T = unknown>(): T;
-  /**
-   * The body as text, by the given charset or by {@link HTTPResponse.charset}. Malformed sequences become U+FFFD.
-   *
-   * @throws RangeError ERR_INVALID_OPTION for a charset that is no label of the WHATWG Encoding standard.
-   */
-  text(charset?: string): string;
-  /** Which charset {@link HTTPResponse.text} takes, and what says so. */
-  get charset(): Charset;
-  /** The absolute URL that this is the response of, without user info. */
-  get url(): string;
-  /** Exchanges made for it: 1 unless the request was made again. */
-  get attempts(): number;
-  /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
-  get defects(): string[];
-  /** How long each phase took; `null` for a response of one's own. Of a streamed body `body` and `total` come at its end. */
-  get timings(): Timings | null;
-  /** The connection it came on; `null` for a response of one's own. */
-  get connection(): ConnectionInfo | null;
-  /** Whether the body was framed by chunks. */
-  get chunked(): boolean;
-  /** Bytes of the body on the wire, before decoding; of a streamed one those of what has been read. */
-  get bytesRead(): number;
-  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. 0 when preloaded. */
-  get lengthRemaining(): number | null;
-  /** Whether the body has been read to its end, or closed. Always, when preloaded. */
-  get closed(): boolean;
-  /**
-   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
-   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
-   *
-   * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
-   * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
-   */
-  read(amount?: number | null): Promise<Buffer>;
-  /** Reads what is at hand, decoded: at least one byte unless at the end, at most `amount`. */
-  read1(amount?: number | null): Promise<Buffer>;
-  /** Fills `target`; how many bytes there were: fewer than its length at the end only, 0 after it. */
-  readInto(target: Uint8Array): Promise<number>;
-  /**
-   * Pieces of exactly `amount` decoded bytes (default 65,536), the last one smaller. With `null` a body of known length is
-   * one piece, any other comes as it arrives. Leaving the loop lets go of the response.
-   */
-  stream(amount?: number | null): AsyncIterableIterator<Buffer>;
-  /** Pieces as they arrive, without a copy. (urllib3 gives lines here; see {@link HTTPResponse.lines}.) */
-  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>;
-  /** Lines, each with its line feed, the last one as it is. */
-  lines(): AsyncIterableIterator<Buffer>;
-  /** The body as a stream of the web's. Cancelling it lets go of the response. */
-  toWeb(): ReadableStream<Uint8Array>;
-  /** The body as a stream of Node's. Destroying it lets go of the response. */
-  toReadable(): Readable;
-  /**
-   * As a `Response` of `fetch`. What was decoded loses Content-Encoding and Content-Length.
-   *
-   * @throws RangeError for a status that `Response` cannot have (outside 200 to 599).
-   */
-  toResponse(): Response;
-  /**
-   * Reads and drops the rest without decoding it, so that the connection can be used again. What goes wrong meanwhile
-   * costs the connection and nothing else.
-   */
-  drainConn(): Promise<void>;
-  /** Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. */
-  releaseConn(): void;
-  /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
-  close(): void;
-  /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
-  getRedirectLocation(): string | null | false;
-  /**
-   * Itself for a status below 400.
-   *
-   * @throws ResponseError that names the status and the URL without its query.
-   */
-  raiseForStatus(): this;
-  /** `HTTPResponse(status=200, url='http://…')`. */
-  toString(): string;
-}
-/** What `accept` is asked about. */
-export interface Head {
-  readonly status: number;
-  readonly reason: string | null;
-  readonly headers: HTTPHeaderDict;
-  /** Absolute. */
-  readonly url: string;
-}
-/** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
-export interface TimeoutOptions {
-  /**
-   * A deadline over the whole call: names, connecting, sending, the body, retries and redirects. Default none. Leads to
-   * ConnectTimeoutError (cut while dialling) or ReadTimeoutError (later), both ERR_TOTAL_TIMEOUT. (urllib3's bounds one
-   * attempt's connect and first bytes only.)
-   */
-  total?: number | null | undefined;
-  /** Resolving, connecting, the proxy's steps and TLS together. Default none. Leads to ConnectTimeoutError ERR_CONNECT_TIMEOUT. */
-  connect?: number | null | undefined;
-  /**
-   * The longest silence: before the head, between two pieces of the body, or while the peer takes no byte of the request.
-   * Default none. Leads to ReadTimeoutError ERR_READ_TIMEOUT or ERR_SEND_TIMEOUT.
-   */
-  read?: number | null | undefined;
-}
-/** Everything that is taken for a `timeout` option. */
-export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
-/**
- * How long a request may take, in milliseconds. Nothing is limited that is not set: there is no hidden default.
- *
- * Unlike urllib3 it counts milliseconds, keeps no clock (there is no `clone` or `start_connect`), and takes `Infinity`
- * for none.
- *
- * @example
- * new Timeout({ connect: 2_000, read: 10_000, total: 60_000 });
- */
-export declare class Timeout {
-  /** The deadline over the whole call, or `null` for none. */
-  readonly total: number | null;
-  /** As given; {@link Timeout.connectTimeout} has `total` in it. `null` for none. */
-  readonly connect: number | null;
-  /** As given; {@link Timeout.readTimeout} has `total` in it. `null` for none. */
-  readonly read: number | null;
-  /**
-   * Turns an option's value into a `Timeout`: a bare number sets `connect` and `read`, not `total`; `null` and
-   * `undefined` are no limit at all. urllib3's `Timeout.from_float`.
-   *
-   * @throws RangeError or TypeError ERR_INVALID_TIMEOUT as the constructor does.
-   */
-  static from(value: TimeoutLike): Timeout;
-  /**
-   * Takes the spans in milliseconds. A span below 50 ms warns once a process: it was probably meant in seconds.
-   *
-   * @throws RangeError ERR_INVALID_TIMEOUT for 0, less, NaN, and anything below 1 (no millisecond is a time-out).
-   * @throws TypeError ERR_INVALID_TIMEOUT for what is neither a number nor `null`, and for unknown options.
-   */
-  constructor(options?: TimeoutOptions);
-  /** How long connecting may take: the lesser of `connect` and `total`, or `null`. urllib3's `connect_timeout`. */
-  get connectTimeout(): number | null;
-  /** How long silence may last at the start: the lesser of `read` and `total`, or `null`. urllib3's `read_timeout`. */
-  get readTimeout(): number | null;
-  /** What {@link Timeout.readTimeout} is when so many milliseconds of `total` are gone; never below 0. */
-  readTimeoutAfter(elapsed: number): number | null;
-  /** The three spans; the constructor makes an equal `Timeout` of them. */
-  toJSON(): {
-    total: number | null;
-    connect: number | null;
-    read: number | null;
-  };
-  /** `Timeout(connect=1000, read=2000, total=null)`. */
-  toString(): string;
-}
-/** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
-export interface Limits {
-  /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
-  headerBytes?: number | undefined;
-  /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
-  headerCount?: number | undefined;
-  /** Bytes of the body on the wire. Default none (`null`). */
-  wire?: number | null | undefined;
-  /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
-  decoded?: number | null | undefined;
-  /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
-  ratio?: number | null | undefined;
-  /** Codings in a chain; one more is a DecodeError. Default 5. */
-  codings?: number | undefined;
-}
-/** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
-export interface SocketOptions {
-  /** TCP_NODELAY. */
-  noDelay?: boolean | undefined;
-  /** SO_RCVBUF, bytes. */
-  receiveBuffer?: number | undefined;
-  /** SO_SNDBUF, bytes. */
-  sendBuffer?: number | undefined;
-}
-/** TCP keep-alive probes. */
-export interface KeepAlive {
-  /** Milliseconds of silence before the first probe. Default 60,000. */
-  idle?: number | undefined;
-  /** Milliseconds between probes. Default: the system's. */
-  interval?: number | undefined;
-  /** Probes without an answer before the connection is given up. Default: the system's. */
-  count?: number | undefined;
-}
-/** Options of an {@link HTTPConnectionPool}. */
-export interface PoolOptions {
-  /** Default: the scheme's (80). */
-  port?: number | null | undefined;
-  /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
-  maxsize?: number | undefined;
-  /**
-   * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
-   * after use (counted in `stats().surplus`, warned about once a pool).
-   */
-  block?: boolean | undefined;
-  /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
-  maxWaiting?: number | undefined;
-  /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
-  timeout?: TimeoutLike;
-  /** Sent with every request that does not give its own headers. Default none. */
-  headers?: HeaderSource | undefined;
-  /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
-  acceptEncoding?: boolean | string | undefined;
-  /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
-  localAddress?: string | {
-    address: string;
-    port?: number;
-  } | undefined;
-  /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
-  unixSocket?: string | undefined;
-  /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
-  socketOptions?: SocketOptions | null | undefined;
-  /** Default off; `true` for probes after 60 s. */
-  keepAlive?: boolean | KeepAlive | undefined;
-  /** Milliseconds after which an idle connection is closed. Default 0: never. */
-  idleTimeout?: number | undefined;
-  /** Milliseconds after which a connection is not used again. Default 0: never. */
-  maxAge?: number | undefined;
-  /** Requests after which a connection is not used again. Default 0: never. */
-  maxRequestsPerConnection?: number | undefined;
-  /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
-  lenient?: boolean | undefined;
-  /** What a response may cost. */
-  limits?: Limits | undefined;
-  /**
-   * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
-   * only garbage collection lets go.
-   */
-  unreadTimeout?: number | undefined;
-  /** `host` or `host:port` to `address` or `address:port`: names that are not looked up. Host keeps the name. */
-  resolve?: {
-    readonly [name: string]: string;
-  } | undefined;
-  /** Only `false` or `0` yet. */
-  retries?: false | 0 | null | undefined;
-}
-/** Everything that a request may bring. */
-export interface RequestOptions {
-  /**
-   * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
-   * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
-   */
-  fields?: FieldSource | FormFields | FormData | null | undefined;
-  /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
-  encodeMultipart?: boolean | undefined;
-  /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
-  multipartBoundary?: string | null | undefined;
-  /** In place of the pool's headers. */
-  headers?: HeaderSource | null | undefined;
-  /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
-  json?: unknown;
-  /**
-   * The body. A string goes out as UTF-8, bytes are copied before the call returns. Everything else is read while the
-   * request is sent and no faster than the server takes it; it belongs to the request, which destroys, cancels or returns
-   * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
-   * each, unless the headers have a Content-Length, which must be right.
-   */
-  body?: RequestBody | null | undefined;
-  /** In place of the pool's. */
-  timeout?: TimeoutLike;
-  /** How long to wait for a connection, in milliseconds. Default none: for ever. */
-  poolTimeout?: number | null | undefined;
-  /** Undo Content-Encoding. Default `true`. */
-  decodeContent?: boolean | undefined;
-  /** A body shorter than announced is an error. Default `true`. */
-  enforceContentLength?: boolean | undefined;
-  /** Refuse a URL of another host (HostChangedError). Default `true`. */
-  assertSameHost?: boolean | undefined;
-  /** Frame the body by chunks even though its length is known. Default `false`. */
-  chunked?: boolean | undefined;
-  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
-  onProgress?: ((progress: Progress) => void) | null | undefined;
-  /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
-  limits?: Limits | null | undefined;
-  /** Aborts the call: it rejects with the signal's own reason. */
-  signal?: AbortSignal | null | undefined;
-  /** Only `false` or `0` yet. */
-  retries?: false | 0 | null | undefined;
-  /** Only `false` yet. */
-  redirect?: false | undefined;
-  /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
-  preloadContent?: boolean | undefined;
-  /**
-   * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
-   * `accepted === false`. A throw rejects the call.
-   */
-  accept?: ((head: Head) => boolean) | null | undefined;
-  /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
-  releaseConn?: boolean | null | undefined;
-}
-/** How far a body has come. */
-export interface Progress {
-  /** `up` is the request's body, `down` the response's. */
-  readonly direction: "up" | "down";
-  /** Bytes so far; of a response those on the wire. */
-  readonly bytes: number;
-  /** Bytes in all, `null` where that is not known. */
-  readonly total: number | null;
-}
-/** A value of a form field in a query. */
-export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
-/** Form fields. */
-export type FieldSource = Iterable<readonly [
-  string,
-  FieldValue | undefined
-]> | {
-  readonly [name: string]: FieldValue | undefined;
-};
-/** What `JSON.stringify(pool)` writes. */
-export interface PoolJSON {
-  /** The name of its class. */
-  type: string;
-  scheme: "http" | "https";
-  host: string;
-  /** `null` is the scheme's default. */
-  port: number | null;
-  maxsize: number;
-  block: boolean;
-  /** `new Timeout(…)` makes an equal one of it. */
-  timeout: ReturnType<Timeout["toJSON"]>;
-  /** The names of its own headers: their values may be secrets. */
-  headers: string[];
-}
-/** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
-export type Planned = string | ({
-  method?: string;
-  url: string;
-  tag?: unknown;
-} & RequestOptions);
-/** A request that was made: its place in the input, itself, and what came of it. */
-export type Settled = {
-  index: number;
-  request: Planned;
-} & ({
-  ok: true;
-  response: HTTPResponse;
-} | {
-  ok: false;
-  error: Error;
-});
-/** A pool's live figures; a fresh snapshot each time. */
-export interface PoolView {
-  /** Connections held by nobody. */
-  readonly idle: number;
-  /** Connections held by requests, those being dialled included. */
-  readonly leased: number;
-  /** Requests waiting for a connection. */
-  readonly waiting: number;
-  readonly maxsize: number;
-}
-/** What came of {@link ConnectionPool.close}. */
-export interface CloseReport {
-  /** Connections closed in all. */
-  readonly closed: number;
-  /** Requests that ended by themselves. */
-  readonly drained: number;
-  /** Requests that were cut off when the time was up. */
-  readonly forced: number;
-  /** Milliseconds. */
-  readonly elapsed: number;
-}
-/** A distribution of spans, in milliseconds. */
-export interface Percentiles {
-  readonly count: number;
-  readonly p50: number;
-  readonly p95: number;
-  readonly p99: number;
-  readonly max: number;
-}
-/** Everything that a pool counts. `opened = closed + idle + leased` at all times. */
-export interface PoolStats {
-  /** Open connections. */
-  readonly live: number;
-  readonly idle: number;
-  readonly leased: number;
-  readonly waiting: number;
-  readonly opened: number;
-  readonly closed: number;
-  /** Exchanges on a connection that had carried one before. */
-  readonly reused: number;
-  /** Connections closed because `maxsize` idle ones were there already. */
-  readonly surplus: number;
-  /** Connections closed for any other reason while the pool was open. */
-  readonly discarded: number;
-  /** Among them: those on which bytes came that nobody had asked for. */
-  readonly poisoned: number;
-  /** Requests sent again because the peer had accepted nothing of them. */
-  readonly staleReplays: number;
-  /** Exchanges given up before their end. */
-  readonly abandoned: number;
-  /** Heads that `lenient` repaired. */
-  readonly repaired: number;
-  readonly wireBytesIn: number;
-  readonly wireBytesOut: number;
-  readonly decodedBytes: number;
-  /** Attempts put on a connection. */
-  readonly requests: number;
-  /** Errors by code. */
-  readonly errors: Readonly<Record<string, number>>;
-  /** Milliseconds since the oldest request in flight was made. */
-  readonly oldestInFlight: number | null;
-  readonly latency?: Readonly<Record<"pool" | "headers" | "total", Percentiles>>;
-}
-/** Options of {@link HTTPConnectionPool.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
-/** The common base of pools. */
-export declare abstract class ConnectionPool {
-  abstract readonly scheme: "http" | "https";
-  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
-  abstract readonly host: string;
-  /** As given; `null` is the scheme's default. */
-  abstract readonly port: number | null;
-  /** Closes the pool; see {@link HTTPConnectionPool.close}. */
-  abstract close(options?: {
-    timeout?: number;
-  }): Promise<CloseReport>;
-  /** Closes the pool when a block of `await using` ends, and waits for its requests. */
-  [Symbol.asyncDispose](): Promise<void>;
-  /** Closes the pool when a block of `using` ends. */
-  [Symbol.dispose](): void;
-  /** `HTTPConnectionPool(host='localhost', port=8080)`. */
-  toString(): string;
-}
-/**
- * The connections to one host, kept and reused.
- *
- * @example
- * const pool = new HTTPConnectionPool('localhost', { port: 8080, maxsize: 10, block: true });
- * const response = await pool.request('GET', '/search', { fields: { q: 'urllib3' } });
- * response.json();
- */
-export declare class HTTPConnectionPool extends ConnectionPool {
-  #private;
-  readonly scheme: "http";
-  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
-  readonly host: string;
-  /** As given; `null` is the scheme's default (80). */
-  readonly port: number | null;
-  /** Connections kept for reuse. */
-  readonly maxsize: number;
-  /** Whether a request waits at the limit. */
-  readonly block: boolean;
-  /** The time-outs of a request that brings none. */
-  readonly timeout: Timeout;
-  /**
-   * Makes a pool; nothing is opened until the first request.
-   *
-   * @throws LocationValueError without a host, LocationParseError for what is none, TypeError or RangeError
-   * ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
-   */
-  constructor(host: string, options?: PoolOptions);
-  /** Live figures; `null` once the pool is closed. */
-  get pool(): PoolView | null;
-  /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
-  get numConnections(): number;
-  /** Attempts ever put on a connection. */
-  get numRequests(): number;
-  /** The headers of a request that brings none; a copy. */
-  get headers(): HTTPHeaderDict;
-  /** Everything that the pool counts. */
-  stats(): PoolStats;
-  /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
-  toJSON(): PoolJSON;
-  /**
-   * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
-   * the body for every other method.
-   *
-   * @throws (rejects with) everything in the documentation of errors; bad input before anything is sent.
-   */
-  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
-  /** Makes a request whose `fields` go into the query, whatever the method. */
-  requestEncodeUrl(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
-  /** Makes a request whose `fields` go into the body, whatever the method. */
-  requestEncodeBody(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
-  /** The lowest level: the method goes out as it is given, and nothing is merged. */
-  urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse>;
-  /**
-   * Makes many requests, `concurrency` (default `maxsize`) at a time, and yields each as it settles: unordered, bounded,
-   * and no faster than they are taken. It never throws for a request; leaving the loop aborts what is in flight.
-   *
-   * @example
-   * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
-   */
-  requestMany(requests: Iterable<Planned> | AsyncIterable<Planned>, options?: {
-    concurrency?: number;
-  }): AsyncIterableIterator<Settled>;
-  /** Whether a URL names this pool's host: a path does, `//other/` does not. */
-  isSameHost(url: string): boolean;
-  /**
-   * Opens connections until there are `n`, and sends nothing.
-   *
-   * @throws (rejects with) RangeError for more than `maxsize`, ClosedPoolError, and what dialling meets.
-   */
-  warm(n: number): Promise<void>;
-  /**
-   * Closes the pool: idle connections now, leased ones when their request ends or `timeout` milliseconds (default none)
-   * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
-   */
-  close(options?: {
-    timeout?: number;
-  }): Promise<CloseReport>;
-}
-/**
- * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
- * {@link HTTPConnectionPool}. The port is always shown.
- *
- * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
- * ERR_NOT_SUPPORTED for https.
- * @example
- * connectionFromUrl('http://localhost:8080/').port; // 8080
- */
-export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
-/** What {@link configure} takes. */
-export interface Configuration {
-  /**
-   * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
-   * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
-   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by
-   * `limits.decoded` instead. Default 268,435,456.
-   */
-  memoryBudget?: number | undefined;
-  /**
-   * Whose channels of `node:diagnostics_channel` are published on: our own, or undici's (`undici:request:create` and so on)
-   * too, so that what is written for undici (OpenTelemetry's instrumentation) sees our calls. Default `['ferropool']`.
-   */
-  diagnostics?: readonly ("ferropool" | "undici")[] | undefined;
-}
-/**
- * Settings of the whole thread; each worker has its own. What is not given stays as it is.
- *
- * @throws TypeError or RangeError ERR_INVALID_OPTION; TypeError ERR_NOT_SUPPORTED for `ioThreads` and `dnsThreads`.
- * @example
- * configure({ memoryBudget: 64 * 1024 * 1024 });
- */
-export declare function configure(options: Configuration): void;
-/** What {@link disableWarnings} silences: a type of warnings (`warning.name`), or one of them (`warning.code`). */
-export type WarningCategory = "FerropoolWarning" | "InsecureRequestWarning" | "FERROPOOL_BODY_UNREAD" | "FERROPOOL_POOL_FULL" | "FERROPOOL_POOL_STARVING" | "FERROPOOL_SHORT_TIMEOUT";
-/**
- * Silences warnings of this thread: those of one type, the one with this code, or all. There is no way back, as in urllib3.
- *
- * @throws TypeError ERR_INVALID_OPTION for what is no category.
- * @example
- * disableWarnings('FERROPOOL_POOL_FULL');
- */
-export declare function disableWarnings(category?: WarningCategory): void;
-/** A call, in all notices about it the same object. */
-export interface ObservedRequest {
-  /** Unique in its thread. */
-  readonly id: number;
-  readonly method: string;
-  /** Absolute, without user info, with its query. */
-  readonly url: string;
-  /**
-   * A copy of the call's own headers or, if it brings none, of its pool's; the values of credentials are `<hidden>`. Host,
-   * Content-Length and what else is added on the way are not among them.
-   */
-  readonly headers: HTTPHeaderDict;
-  /**
-   * Adds a header line to this call, while `ferropool:request:start` is published.
-   *
-   * @throws TypeError ERR_INVALID_HEADER for what no header can hold, and later. A line that must not be sent rejects the call.
-   */
-  addHeader(name: string, value: string | number | Uint8Array): void;
-}
-/** `ferropool:request:start`: published in the caller's context, before anything of the call has been written down. */
-export interface RequestStartNotice {
-  readonly request: ObservedRequest;
-}
-/** `ferropool:request:headers`: the response is given to the caller. */
-export interface RequestHeadersNotice {
-  readonly request: ObservedRequest;
-  readonly status: number;
-  /** A copy; the values of Set-Cookie are `<hidden>`. */
-  readonly headers: HTTPHeaderDict;
-}
-/** `ferropool:request:end`: the body has come to its end, or its reader has let go of it. */
-export interface RequestEndNotice {
-  readonly request: ObservedRequest;
-  readonly timings: Timings | null;
-  /** Bytes of the body on the wire. */
-  readonly bytesRead: number;
-}
-/** `ferropool:request:error`: the call rejects, or its streamed body breaks. */
-export interface RequestErrorNotice {
-  readonly request: ObservedRequest;
-  /** An error, or whatever the call's signal was aborted with. */
-  readonly error: unknown;
-}
-/** `ferropool:connection:open` and `ferropool:connection:close`. */
-export interface ConnectionNotice {
-  /** Where the pool leads. */
-  readonly host: string;
-  readonly port: number;
-  /** The peer's address, or the path of its Unix socket. */
-  readonly remoteAddress: string;
-  readonly protocol: "http/1.1";
-  /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
-  readonly reason: string | null;
-}
-/**
- * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
- * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.
- *
- * @param filename A name or a path; without one there is nothing to guess from.
- * @param fallback For what is not known. Default `application/octet-stream`.
- * @throws TypeError ERR_INVALID_OPTION for what is no string.
- */
-export declare function guessContentType(filename: string | null | undefined, fallback?: string): string;
-/** A new boundary: 128 random bits as 32 hexadecimal digits, which nobody can guess. urllib3's `choose_boundary`. */
-export declare function chooseBoundary(): string;
-/**
- * Encodes fields as multipart/form-data. urllib3's `encode_multipart_formdata`.
- *
- * @param boundary Default: a new one from {@link chooseBoundary}. One of RFC 2046's, which must not stand in the data.
- * @returns The body and its content type.
- * @throws TypeError ERR_INVALID_OPTION for fields or a boundary that are none; ERR_INVALID_BODY for a boundary that
- * occurs in the data, a part's header that would not be one line, and a Blob: it cannot be read at once.
- * @example
- * const [body, contentType] = encodeMultipartFormdata({ name: 'Ada', photo: ['ada.png', bytes] });
- */
-export declare function encodeMultipartFormdata(fields: FormFields | FormData, boundary?: string | null): [
-  Buffer,
-  string
-];
 /**
  * What can go wrong, as urllib3's tree of classes with Node's habits: a stable `code` to match on, the underlying error
  * as `cause`. Here is what the classes are and hold; which of them a failure becomes stands in `error-record.ts`.
@@ -1445,6 +746,886 @@ export declare class Retry {
   /** Every parameter but the history; the constructor makes an equal `Retry` of it. */
   toJSON(): RetryJSON;
 }
+/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
+export interface Timings {
+  /** Waiting for a connection. */
+  readonly pool: number | null;
+  /** Resolving the name. */
+  readonly dns: number | null;
+  /** Connecting. */
+  readonly connect: number | null;
+  /** CONNECT and SOCKS steps. */
+  readonly proxy: number | null;
+  /** The TLS handshake. */
+  readonly tls: number | null;
+  /** Until the kernel had the whole request. */
+  readonly send: number | null;
+  /** From there to the response's head. */
+  readonly headers: number | null;
+  /** From the completion to JavaScript: how long a busy thread let it lie. */
+  readonly deliver: number;
+  /** From the head to the end of the body. */
+  readonly body: number | null;
+  /** The whole call, up to the completion. */
+  readonly total: number | null;
+}
+/** The connection that a response came on. Stays readable after the connection has gone. */
+export interface ConnectionInfo {
+  /** The connection's number, unique in its thread. */
+  readonly id: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Whether it had carried an exchange before. */
+  readonly reused: boolean;
+  readonly protocol: "http/1.1" | "http/1.0" | "h2";
+  readonly proxy: string | null;
+  /** Each address that was tried, in order, the last one successfully. */
+  readonly triedAddresses: readonly {
+    readonly address: string;
+    readonly error: string | null;
+    readonly elapsed: number;
+  }[];
+  readonly tls: null;
+}
+/** What a response of one's own is made of. */
+export interface HTTPResponseInit {
+  /** Default 200. */
+  status?: number | undefined;
+  headers?: HeaderSource | undefined;
+  /** Default `null`. */
+  reason?: string | null | undefined;
+  /** Default `''`. */
+  url?: string | undefined;
+}
+/**
+ * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
+ *
+ * @example
+ * const response = await pool.request('GET', '/large', { preloadContent: false });
+ * for await (const piece of response) file.write(piece);
+ */
+export declare class HTTPResponse {
+  #private;
+  /** The status code, 100 to 999. */
+  readonly status: number;
+  /** False if `accept` was asked and did not want the body, which is empty then. */
+  readonly accepted: boolean;
+  /**
+   * A response of one's own, for tests of code that takes one.
+   *
+   * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
+   * @example
+   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
+   */
+  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
+  /** Makes a response of one's own, as the constructor does. */
+  static from(body?: string | Uint8Array | null, init?: HTTPResponseInit): HTTPResponse;
+  /** The reason phrase as the peer sent it, `''` where it sent none. */
+  get reason(): string | null;
+  /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
+  get version(): 10 | 11 | 20;
+  /** `HTTP/1.1` and so on: the peer's (urllib3's is the client's). */
+  get versionString(): string;
+  /** The header fields: lower-case names in order of first appearance. */
+  get headers(): HTTPHeaderDict;
+  /**
+   * The fields after a chunked body, without those that do not belong there (RFC 9110, 6.5.1). Empty until the end of a
+   * streamed body has come.
+   */
+  get trailers(): HTTPHeaderDict;
+  /**
+   * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
+   * (`Buffer.from(r.data)`) to keep a small one for long.
+   *
+   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
+   */
+  get data(): Buffer;
+  /**
+   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
+   *
+   * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
+   */
+  json<T = unknown>(): T;
+  /**
+   * The body as text, by the given charset or by {@link HTTPResponse.charset}. Malformed sequences become U+FFFD.
+   *
+   * @throws RangeError ERR_INVALID_OPTION for a charset that is no label of the WHATWG Encoding standard.
+   */
+  text(charset?: string): string;
+  /** Which charset {@link HTTPResponse.text} takes, and what says so. */
+  get charset(): Charset;
+  /** The absolute URL that this is the response of, redirects followed, without user info. */
+  get url(): string;
+  /**
+   * The `Retry` that was left, its `history` the events before this response; `null` for a response of one's own.
+   *
+   * @example
+   * response.retries?.history.map(({ redirectLocation }) => redirectLocation);
+   */
+  get retries(): Retry | null;
+  /** Exchanges made for it: 1 unless the request was made again. */
+  get attempts(): number;
+  /** What `lenient` tolerated in the head, a line each; empty for a clean one. */
+  get defects(): string[];
+  /** How long each phase took; `null` for a response of one's own. Of a streamed body `body` and `total` come at its end. */
+  get timings(): Timings | null;
+  /** The connection it came on; `null` for a response of one's own. */
+  get connection(): ConnectionInfo | null;
+  /** Whether the body was framed by chunks. */
+  get chunked(): boolean;
+  /** Bytes of the body on the wire, before decoding; of a streamed one those of what has been read. */
+  get bytesRead(): number;
+  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. 0 when preloaded. */
+  get lengthRemaining(): number | null;
+  /** Whether the body has been read to its end, or closed. Always, when preloaded. */
+  get closed(): boolean;
+  /**
+   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
+   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
+   *
+   * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
+   * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
+   */
+  read(amount?: number | null): Promise<Buffer>;
+  /** Reads what is at hand, decoded: at least one byte unless at the end, at most `amount`. */
+  read1(amount?: number | null): Promise<Buffer>;
+  /** Fills `target`; how many bytes there were: fewer than its length at the end only, 0 after it. */
+  readInto(target: Uint8Array): Promise<number>;
+  /**
+   * Pieces of exactly `amount` decoded bytes (default 65,536), the last one smaller. With `null` a body of known length is
+   * one piece, any other comes as it arrives. Leaving the loop lets go of the response.
+   */
+  stream(amount?: number | null): AsyncIterableIterator<Buffer>;
+  /** Pieces as they arrive, without a copy. (urllib3 gives lines here; see {@link HTTPResponse.lines}.) */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>;
+  /** Lines, each with its line feed, the last one as it is. */
+  lines(): AsyncIterableIterator<Buffer>;
+  /** The body as a stream of the web's. Cancelling it lets go of the response. */
+  toWeb(): ReadableStream<Uint8Array>;
+  /** The body as a stream of Node's. Destroying it lets go of the response. */
+  toReadable(): Readable;
+  /**
+   * As a `Response` of `fetch`. What was decoded loses Content-Encoding and Content-Length.
+   *
+   * @throws RangeError for a status that `Response` cannot have (outside 200 to 599).
+   */
+  toResponse(): Response;
+  /**
+   * Reads and drops the rest without decoding it, so that the connection can be used again. What goes wrong meanwhile
+   * costs the connection and nothing else.
+   */
+  drainConn(): Promise<void>;
+  /** Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. */
+  releaseConn(): void;
+  /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
+  close(): void;
+  /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */
+  getRedirectLocation(): string | null | false;
+  /**
+   * Itself for a status below 400.
+   *
+   * @throws ResponseError that names the status and the URL without its query.
+   */
+  raiseForStatus(): this;
+  /** `HTTPResponse(status=200, url='http://…')`. */
+  toString(): string;
+}
+/** What `accept` is asked about. */
+export interface Head {
+  readonly status: number;
+  readonly reason: string | null;
+  readonly headers: HTTPHeaderDict;
+  /** Absolute. */
+  readonly url: string;
+}
+/** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
+export interface TimeoutOptions {
+  /**
+   * A deadline over the whole call: names, connecting, sending, the body, retries and redirects. Default none. Leads to
+   * ConnectTimeoutError (cut while dialling) or ReadTimeoutError (later), both ERR_TOTAL_TIMEOUT. (urllib3's bounds one
+   * attempt's connect and first bytes only.)
+   */
+  total?: number | null | undefined;
+  /** Resolving, connecting, the proxy's steps and TLS together. Default none. Leads to ConnectTimeoutError ERR_CONNECT_TIMEOUT. */
+  connect?: number | null | undefined;
+  /**
+   * The longest silence: before the head, between two pieces of the body, or while the peer takes no byte of the request.
+   * Default none. Leads to ReadTimeoutError ERR_READ_TIMEOUT or ERR_SEND_TIMEOUT.
+   */
+  read?: number | null | undefined;
+}
+/** Everything that is taken for a `timeout` option. */
+export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
+/**
+ * How long a request may take, in milliseconds. Nothing is limited that is not set: there is no hidden default.
+ *
+ * Unlike urllib3 it counts milliseconds, keeps no clock (there is no `clone` or `start_connect`), and takes `Infinity`
+ * for none.
+ *
+ * @example
+ * new Timeout({ connect: 2_000, read: 10_000, total: 60_000 });
+ */
+export declare class Timeout {
+  /** The deadline over the whole call, or `null` for none. */
+  readonly total: number | null;
+  /** As given; {@link Timeout.connectTimeout} has `total` in it. `null` for none. */
+  readonly connect: number | null;
+  /** As given; {@link Timeout.readTimeout} has `total` in it. `null` for none. */
+  readonly read: number | null;
+  /**
+   * Turns an option's value into a `Timeout`: a bare number sets `connect` and `read`, not `total`; `null` and
+   * `undefined` are no limit at all. urllib3's `Timeout.from_float`.
+   *
+   * @throws RangeError or TypeError ERR_INVALID_TIMEOUT as the constructor does.
+   */
+  static from(value: TimeoutLike): Timeout;
+  /**
+   * Takes the spans in milliseconds. A span below 50 ms warns once a process: it was probably meant in seconds.
+   *
+   * @throws RangeError ERR_INVALID_TIMEOUT for 0, less, NaN, and anything below 1 (no millisecond is a time-out).
+   * @throws TypeError ERR_INVALID_TIMEOUT for what is neither a number nor `null`, and for unknown options.
+   */
+  constructor(options?: TimeoutOptions);
+  /** How long connecting may take: the lesser of `connect` and `total`, or `null`. urllib3's `connect_timeout`. */
+  get connectTimeout(): number | null;
+  /** How long silence may last at the start: the lesser of `read` and `total`, or `null`. urllib3's `read_timeout`. */
+  get readTimeout(): number | null;
+  /** What {@link Timeout.readTimeout} is when so many milliseconds of `total` are gone; never below 0. */
+  readTimeoutAfter(elapsed: number): number | null;
+  /** The three spans; the constructor makes an equal `Timeout` of them. */
+  toJSON(): {
+    total: number | null;
+    connect: number | null;
+    read: number | null;
+  };
+  /** `Timeout(connect=1000, read=2000, total=null)`. */
+  toString(): string;
+}
+/** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
+export interface Limits {
+  /** Bytes of the head. Default 262,144; a request can lower its pool's, not raise it. */
+  headerBytes?: number | undefined;
+  /** Field lines of the head, 24,000 at most. Default 256; a request can lower its pool's, not raise it. */
+  headerCount?: number | undefined;
+  /** Bytes of the body on the wire. Default none (`null`). */
+  wire?: number | null | undefined;
+  /** Bytes of the body after decoding. Default 268,435,456; `null` for none. */
+  decoded?: number | null | undefined;
+  /** Decoded bytes for each byte on the wire, judged once past 8 MiB. Default 1,100; `null` for none. */
+  ratio?: number | null | undefined;
+  /** Codings in a chain; one more is a DecodeError. Default 5. */
+  codings?: number | undefined;
+}
+/** Options of sockets before they connect. Given, they replace the default, which is `{ noDelay: true }`. */
+export interface SocketOptions {
+  /** TCP_NODELAY. */
+  noDelay?: boolean | undefined;
+  /** SO_RCVBUF, bytes. */
+  receiveBuffer?: number | undefined;
+  /** SO_SNDBUF, bytes. */
+  sendBuffer?: number | undefined;
+}
+/** TCP keep-alive probes. */
+export interface KeepAlive {
+  /** Milliseconds of silence before the first probe. Default 60,000. */
+  idle?: number | undefined;
+  /** Milliseconds between probes. Default: the system's. */
+  interval?: number | undefined;
+  /** Probes without an answer before the connection is given up. Default: the system's. */
+  count?: number | undefined;
+}
+/** Options of an {@link HTTPConnectionPool}. */
+export interface PoolOptions {
+  /** Default: the scheme's (80). */
+  port?: number | null | undefined;
+  /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
+  maxsize?: number | undefined;
+  /**
+   * At the limit: `true` waits in order of arrival for a connection, `false` (default) opens an extra one that is closed
+   * after use (counted in `stats().surplus`, warned about once a pool).
+   */
+  block?: boolean | undefined;
+  /** Requests that may wait for a connection; one more rejects with EmptyPoolError at once. Default 0: no bound. */
+  maxWaiting?: number | undefined;
+  /** Milliseconds, or a {@link Timeout}. Default none: what is not set never fires. */
+  timeout?: TimeoutLike;
+  /** Sent with every request that does not give its own headers. Default none. */
+  headers?: HeaderSource | undefined;
+  /** `true` asks for `gzip,deflate,br,zstd`, a string for itself. Default `false`: `identity`, as in urllib3. */
+  acceptEncoding?: boolean | string | undefined;
+  /** Where the client side of sockets is bound. Default: the system's choice. urllib3's `source_address`. */
+  localAddress?: string | {
+    address: string;
+    port?: number;
+  } | undefined;
+  /** Path of a Unix socket to connect to; the host is still what requests name. Default none. */
+  unixSocket?: string | undefined;
+  /** Default `{ noDelay: true }`; `null` or `{}` sets none. */
+  socketOptions?: SocketOptions | null | undefined;
+  /** Default off; `true` for probes after 60 s. */
+  keepAlive?: boolean | KeepAlive | undefined;
+  /** Milliseconds after which an idle connection is closed. Default 0: never. */
+  idleTimeout?: number | undefined;
+  /** Milliseconds after which a connection is not used again. Default 0: never. */
+  maxAge?: number | undefined;
+  /** Requests after which a connection is not used again. Default 0: never. */
+  maxRequestsPerConnection?: number | undefined;
+  /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
+  lenient?: boolean | undefined;
+  /** What a response may cost. */
+  limits?: Limits | undefined;
+  /**
+   * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
+   * only garbage collection lets go.
+   */
+  unreadTimeout?: number | undefined;
+  /**
+   * Addresses that are not looked up: `host` or `host:port` to `address` or `address:port`, or a function that is asked
+   * with each new connection: a string, a list, `{ address, port }`s, or `null` for the system to be asked. The Host field
+   * keeps the name.
+   */
+  resolve?: {
+    readonly [name: string]: string;
+  } | Resolve | undefined;
+  /**
+   * What is tried again: a total, `false` for nothing (errors as they are, redirects returned), or a {@link Retry}.
+   * Default (`null` too): {@link Retry.DEFAULT}, a total of 3.
+   */
+  retries?: RetryLike;
+  /** Attempts a second for each host, retries and redirects included. Default none. Waiting for it is under `poolTimeout`. */
+  rate?: number | null | undefined;
+  /**
+   * Statuses, of 429 and 503, whose Retry-After pauses all requests to their host, for `retries.retryAfterMax` at most.
+   * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
+   */
+  pauseOn?: readonly number[] | null | undefined;
+  /** Hears of each pause. */
+  onPause?: OnPause | null | undefined;
+}
+/** Hears that a host is left alone until then; `retryAfter` in milliseconds. */
+export type OnPause = (host: string, until: Date, reason: {
+  status: number;
+  retryAfter: number;
+}) => void;
+/** Everything that a request may bring. */
+export interface RequestOptions {
+  /**
+   * For the query, or as a form in the body (see {@link HTTPConnectionPool.request}): an object, a `Map`, or pairs (order
+   * and repeats are kept). Files, Blobs, {@link RequestField}s and a `FormData` need the body.
+   */
+  fields?: FieldSource | FormFields | FormData | null | undefined;
+  /** Fields in the body as multipart/form-data (`true`, the default) or application/x-www-form-urlencoded. */
+  encodeMultipart?: boolean | undefined;
+  /** Of a multipart body. Default: 32 random hexadecimal digits. It must not occur in the data. */
+  multipartBoundary?: string | null | undefined;
+  /** In place of the pool's headers. */
+  headers?: HeaderSource | null | undefined;
+  /** Sent as compact JSON with `Content-Type: application/json`, unless the headers name a type. `null` is "none". */
+  json?: unknown;
+  /**
+   * The body. A string goes out as UTF-8, bytes are copied before the call returns. Everything else is read while the
+   * request is sent and no faster than the server takes it; it belongs to the request, which destroys, cancels or returns
+   * it when it is not wanted any more. Of unknown length (streams, iterables, functions) it is sent in chunks, a piece
+   * each, unless the headers have a Content-Length, which must be right.
+   */
+  body?: RequestBody | null | undefined;
+  /** In place of the pool's. */
+  timeout?: TimeoutLike;
+  /** How long to wait for a connection, in milliseconds. Default none: for ever. */
+  poolTimeout?: number | null | undefined;
+  /** Undo Content-Encoding. Default `true`. */
+  decodeContent?: boolean | undefined;
+  /** A body shorter than announced is an error. Default `true`. */
+  enforceContentLength?: boolean | undefined;
+  /** Refuse a URL of another host (HostChangedError). Default `true`. */
+  assertSameHost?: boolean | undefined;
+  /** Frame the body by chunks even though its length is known. Default `false`. */
+  chunked?: boolean | undefined;
+  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. */
+  onProgress?: ((progress: Progress) => void) | null | undefined;
+  /** Each in place of the pool's; but a head may cost no more than the pool was made for. */
+  limits?: Limits | null | undefined;
+  /** Aborts the call: it rejects with the signal's own reason. */
+  signal?: AbortSignal | null | undefined;
+  /** In place of the pool's; `null` is the pool's. */
+  retries?: RetryLike;
+  /** Follow redirects. Default `true`; `false` gives the 3xx. */
+  redirect?: boolean | undefined;
+  /** Read and decode the body before the response is given. Default `true`; `false` gives it with its head. */
+  preloadContent?: boolean | undefined;
+  /**
+   * Asked when the head is there. `false` ends the request without its body: it resolves with empty data and
+   * `accepted === false`. A throw rejects the call.
+   */
+  accept?: ((head: Head) => boolean) | null | undefined;
+  /** As in urllib3; `true` excludes `preloadContent: false`. Without effect otherwise. */
+  releaseConn?: boolean | null | undefined;
+}
+/** How far a body has come. */
+export interface Progress {
+  /** `up` is the request's body, `down` the response's. */
+  readonly direction: "up" | "down";
+  /** Bytes so far; of a response those on the wire. */
+  readonly bytes: number;
+  /** Bytes in all, `null` where that is not known. */
+  readonly total: number | null;
+}
+/** A value of a form field in a query. */
+export type FieldValue = string | number | bigint | boolean | null | ArrayBuffer | ArrayBufferView;
+/** Form fields. */
+export type FieldSource = Iterable<readonly [
+  string,
+  FieldValue | undefined
+]> | {
+  readonly [name: string]: FieldValue | undefined;
+};
+/** What `JSON.stringify(pool)` writes. */
+export interface PoolJSON {
+  /** The name of its class. */
+  type: string;
+  scheme: "http" | "https";
+  host: string;
+  /** `null` is the scheme's default. */
+  port: number | null;
+  maxsize: number;
+  block: boolean;
+  /** `new Timeout(…)` makes an equal one of it. */
+  timeout: ReturnType<Timeout["toJSON"]>;
+  /** The names of its own headers: their values may be secrets. */
+  headers: string[];
+}
+/** Who makes calls: turns what comes back into what the user sees. */
+export interface Owner {
+  /** What judges a call that brings nothing of its own. */
+  readonly retries: object;
+}
+/** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
+export type Planned = string | ({
+  method?: string;
+  url: string;
+  tag?: unknown;
+} & RequestOptions);
+/** A request that was made: its place in the input, itself, and what came of it. */
+export type Settled = {
+  index: number;
+  request: Planned;
+} & ({
+  ok: true;
+  response: HTTPResponse;
+} | {
+  ok: false;
+  error: Error;
+});
+/** Options of {@link RequestMethods.urlopen}: a request's, without those that only merge. */
+export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
+/** How requests are made: urllib3's `RequestMethods`. */
+export declare abstract class RequestMethods implements Owner {
+  #private;
+  /** What judges a request that brings nothing of its own. */
+  get retries(): Retry;
+  /** The headers of a request that brings none; a copy. */
+  get headers(): HTTPHeaderDict;
+  /**
+   * Makes a request; the method is upper-cased. `fields` go into the query for GET, HEAD, DELETE and OPTIONS, and into
+   * the body for every other method.
+   *
+   * @throws (rejects with) everything in the documentation of errors; bad input before anything is sent.
+   */
+  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** Makes a request whose `fields` go into the query, whatever the method. */
+  requestEncodeUrl(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** Makes a request whose `fields` go into the body, whatever the method. */
+  requestEncodeBody(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  /** The lowest level: the method goes out as it is given, and nothing is merged. */
+  urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse>;
+  /**
+   * Makes many requests, `concurrency` at a time (default: a pool's `maxsize`, 64 for a manager), and yields each as it
+   * settles: unordered, bounded, and no faster than they are taken. It never throws for a request; leaving the loop aborts
+   * what is in flight.
+   *
+   * @example
+   * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
+   */
+  requestMany(requests: Iterable<Planned> | AsyncIterable<Planned>, options?: {
+    concurrency?: number;
+  }): AsyncIterableIterator<Settled>;
+}
+/** A pool's live figures; a fresh snapshot each time. */
+export interface PoolView {
+  /** Connections held by nobody. */
+  readonly idle: number;
+  /** Connections held by requests, those being dialled included. */
+  readonly leased: number;
+  /** Requests waiting for a connection. */
+  readonly waiting: number;
+  readonly maxsize: number;
+}
+/** What came of {@link ConnectionPool.close}. */
+export interface CloseReport {
+  /** Connections closed in all. */
+  readonly closed: number;
+  /** Requests that ended by themselves. */
+  readonly drained: number;
+  /** Requests that were cut off when the time was up. */
+  readonly forced: number;
+  /** Milliseconds. */
+  readonly elapsed: number;
+}
+/** A distribution of spans, in milliseconds. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+  readonly max: number;
+}
+/** Everything that a pool counts. `opened = closed + idle + leased` at all times. */
+export interface PoolStats {
+  /** Open connections. */
+  readonly live: number;
+  readonly idle: number;
+  readonly leased: number;
+  readonly waiting: number;
+  readonly opened: number;
+  readonly closed: number;
+  /** Exchanges on a connection that had carried one before. */
+  readonly reused: number;
+  /** Connections closed because `maxsize` idle ones were there already. */
+  readonly surplus: number;
+  /** Connections closed for any other reason while the pool was open. */
+  readonly discarded: number;
+  /** Among them: those on which bytes came that nobody had asked for. */
+  readonly poisoned: number;
+  /** Requests sent again because the peer had accepted nothing of them. */
+  readonly staleReplays: number;
+  /** Exchanges given up before their end. */
+  readonly abandoned: number;
+  /** Heads that `lenient` repaired. */
+  readonly repaired: number;
+  readonly wireBytesIn: number;
+  readonly wireBytesOut: number;
+  readonly decodedBytes: number;
+  /** Attempts put on a connection. */
+  readonly requests: number;
+  /** Errors by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Milliseconds since the oldest request in flight was made. */
+  readonly oldestInFlight: number | null;
+  readonly latency?: Readonly<Record<"pool" | "headers" | "total", Percentiles>>;
+}
+/** The common base of pools. */
+export declare abstract class ConnectionPool extends RequestMethods {
+  abstract readonly scheme: "http" | "https";
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  abstract readonly host: string;
+  /** As given; `null` is the scheme's default. */
+  abstract readonly port: number | null;
+  /** Closes the pool; see {@link HTTPConnectionPool.close}. */
+  abstract close(options?: {
+    timeout?: number;
+  }): Promise<CloseReport>;
+  /** Closes the pool when a block of `await using` ends, and waits for its requests. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Closes the pool when a block of `using` ends. */
+  [Symbol.dispose](): void;
+  /** `HTTPConnectionPool(host='localhost', port=8080)`. */
+  toString(): string;
+}
+/**
+ * The connections to one host, kept and reused.
+ *
+ * @example
+ * const pool = new HTTPConnectionPool('localhost', { port: 8080, maxsize: 10, block: true });
+ * const response = await pool.request('GET', '/search', { fields: { q: 'urllib3' } });
+ * response.json();
+ */
+export declare class HTTPConnectionPool extends ConnectionPool {
+  #private;
+  readonly scheme: "http";
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  readonly host: string;
+  /** As given; `null` is the scheme's default (80). */
+  readonly port: number | null;
+  /** Connections kept for reuse. */
+  readonly maxsize: number;
+  /** Whether a request waits at the limit. */
+  readonly block: boolean;
+  /** The time-outs of a request that brings none. */
+  readonly timeout: Timeout;
+  /**
+   * Makes a pool; nothing is opened until the first request.
+   *
+   * @throws LocationValueError without a host, LocationParseError for what is none, TypeError or RangeError
+   * ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   */
+  constructor(host: string, options?: PoolOptions);
+  /** Live figures; `null` once the pool is closed. */
+  get pool(): PoolView | null;
+  /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
+  get numConnections(): number;
+  /** Attempts ever put on a connection. */
+  get numRequests(): number;
+  /** Everything that the pool counts. */
+  stats(): PoolStats;
+  /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): PoolJSON;
+  /** Whether a URL names this pool's host: a path does, `//other/` does not. */
+  isSameHost(url: string): boolean;
+  /**
+   * Opens connections until there are `n`, and sends nothing.
+   *
+   * @throws (rejects with) RangeError for more than `maxsize`, ClosedPoolError, and what dialling meets.
+   */
+  warm(n: number): Promise<void>;
+  /**
+   * Closes the pool: idle connections now, leased ones when their request ends or `timeout` milliseconds (default none)
+   * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
+   */
+  close(options?: {
+    timeout?: number;
+  }): Promise<CloseReport>;
+}
+/**
+ * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
+ * {@link HTTPConnectionPool}. The port is always shown.
+ *
+ * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
+ * ERR_NOT_SUPPORTED for https.
+ * @example
+ * connectionFromUrl('http://localhost:8080/').port; // 8080
+ */
+export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
+/**
+ * A cookie jar, as `tough-cookie`'s `CookieJar` is one.
+ *
+ * @example
+ * import { CookieJar } from 'tough-cookie';
+ * const manager = new PoolManager({ jar: new CookieJar() });
+ */
+export interface CookieJar {
+  /** The cookies for this URL, as the Cookie field has them; empty for none. */
+  getCookieString(url: string): string | Promise<string>;
+  /** Takes a Set-Cookie line that came from this URL. What it throws (the cookie is not for this site) is not the request's. */
+  setCookie(line: string, url: string): unknown;
+}
+/** Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. */
+export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
+  /** Pools that are kept; the least recently used goes for one more. Default 1,000; 0 keeps none. */
+  numPools?: number | undefined;
+  /**
+   * Connections over all pools, those being made and those of forgotten pools included. At the limit the connection of
+   * another pool that has been idle longest is closed; where none is idle, requests wait in order of arrival, whatever
+   * their host. Default 512; 0 or `null`: no bound.
+   */
+  maxTotalConnections?: number | null | undefined;
+  /** Connections kept to one host, and the most that there can be. Default 64. */
+  maxsize?: number | undefined;
+  /** Default `true`. */
+  block?: boolean | undefined;
+  /** Cookies: asked before each attempt, told of each answer. */
+  jar?: CookieJar | null | undefined;
+  /** Waited for before each attempt of each hop; may change its headers. What it throws rejects the request. */
+  beforeAttempt?: BeforeAttempt | null | undefined;
+}
+/** Settings of one pool of a manager, over the manager's; `null` removes one. */
+export type PoolKwargs = {
+  readonly [Name in keyof PoolOptions]?: PoolOptions[Name] | null;
+};
+/** A manager's pools, the least recently used first. */
+export interface PoolCollection extends Iterable<HTTPConnectionPool> {
+  readonly size: number;
+}
+/**
+ * Many hosts through one object: a pool for each, made when it is first needed.
+ *
+ * @example
+ * const manager = new PoolManager({ retries: 5, timeout: { connect: 2_000, read: 10_000 } });
+ * const response = await manager.request('GET', 'http://localhost:8080/');
+ */
+export declare class PoolManager extends RequestMethods {
+  #private;
+  /**
+   * Makes a manager; nothing is opened until the first request.
+   *
+   * @throws TypeError or RangeError ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   */
+  constructor(options?: PoolManagerOptions);
+  /** The pools that the manager keeps. */
+  get pools(): PoolCollection;
+  /**
+   * The pool for a host, made if there is none. Equal settings give the same pool; a pool that is held stays usable when
+   * the manager has forgotten it.
+   *
+   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION.
+   */
+  connectionFromHost(host: string, options?: {
+    port?: number | null;
+    scheme?: string;
+    poolKwargs?: PoolKwargs | null;
+  }): HTTPConnectionPool;
+  /**
+   * The pool for a URL's host.
+   *
+   * @throws as {@link PoolManager.connectionFromHost}; LocationParseError; LocationValueError without a scheme.
+   */
+  connectionFromUrl(url: string, poolKwargs?: PoolKwargs | null): HTTPConnectionPool;
+  /** The pool for `{ scheme, host, port, ...settings }`. */
+  connectionFromContext(context: {
+    scheme?: string;
+    host: string;
+  } & Omit<PoolKwargs, "port"> & {
+    port?: number | null;
+  }): HTTPConnectionPool;
+  /** Everything that all pools count together, those that are gone included. */
+  stats(): PoolStats;
+  /** Forgets all pools: idle connections close, requests in flight finish. The manager stays usable. */
+  clear(): void;
+  /**
+   * Closes the manager and all its pools, those that are held too: idle connections now, leased ones when their request ends
+   * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError.
+   */
+  close(options?: {
+    timeout?: number;
+  }): Promise<CloseReport>;
+  /** Forgets all pools when a block of `await using` ends, as urllib3's `with` does. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Forgets all pools when a block of `using` ends. */
+  [Symbol.dispose](): void;
+  /** `PoolManager(pools=3)`. */
+  toString(): string;
+}
+/** Options of {@link request}: those of urllib3's, and a signal. */
+export type SimpleOptions = Pick<RequestOptions, "body" | "decodeContent" | "fields" | "headers" | "json" | "preloadContent" | "redirect" | "retries" | "signal" | "timeout">;
+/**
+ * Makes one request on a manager that all callers of this thread share. Its `timeout` is 3 s where none is given (`null` for
+ * none); everything else is a request's default. For more than a script make a {@link PoolManager}.
+ *
+ * @throws (rejects with) what {@link PoolManager.request} does; TypeError ERR_INVALID_OPTION for other options.
+ * @example
+ * const response = await request('GET', 'http://localhost:8080/');
+ */
+export declare function request(method: string, url: string, options?: SimpleOptions): Promise<HTTPResponse>;
+/** What {@link configure} takes. */
+export interface Configuration {
+  /**
+   * Bytes of streamed bodies that may have been read off the wire without having been taken, in all pools of this thread
+   * together; the memory that they lie in is up to a third more. Past it sockets are not read, so that their peers stop
+   * sending; a body of which nothing lies around still gets its next piece. Preloaded bodies are bounded by
+   * `limits.decoded` instead. Default 268,435,456.
+   */
+  memoryBudget?: number | undefined;
+  /**
+   * I/O threads of this thread's pools and managers; each of those lives whole on one of them, given out in turn. Default 1:
+   * one fills a core with tens of thousands of requests a second. To be said before the first pool is made.
+   */
+  ioThreads?: number | undefined;
+  /**
+   * Whose channels of `node:diagnostics_channel` are published on: our own, or undici's (`undici:request:create` and so on)
+   * too, so that what is written for undici (OpenTelemetry's instrumentation) sees our calls. Default `['ferropool']`.
+   */
+  diagnostics?: readonly ("ferropool" | "undici")[] | undefined;
+}
+/**
+ * Settings of the whole thread; each worker has its own. What is not given stays as it is.
+ *
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; Error ERR_ENGINE_STARTED for `ioThreads` once there is a pool;
+ * TypeError ERR_NOT_SUPPORTED for `dnsThreads`.
+ * @example
+ * configure({ memoryBudget: 64 * 1024 * 1024 });
+ */
+export declare function configure(options: Configuration): void;
+/** What {@link disableWarnings} silences: a type of warnings (`warning.name`), or one of them (`warning.code`). */
+export type WarningCategory = "FerropoolWarning" | "InsecureRequestWarning" | "FERROPOOL_BODY_UNREAD" | "FERROPOOL_POOL_FULL" | "FERROPOOL_POOL_STARVING" | "FERROPOOL_SHORT_TIMEOUT";
+/**
+ * Silences warnings of this thread: those of one type, the one with this code, or all. There is no way back, as in urllib3.
+ *
+ * @throws TypeError ERR_INVALID_OPTION for what is no category.
+ * @example
+ * disableWarnings('FERROPOOL_POOL_FULL');
+ */
+export declare function disableWarnings(category?: WarningCategory): void;
+/** A call, in all notices about it the same object. */
+export interface ObservedRequest {
+  /** Unique in its thread. */
+  readonly id: number;
+  readonly method: string;
+  /** Absolute, without user info, with its query. */
+  readonly url: string;
+  /**
+   * A copy of the call's own headers or, if it brings none, of its pool's; the values of credentials are `<hidden>`. Host,
+   * Content-Length and what else is added on the way are not among them.
+   */
+  readonly headers: HTTPHeaderDict;
+  /**
+   * Adds a header line to this call, while `ferropool:request:start` is published.
+   *
+   * @throws TypeError ERR_INVALID_HEADER for what no header can hold, and later. A line that must not be sent rejects the call.
+   */
+  addHeader(name: string, value: string | number | Uint8Array): void;
+}
+/** `ferropool:request:start`: published in the caller's context, before anything of the call has been written down. */
+export interface RequestStartNotice {
+  readonly request: ObservedRequest;
+}
+/** `ferropool:request:headers`: the response is given to the caller. */
+export interface RequestHeadersNotice {
+  readonly request: ObservedRequest;
+  readonly status: number;
+  /** A copy; the values of Set-Cookie are `<hidden>`. */
+  readonly headers: HTTPHeaderDict;
+}
+/** `ferropool:request:end`: the body has come to its end, or its reader has let go of it. */
+export interface RequestEndNotice {
+  readonly request: ObservedRequest;
+  readonly timings: Timings | null;
+  /** Bytes of the body on the wire. */
+  readonly bytesRead: number;
+}
+/** `ferropool:request:error`: the call rejects, or its streamed body breaks. */
+export interface RequestErrorNotice {
+  readonly request: ObservedRequest;
+  /** An error, or whatever the call's signal was aborted with. */
+  readonly error: unknown;
+}
+/** `ferropool:connection:open` and `ferropool:connection:close`. */
+export interface ConnectionNotice {
+  /** Where the pool leads. */
+  readonly host: string;
+  readonly port: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly protocol: "http/1.1";
+  /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
+  readonly reason: string | null;
+}
+/**
+ * Guesses a media type from the extension of a file name: `image/jpeg` for `photo.JPG`. A compression's extension is
+ * passed over, so `a.tar.gz` is `application/x-tar`, and `a.gz` alone is not known. urllib3's `guess_content_type`.
+ *
+ * @param filename A name or a path; without one there is nothing to guess from.
+ * @param fallback For what is not known. Default `application/octet-stream`.
+ * @throws TypeError ERR_INVALID_OPTION for what is no string.
+ */
+export declare function guessContentType(filename: string | null | undefined, fallback?: string): string;
+/** A new boundary: 128 random bits as 32 hexadecimal digits, which nobody can guess. urllib3's `choose_boundary`. */
+export declare function chooseBoundary(): string;
+/**
+ * Encodes fields as multipart/form-data. urllib3's `encode_multipart_formdata`.
+ *
+ * @param boundary Default: a new one from {@link chooseBoundary}. One of RFC 2046's, which must not stand in the data.
+ * @returns The body and its content type.
+ * @throws TypeError ERR_INVALID_OPTION for fields or a boundary that are none; ERR_INVALID_BODY for a boundary that
+ * occurs in the data, a part's header that would not be one line, and a Blob: it cannot be read at once.
+ * @example
+ * const [body, contentType] = encodeMultipartFormdata({ name: 'Ada', photo: ['ada.png', bytes] });
+ */
+export declare function encodeMultipartFormdata(fields: FormFields | FormData, boundary?: string | null): [
+  Buffer,
+  string
+];
 /** What `acceptEncoding: true` sends: every coding that a response is decoded from. */
 export declare const ACCEPT_ENCODING = "gzip,deflate,br,zstd";
 /** How credentials become bytes. `latin1` is HTTP's tradition; `utf-8` is what RFC 7617, section 2.1, lets a server ask for. */

@@ -5,7 +5,7 @@ export type { PoolCollection, PoolKwargs, PoolManagerOptions } from './facade/ma
 export { request } from './facade/request.ts';
 export type { SimpleOptions } from './facade/request.ts';
 export type { RequestMethods, UrlopenOptions } from './facade/requests.ts';
-export type { AttemptInfo, BeforeAttempt, Resolve, Resolved } from './facade/asking.ts';
+export type { AttemptInfo, BeforeAttempt, Resolve, Resolved, ResolvedAddress } from './facade/asking.ts';
 export type { CookieJar } from './facade/cookies.ts';
 export type {
   FieldSource,

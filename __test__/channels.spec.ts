@@ -107,12 +107,12 @@ test.serial('WARN-05: a call that rejects is told as an error, whatever it rejec
   controller.abort('a reason that is no error');
   await aborted;
   t.is(reasons[4], 'a reason that is no error');
-  const closing = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  const closing = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
   const waiting = fails(closing.request('GET', '/silent'));
   await closing.close({ timeout: 0 });
   await waiting;
   t.true(reasons[5] instanceof ClosedPoolError);
-  const nowhere = new HTTPConnectionPool('127.0.0.1', { unixSocket: '/nowhere/ferropool.sock' });
+  const nowhere = new HTTPConnectionPool('127.0.0.1', { retries: false, unixSocket: '/nowhere/ferropool.sock' });
   await fails(nowhere.request('GET', '/'));
   t.true(reasons[6] instanceof NewConnectionError);
   await turn();
@@ -139,14 +139,14 @@ test.serial('WARN-05: a streamed body that breaks is told as an error, once', as
   t.is((await notices.nth('request:error', 2)).error, controller.signal.reason);
   await t.throwsAsync(aborted.read(), { any: true });
 
-  const closing = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  const closing = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
   const cut = await closing.request('GET', '/head', STREAM);
   await closing.close({ timeout: 0 });
   const { error } = await notices.nth('request:error', 3);
   t.true(error instanceof ClosedPoolError);
   await t.throwsAsync(cut.read(), { is: error as Error });
 
-  const unread = new HTTPConnectionPool('127.0.0.1', { port: server.port, unreadTimeout: 20 });
+  const unread = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, unreadTimeout: 20 });
   t.teardown(() => unread.close());
   const left = await unread.request('GET', '/head', STREAM);
   t.like((await notices.nth('request:error', 4)).error, { code: 'ERR_UNREAD_TIMEOUT' });

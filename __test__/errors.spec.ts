@@ -16,6 +16,9 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
   return {
     className: 'HTTPError',
     code: 'ERR_INTERNAL',
+    url: null,
+    below: null,
+    history: [],
     phase: null,
     during: null,
     message: 'said',
@@ -187,16 +190,25 @@ test('the core’s table was read whole, and a class that is not known is an HTT
   }
 });
 
-test('MaxRetryError holds the last error, names it, and says why there was no further attempt', (t) => {
-  const last = new errors.NewConnectionError('Failed to establish a new connection: refused', { code: 'ECONNREFUSED' });
-  const given = record({ className: 'MaxRetryError', code: 'ERR_MAX_RETRY', message: 'POST is not in allowedMethods' });
-  const error = errorFromRecord(given, { ...context, cause: last }) as errors.MaxRetryError;
-  t.is(error.reason, last);
+test('MaxRetryError holds the last error, and names it', (t) => {
+  const below = record({
+    className: 'NewConnectionError',
+    code: 'ERR_CONNECT',
+    message: 'Failed to establish a new connection: refused',
+    causes: [{ code: 'ECONNREFUSED', message: 'refused', address: '127.0.0.1:80' }],
+  });
+  const given = record({ className: 'MaxRetryError', code: 'ERR_MAX_RETRY', message: 'Max retries exceeded', below });
+  const error = errorFromRecord(given, context) as errors.MaxRetryError;
+  const { reason: last } = error;
+  t.true(last instanceof errors.NewConnectionError);
+  t.is((last as errors.NewConnectionError).code, 'ECONNREFUSED');
+  t.is(error.cause, last);
   t.is(error.code, 'ERR_MAX_RETRY');
   t.is(
     error.message,
     "HTTPConnectionPool(host='localhost', port=null): Max retries exceeded with url: /path " +
-      '(Caused by NewConnectionError: Failed to establish a new connection: refused); POST is not in allowedMethods',
+      "(Caused by NewConnectionError: HTTPConnection(host='localhost', port=80): Failed to establish a new connection: " +
+      'refused (ECONNREFUSED))',
   );
   const answered = errorFromRecord(record({ className: 'MaxRetryError', message: 'too many redirects' }), context);
   const { reason } = answered as errors.MaxRetryError;

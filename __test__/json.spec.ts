@@ -63,7 +63,7 @@ test('JSON: a pool says where it leads and what it keeps to, and no value of a h
   });
   t.notRegex(JSON.stringify({ pools: [pool] }), /s3cret/);
   const { host, port, maxsize, block, timeout } = pool.toJSON();
-  const again = new HTTPConnectionPool(host, { port, maxsize, block, timeout });
+  const again = new HTTPConnectionPool(host, { retries: false, port, maxsize, block, timeout });
   t.deepEqual({ ...again.toJSON(), headers: pool.toJSON().headers }, pool.toJSON());
   t.is(new HTTPConnectionPool('[::1]').toJSON().host, '::1');
   t.is(new HTTPConnectionPool('h').toJSON().port, null);
@@ -104,7 +104,7 @@ test('JSON: an error of a call says what, where, how far and why, without its po
   t.like(json.cause, { name: 'IncompleteRead', code: 'ERR_INCOMPLETE_READ', cause: null });
   t.notRegex(JSON.stringify(error), /s3cret/);
 
-  const nowhere = new HTTPConnectionPool('127.0.0.1', { unixSocket: '/nowhere/ferropool.sock' });
+  const nowhere = new HTTPConnectionPool('127.0.0.1', { retries: false, unixSocket: '/nowhere/ferropool.sock' });
   const refused = throughJSON(await rejection(nowhere.request('GET', '/?s3cret'), NewConnectionError));
   t.like(refused, { name: 'NewConnectionError', code: 'ENOENT', phase: 'connect', attempts: 0, sent: false });
   t.like((refused as unknown as ErrorJSON).cause, { code: 'ENOENT' });

@@ -54,7 +54,7 @@ const FAULTS = ['/reset', '/short', '/nonsense', '/more'];
 test.serial('THR-322: 20,000 requests, one in a hundred broken, and each gets its own response', async (t) => {
   t.timeout(60_000);
   const server = await tokenServer();
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 100, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 100, block: true });
   t.teardown(() => server.close());
   let [mixed, failed, unclassified] = [0, 0, 0];
   await load(20_000, 100, async (n) => {
@@ -80,7 +80,7 @@ test.serial('THR-322: 20,000 requests, one in a hundred broken, and each gets it
 
 test.serial('THR-320: 2,000 aborts at random moments lose no slot and mix nothing up', async (t) => {
   const server = await tokenServer();
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 8, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 8, block: true });
   t.teardown(() => server.close());
   let [mixed, aborted, served] = [0, 0, 0];
   let seed = 1;
@@ -128,7 +128,7 @@ test.serial('THR-320: 2,000 aborts at random moments lose no slot and mix nothin
 
 test.serial('THR-912: 10,000 requests on one signal: no warning, and no listener is left', async (t) => {
   const server = await httpServer((_, response) => response.end());
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 32, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 32, block: true });
   t.teardown(() => server.close());
   const warnings: string[] = [];
   const listen = (warning: Error): void => void warnings.push(warning.name);
@@ -174,6 +174,7 @@ test.serial(
     let blocked = (): void => {};
     t.teardown(() => server.close());
     const pool = new HTTPConnectionPool('127.0.0.1', {
+      retries: false,
       port: server.port,
       maxsize: 1,
       timeout: { read: 300, total: 600 },
@@ -197,7 +198,7 @@ test('a body that is sent to another thread takes no other response along', asyn
   const server = await rawServer(async (peer) => {
     for (;;) await peer.write(reply(`body of ${(await peer.request()).split(' ', 2)[1]}`));
   });
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 3 });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 3 });
   t.teardown(async () => {
     await pool.close();
     await server.close();

@@ -25,7 +25,7 @@ async function bench(
   options: PoolOptions = {},
 ): Promise<[HTTPConnectionPool, RawServer]> {
   const server = await rawServer(script);
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, ...options });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, ...options });
   t.teardown(async () => {
     const before = pool.stats();
     await pool.close({ timeout: 0 });
@@ -383,7 +383,7 @@ test('POOL-11: using closes a pool when the block ends, by an exception too', as
   const [, server] = await bench(t, answers(reply('x')));
   let held: HTTPConnectionPool | null = null;
   {
-    await using pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+    await using pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
     await get(pool);
     held = pool;
     t.not(pool.pool, null);
@@ -391,7 +391,7 @@ test('POOL-11: using closes a pool when the block ends, by an exception too', as
   t.is(held.pool, null);
   await server.peers[0]?.gone();
   const failing = async (): Promise<void> => {
-    await using pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+    await using pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
     held = pool;
     await get(pool);
     throw new Error('passes through');
@@ -400,7 +400,7 @@ test('POOL-11: using closes a pool when the block ends, by an exception too', as
   t.is(held.pool, null);
   await server.peers[1]?.gone();
   {
-    using pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+    using pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
     held = pool;
     await get(pool);
   }
@@ -468,7 +468,7 @@ test('POOL-12, POOL-13, THR-1010: whatever goes wrong, the slot comes back, the 
 test('POOL-12: a connection that is refused, or whose name is not found, gives its slot back', async (t) => {
   const gone = await httpServer(() => {});
   await gone.close();
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: gone.port, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: gone.port, block: true });
   t.teardown(() => pool.close());
   for (let n = 0; n < 3; n += 1) {
     t.like(await t.throwsAsync(get(pool, '/', { poolTimeout: 1_000 })), {
@@ -635,7 +635,7 @@ test('THR-1217: no request is lost where the server closes after every so many',
     if (count % 7 === 0) response.setHeader('Connection', 'close');
     response.end(request.url);
   });
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: closing.port, maxsize: 8, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: closing.port, maxsize: 8, block: true });
   t.teardown(async () => {
     await pool.close();
     await closing.close();
@@ -673,7 +673,7 @@ test('warm opens connections and sends nothing; requests use them', async (t) =>
   await t.throwsAsync(pool.warm(4), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
   await t.throwsAsync(pool.warm(1.5), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
   await t.throwsAsync(pool.warm('2' as unknown as number), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
-  const refused = new HTTPConnectionPool('127.0.0.1', { port: 0, maxsize: 2, block: true });
+  const refused = new HTTPConnectionPool('127.0.0.1', { retries: false, port: 0, maxsize: 2, block: true });
   await t.throwsAsync(refused.warm(2), { name: 'NewConnectionError' });
   t.deepEqual(refused.pool, { idle: 0, leased: 0, waiting: 0, maxsize: 2 });
   await refused.close();
@@ -685,7 +685,7 @@ test('unixSocket leads to a socket of the file system; Host is the pool’s', as
   const server = http.createServer((request, response) => response.end(request.headers.host));
   server.listen(unixSocket);
   await once(server, 'listening');
-  const pool = new HTTPConnectionPool('docker', { unixSocket });
+  const pool = new HTTPConnectionPool('docker', { retries: false, unixSocket });
   t.teardown(async () => {
     await pool.close();
     server.close();
@@ -694,7 +694,7 @@ test('unixSocket leads to a socket of the file system; Host is the pool’s', as
   t.is((await get(pool)).text(), 'docker');
   t.is((await get(pool)).text(), 'docker');
   t.is(pool.numConnections, 1);
-  const nobody = new HTTPConnectionPool('docker', { unixSocket: path.join(folder, 'none') });
+  const nobody = new HTTPConnectionPool('docker', { retries: false, unixSocket: path.join(folder, 'none') });
   t.like(await t.throwsAsync(get(nobody)), { name: 'NewConnectionError', code: 'ENOENT' });
   await nobody.close();
 });
@@ -726,7 +726,7 @@ test('requestMany yields each as it settles, no more than so many at a time, and
       else response.end(`${request.method} ${request.url}`);
     }, 5);
   });
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 4, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 4, block: true });
   t.teardown(async () => {
     await pool.close();
     await server.close();
@@ -841,7 +841,7 @@ const onLinux = process.platform === 'linux' ? test : () => undefined;
 onLinux('THR-1220, POOL-12: an abort, and a close with a timeout, end a call that is still dialling', async (t) => {
   const hole = await blackHole();
   t.teardown(() => hole.close());
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: hole.port, maxsize: 2, block: true });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: hole.port, maxsize: 2, block: true });
   const leave = new AbortController();
   const aborted = get(pool, '/', { signal: leave.signal });
   const dialling = get(pool);

@@ -74,6 +74,7 @@ test('a source of pieces of a byte is asked for fewer of them', async (t) => {
   let pieces = 0;
   const outflow = new Outflow({
     length: null,
+    again: false,
     open: () => ({ next: () => Buffer.from('x'), cancel() {} }),
   });
   outflow.want({ ...NOBODY, piece: () => void (pieces += 1) }, 0, 0, 64 * layout.FLOW_LEAST);

@@ -228,7 +228,18 @@ test('RETRY-09: MaxRetryError has the pool, the URL and the reason', (t) => {
 
 test('RETRY-06 RETRY-20: every error of the core is counted as the core counts it', (t) => {
   const empty = { message: 'x', phase: null, during: null, host: null, attempts: 0, elapsed: 0, sent: false };
-  const rest = { reason: null, limit: null, allowed: null, partial: null, expected: null, received: null, causes: [] };
+  const rest = {
+    url: null,
+    below: null,
+    history: [],
+    reason: null,
+    limit: null,
+    allowed: null,
+    partial: null,
+    expected: null,
+    received: null,
+    causes: [],
+  };
   let thrown = 0;
   for (const { className, code, retried } of ERRORS) {
     const error = errorFromRecord({ ...empty, ...rest, className, code }, { pool: null, url: '/' });

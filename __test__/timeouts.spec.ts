@@ -310,7 +310,7 @@ const onLinux = (process.platform === 'linux' ? test.serial : () => undefined) a
 
 onLinux('THR-901 TIME-06 TIME-11: a connect that gets no answer is a ConnectTimeoutError at its time', async (t) => {
   const port = await blackHole(t);
-  const pool = new HTTPConnectionPool('127.0.0.1', { port, maxsize: 4 });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port, maxsize: 4 });
   t.teardown(() => pool.close({ timeout: 0 }));
   const attempt = async (timeout: TimeoutLike, span: number): Promise<ConnectTimeoutError> => {
     const began = performance.now();
@@ -391,7 +391,11 @@ test.serial(
       for (const [timeout, kind] of wrong) {
         const due = { instanceOf: kind === 'range' ? RangeError : TypeError, code: 'ERR_INVALID_TIMEOUT' };
         await t.throwsAsync(pool.request('GET', '/', { timeout: timeout as number }), due, String(timeout));
-        t.throws(() => new HTTPConnectionPool('localhost', { timeout: timeout as number }), due, String(timeout));
+        t.throws(
+          () => new HTTPConnectionPool('localhost', { retries: false, timeout: timeout as number }),
+          due,
+          String(timeout),
+        );
       }
       for (const poolTimeout of [-1, Number.NaN, '5', 0.5]) {
         const answer = pool.request('GET', '/', { poolTimeout: poolTimeout as number });
@@ -530,6 +534,7 @@ test.serial(
     t.teardown(() => worker.terminate());
     const [port] = (await once(worker, 'message')) as [number];
     const pool = new HTTPConnectionPool('127.0.0.1', {
+      retries: false,
       port,
       maxsize: 4,
       timeout: { connect: 400, read: 400, total: 400 },

@@ -470,7 +470,7 @@ test('an aborted call lets go of its source at once, whatever that is doing; not
 });
 
 test('a source that was never begun is let go of too: a stream destroyed, a function never called', async (t) => {
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: 1, timeout: WAIT });
+  const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: 1, timeout: WAIT });
   const aborted = AbortSignal.abort(new Error('before'));
   for (const options of [{}, { signal: aborted }]) {
     const readable = Readable.from(['x']);

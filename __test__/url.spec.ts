@@ -488,7 +488,7 @@ test('THR-515: a port is digits up to 65535 or absent; 0 is 0', async (t) => {
   ]) {
     t.throws(() => connectionFromUrl(`http://h${text}/`), parseError, text);
   }
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: 0 });
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: 0, retries: false });
   const error = await t.throwsAsync(pool.request('GET', '/'), { name: 'NewConnectionError' });
   t.regex((error as NewConnectionError).code, /^E[A-Z]+$/);
   await pool.close();

@@ -106,9 +106,14 @@ test('WARN-05: NODE_DEBUG=ferropool writes urllib3’s lines, without a secret i
     'Starting new HTTP connection (1): plain.test:80',
     'http://plain.test:80 "POST /form HTTP/1.1" 200 183',
     'Closed HTTP connection (1): plain.test:80: closed',
-    'Retrying (Retry(total=2)) after connection broken by NewConnectionError ECONNREFUSED: http://h/a',
-    'Retry: /a',
-    'Redirecting http://h/a -> /b',
+    'Starting new HTTP connection (1): again.test:80',
+    'Closed HTTP connection (1): again.test:80: failed',
+    'Starting new HTTP connection (2): again.test:80',
+    'Redirecting http://again.test/moved -> http://again.test/broken',
+    'Retrying after connection broken by ProtocolError ERR_PROTOCOL: http://again.test/broken',
+    'Retry: http://again.test/broken',
+    'http://again.test:80 "GET /moved HTTP/1.1" 200 183',
+    'Closed HTTP connection (2): again.test:80: closed',
   ]);
 });
 

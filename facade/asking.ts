@@ -25,7 +25,13 @@ export interface AttemptInfo {
 }
 
 /** What may be an address: see {@link PoolOptions.resolve}. */
-export type Resolved = string | readonly string[] | readonly { address: string; port?: number | undefined }[] | null;
+export type Resolved = string | ResolvedAddress | readonly string[] | readonly ResolvedAddress[] | null;
+
+/** An IP address, and a port where it is not the URL's. */
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly port?: number | undefined;
+}
 
 /** A function that knows addresses. */
 export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
@@ -93,7 +99,7 @@ export class Asking implements Answerer {
         return this.#verdict(question, pending);
       case 'resolve':
         return { kind: 'addresses', addresses: await this.#resolve(question, resolve as Resolve) };
-      case 'body':
+      default:
         return this.#body(pending);
     }
   }
@@ -159,7 +165,7 @@ export class Asking implements Answerer {
     return list.map((one) => {
       if (typeof one === 'string') return scalars(one);
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
-      if (typeof address !== 'string' || (own !== undefined && !Number.isInteger(own))) {
+      if (typeof address !== 'string' || !(own === undefined || (typeof own === 'number' && Number.isInteger(own)))) {
         const wanted = 'an address, a list of them, or of { address, port }, or null';
         throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
       }

@@ -7,6 +7,7 @@ import { debuglog } from 'node:util';
 import type { ConnectionFacts } from './boundary/engine.ts';
 import { withoutSecrets } from './errors.ts';
 import type { HTTPResponse } from './response.ts';
+import type { RequestHistory } from './retry.ts';
 import type { Follower, Seen } from './seen.ts';
 
 const log = debuglog('ferropool');
@@ -25,6 +26,7 @@ export class DebugLine implements Follower {
   }
 
   head(response: HTTPResponse): void {
+    debugHistory(response.retries?.history ?? [], response.url);
     const length = response.inflow === null ? response.bytesRead : response.headers.get('content-length');
     log('%s %d %s', this.#what, response.status, length === undefined ? 'none' : shown(String(length)));
   }
@@ -34,6 +36,8 @@ export class DebugLine implements Follower {
   }
 
   error(error: unknown): void {
+    const { history = [], url = '' } = (error ?? {}) as { history?: RequestHistory[]; url?: string };
+    if (Array.isArray(history)) debugHistory(history, url);
     log('%s failed: %s', this.#what, named(error));
   }
 }
@@ -48,20 +52,13 @@ export function debugClosed({ pool: { host, port, number } }: ConnectionFacts, r
   log('Closed HTTP connection (%d): %s: %s', number, place(host, port), reason);
 }
 
-/**
- * A request is made again: after an error, or (`null`) after an answer that asks for it. `left` is the `Retry` that is left.
- *
- * @internal
- */
-export function debugRetry(url: string, left: unknown, error: unknown = null): void {
-  if (!debugging) return;
-  if (error === null) log('Retry: %s', shown(url));
-  else log('Retrying (%s) after connection broken by %s: %s', String(left), named(error), shown(url));
-}
-
-/** @internal */
-export function debugRedirect(from: string, to: string): void {
-  if (debugging) log('Redirecting %s -> %s', shown(from), shown(to));
+/** What happened to a call before its outcome; told with it, since the core does not stop to tell. */
+function debugHistory(history: readonly RequestHistory[], last: string): void {
+  for (const [nth, { url, error, redirectLocation }] of history.entries()) {
+    if (redirectLocation !== null) log('Redirecting %s -> %s', shown(url), shown(history[nth + 1]?.url ?? last));
+    else if (error === null) log('Retry: %s', shown(url));
+    else log('Retrying after connection broken by %s: %s', named(error), shown(url));
+  }
 }
 
 function place(host: string, port: number): string {

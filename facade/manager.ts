@@ -232,20 +232,20 @@ export class PoolManager extends RequestMethods {
     if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
-    const merged: Record<string, unknown> = { ...this.#options };
+    const merged: { [name: string]: unknown } & PoolOptions = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
       if (value === null) delete merged[name];
       else if (value !== undefined) merged[name] = value;
     }
-    return merged as PoolOptions;
+    return merged;
   }
 
   #hold(shelved: ShelvedPool, options: PoolOptions | null): HTTPConnectionPool {
     const there = this.#held.get(shelved.id)?.deref();
     if (there !== undefined) return there;
     const held = new Held(this.#engine, this.#handle, shelved, this.#sources);
-    const own = options ?? optionsOf(JSON.parse(shelved.settings) as Record<string, unknown>);
-    const pool = new HTTPConnectionPool(held as never, own);
+    const settings = options ?? optionsOf(JSON.parse(shelved.settings) as Record<string, unknown>);
+    const pool = new HTTPConnectionPool(held as never, settings);
     this.#held.set(shelved.id, new WeakRef(pool));
     this.#collected.register(pool, shelved.id);
     return pool;

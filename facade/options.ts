@@ -259,7 +259,7 @@ export function optionsOf(wire: Record<string, unknown>): PoolOptions {
   if (retries !== undefined) options['retries'] = new Retry(retries as ConstructorParameters<typeof Retry>[0]);
   const resolve = RESOLVERS.get(resolveAsks as number)?.deref();
   if (resolve !== undefined) options['resolve'] = resolve;
-  return options as PoolOptions;
+  return options;
 }
 
 const NUMBERS: WeakMap<Resolve, number> = new WeakMap();

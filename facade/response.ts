@@ -468,7 +468,8 @@ export class HTTPResponse {
     return JSON.parse((this.#raw as Raw).slab.bytes.toString('utf8', at, at + length)) as Notes;
   }
 
-  #left({ retries, owner }: Raw): Retry {
+  #left({ retries: judge, owner }: Raw): Retry {
+    const retries = judge as Retry;
     const { story } = this.#notes();
     // One that decided for itself has counted for itself.
     if (story === null || !Retry.isPlain(retries)) return retries;

@@ -79,7 +79,7 @@ function joined<Server extends { port: number; close(): Promise<void> }>(
   options: PoolOptions,
 ): Fixture<Server> {
   const { port } = server;
-  const pool = new HTTPConnectionPool('127.0.0.1', { port, ...options });
+  const pool = new HTTPConnectionPool('127.0.0.1', { port, retries: false, ...options });
   t.teardown(async () => {
     await pool.close({ timeout: 0 });
     const { opened, closed, idle, leased } = pool.stats();

@@ -25,7 +25,6 @@ import {
   type Question,
   type Raw,
 } from './records.ts';
-import type { Retry } from '../retry.ts';
 import { Signals } from './signals.ts';
 import { Slots } from './slots.ts';
 import { Inflow, Outflow, type Carrier } from './stream.ts';
@@ -181,7 +180,7 @@ export class Engine implements Carrier {
     owner: Owner,
     call: Call,
     signal: AbortSignal | null,
-    retries: Retry,
+    retries: object,
     asking: Answerer | null,
   ): Promise<T> {
     const batch = this.#batch;
@@ -529,9 +528,12 @@ export class Engine implements Carrier {
     // Its call may have ended meanwhile; the core knows by then.
     if (pending === null || pending.asking === null) return;
     const question = JSON.parse(this.#text(base)) as Question;
-    void pending.asking.answer(question, pending).then((reply) => {
-      this.#payload(layout.SUBMISSION_ANSWER, question.number, 0, JSON.stringify(reply));
-    });
+    void this.#answer(pending.asking, question, pending);
+  }
+
+  async #answer(asking: Answerer, question: Question, pending: Pending): Promise<void> {
+    const reply = await asking.answer(question, pending);
+    this.#payload(layout.SUBMISSION_ANSWER, question.number, 0, JSON.stringify(reply));
   }
 
   #piece(base: number): number {

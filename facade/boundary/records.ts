@@ -3,8 +3,6 @@
  */
 import { markAsUntransferable } from 'node:worker_threads';
 
-import type { AnyPool } from '../errors.ts';
-import type { Retry, RetryCounts } from '../retry.ts';
 import type { Call } from './marshal.ts';
 import type { Inflow, Outflow } from './stream.ts';
 
@@ -67,7 +65,7 @@ export interface StoryRecord {
   /** Absolute; `null` where no redirect was followed. */
   url: string | null;
   /** What `Retry` has left. */
-  retries: RetryCounts;
+  retries: Readonly<Record<'total' | 'connect' | 'read' | 'redirect' | 'status' | 'other', number | false | null>>;
   history: PastRecord[];
 }
 
@@ -107,14 +105,14 @@ export interface Raw {
   readonly fields: Call['fields'];
   /** Facts about the connection, as JSON. */
   readonly connection: string | null;
-  /** What the call was judged by at first, or what its own `Retry` has left. */
-  readonly retries: Retry;
+  /** What the call was judged by at first, or what its own `Retry` has left: the facade's to know. */
+  readonly retries: object;
 }
 
 /** Who makes calls: turns what comes back into what the user sees. */
 export interface Owner {
   /** What judges a call that brings nothing of its own. */
-  readonly retries: Retry;
+  readonly retries: object;
   /** @internal */
   respond(raw: Raw): unknown;
   /** The absolute URL of what was asked. @internal */
@@ -122,7 +120,7 @@ export interface Owner {
   /** @internal */
   refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
   /** What an error calls the pool of this URL. @internal */
-  poolOf(url: string): AnyPool | null;
+  poolOf(url: string): { toString(): string } | null;
   /** A host is paused. @internal */
   paused?(pause: PauseRecord): void;
 }
@@ -154,7 +152,7 @@ export interface Pending {
   signal: AbortSignal | null;
   /** Who answers what the core asks of the caller; `null` where it asks nothing. */
   asking: Answerer | null;
-  retries: Retry;
+  retries: object;
   slot: number;
   generation: number;
 }

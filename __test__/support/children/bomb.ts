@@ -6,7 +6,7 @@ import { HTTPConnectionPool, HTTPError, type RequestOptions } from '../../../ind
 import { levelled, MIB, peak } from './resident-peak.ts';
 
 const [port, path = '/', options = '{}'] = process.argv.slice(2);
-const pool = new HTTPConnectionPool('127.0.0.1', { port: Number(port) });
+const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: Number(port) });
 // What everything takes that a first request brings into memory is not the body's.
 await pool.request('GET', '/small');
 const before = levelled();

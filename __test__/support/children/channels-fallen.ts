@@ -7,7 +7,7 @@ import { httpServer } from '../../servers/http.ts';
 
 const addon = createRequire(import.meta.url)('#addon') as { armFault(place: string, times: number): void };
 const server = await httpServer((request, response) => response.end(request.url));
-const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 2 });
+const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 2 });
 const told: string[] = [];
 for (const name of ['connection:open', 'connection:close', 'request:end', 'request:error']) {
   subscribe(`ferropool:${name}`, (message) => {

@@ -1,14 +1,25 @@
 /** Calls of every outcome, for the lines that `NODE_DEBUG=ferropool` writes. Prints the server's port. */
 import { HTTPConnectionPool } from '../../../index.ts';
-import { debugRedirect, debugRetry } from '../../../facade/debug.ts';
-import { NewConnectionError } from '../../../facade/errors.ts';
 import { rawServer, reply } from '../../servers/raw.ts';
 
+let broken = 0;
 const server = await rawServer(async (peer) => {
   for (;;) {
     const asked = await peer.request();
     const chunked = 'HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n';
     if (asked.includes('/silent')) continue;
+    if (asked.includes('/moved')) {
+      await peer.write('HTTP/1.1 302 Found\r\nLocation: /broken?s3cret\r\nContent-Length: 0\r\n\r\n');
+      continue;
+    }
+    if (asked.includes('/broken')) {
+      broken += 1;
+      if (broken === 1) return peer.end();
+      if (broken === 2) {
+        await peer.write('HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n');
+        continue;
+      }
+    }
     await peer.write(asked.includes('/chunked') ? chunked : reply('x'.repeat(183)));
   }
 });
@@ -25,8 +36,8 @@ await pool.close();
 const plain = new HTTPConnectionPool('plain.test', { resolve: { 'plain.test:80': `127.0.0.1:${port}` } });
 await plain.request('POST', '/form', { fields: { password: 's3cret' } });
 await plain.close();
+const again = new HTTPConnectionPool('again.test', { resolve: { 'again.test:80': `127.0.0.1:${port}` } });
+await again.request('GET', '/moved?s3cret', { retries: 5 });
+await again.close();
 await server.close();
-debugRetry('http://u:s3cret@h/a?s3cret', 'Retry(total=2)', new NewConnectionError('s3cret', { code: 'ECONNREFUSED' }));
-debugRetry('/a?s3cret', 'Retry(total=2)');
-debugRedirect('http://u:s3cret@h/a?s3cret', '/b?s3cret');
 console.log(String(port));

@@ -14,8 +14,13 @@ const server = await rawServer(async (peer) => {
     if (path === '/then-more') await peer.write('HTTP/1.1 200 OK\r\n\r\nnobody asked');
   }
 });
-const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 3, timeout: { total: 5_000 } });
-const nobody = new HTTPConnectionPool('127.0.0.1', { port: 1 });
+const pool = new HTTPConnectionPool('127.0.0.1', {
+  retries: false,
+  port: server.port,
+  maxsize: 3,
+  timeout: { total: 5_000 },
+});
+const nobody = new HTTPConnectionPool('127.0.0.1', { retries: false, port: 1 });
 const codes = new Set<string>();
 let served = 0;
 const handled = (made: Promise<unknown>): Promise<void> =>
@@ -41,7 +46,7 @@ await handled(pool.request('GET', '/'));
 await Promise.all(last);
 await nobody.close();
 {
-  using brief = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  using brief = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port });
   await handled(brief.request('GET', '/'));
 }
 await server.close();

@@ -5,7 +5,7 @@ import { httpServer } from '../../servers/http.ts';
 const server = await httpServer((request, response) => {
   if (request.url !== '/never') response.end(request.url);
 });
-const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 2, block: true });
+const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 2, block: true });
 
 const unhandled: string[] = [];
 process.on('unhandledRejection', (reason) => unhandled.push((reason as Error).message));
