@@ -97,7 +97,7 @@ export class Asking implements Answerer {
         if (text !== undefined && text !== null && typeof text !== 'string') {
           throw argumentError('type', CODE, `a jar's getCookieString gives a string, not ${describe(text)}`);
         }
-        return { kind: 'text', text: text ?? null };
+        return { kind: 'text', text: typeof text === 'string' ? scalars(text) : null };
       }
       case 'setCookies':
         for (const line of question.lines) await this.#store(line, question.url);
@@ -113,12 +113,15 @@ export class Asking implements Answerer {
     }
   }
 
-  /** A cookie that the jar does not take (another site's, a bad one) is no error of the request's: jars say so by throwing. */
+  /**
+   * A cookie that the jar does not take (another site's, a bad one) is no error of the request's: jars say so by throwing, and
+   * some a TypeError (tough-cookie, for a Domain that is no host). Any server could end requests otherwise.
+   */
   async #store(line: string, url: string): Promise<void> {
     try {
       await this.#sources.jar?.setCookie(line, url);
-    } catch (error) {
-      if (error instanceof TypeError || error instanceof ReferenceError) throw error;
+    } catch {
+      // The line is the server's, and whether it becomes a cookie the jar's own business.
     }
   }
 
@@ -189,14 +192,15 @@ export class Asking implements Answerer {
     if (given === null || given === undefined) return null;
     const list: readonly unknown[] = Array.isArray(given) ? given : [given];
     return list.map((one) => {
-      if (typeof one === 'string') return one;
+      if (typeof one === 'string') return scalars(one);
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
       if (typeof address !== 'string' || !(own === undefined || (typeof own === 'number' && Number.isInteger(own)))) {
         const wanted = 'an address, a list of them, or of { address, port }, or null';
         throw argumentError('type', CODE, `resolve gives ${wanted}, not ${describe(one)}`);
       }
-      if (own === undefined) return address;
-      return address.includes(':') && !address.startsWith('[') ? `[${address}]:${own}` : `${address}:${own}`;
+      const shown = scalars(address);
+      if (own === undefined) return shown;
+      return shown.includes(':') && !shown.startsWith('[') ? `[${shown}]:${own}` : `${shown}:${own}`;
     });
   }
 
@@ -263,6 +267,11 @@ function misused(wanted: string, given: unknown): Error {
   // A `Retry` answers at once. What was promised instead may still fail, and that is told here already.
   if (promised) given.catch(() => undefined);
   return argumentError('type', CODE, `a Retry's ${wanted}, not ${promised ? 'a promise' : describe(given)}`);
+}
+
+/** Half a surrogate pair is no text that another language could read; whoever judges the answer finds something wrong in it. */
+function scalars(text: string): string {
+  return text.replace(/\p{Surrogate}/gu, '\ufffd');
 }
 
 const CODE = 'ERR_INVALID_OPTION';

@@ -53,8 +53,16 @@ pub struct Hop {
 /// A reference with the base's own scheme but without an authority is relative (§5.2.2 allows it; `http:next`).
 ///
 /// # Errors
-/// `MissingHost` where the reference has a scheme and names no host (`mailto:`); `UnknownScheme`; `InvalidUrl`.
+/// `MissingHost` where the reference has a scheme and names no host (`mailto:`); `UnknownScheme`; `InvalidUrl`. Their URL is
+/// the Location: it is what is wrong, and not what was asked (REDIR-06).
 pub fn resolve(base: &str, location: &[u8]) -> Result<Hop, Error> {
+    resolved(base, location).map_err(|mut error| {
+        error.fields_mut().url = Some(url::shown(location));
+        error
+    })
+}
+
+fn resolved(base: &str, location: &[u8]) -> Result<Hop, Error> {
     let base = url::parse(base)?;
     let before = Origin::from_absolute_url(&base)?;
     let location = location.trim_ascii();

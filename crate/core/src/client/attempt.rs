@@ -26,7 +26,7 @@ use crate::body::decode::Decoder;
 use crate::clock::now;
 use crate::conn::tap::Tap;
 use crate::observe::timings::Timings;
-use crate::pool::{Held, Pool};
+use crate::pool::{Held, Pool, closed};
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
@@ -96,7 +96,12 @@ impl Attempt<'_> {
         };
         self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
         let hop = trip.hop();
-        let verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers).await;
+        // Who is asked about it may never answer; `close` does not wait for that longer than it was told to.
+        let verdict = tokio::select! {
+            biased;
+            verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers) => verdict,
+            () = self.pool.until_forced() => return Err(Self::fail(held, &tap, closed())),
+        };
         if !matches!(verdict, Verdict::Give) {
             let keep = judgement.keep && !close;
             let frames = Frames::new(body, Rc::clone(&tap), &judgement, self.terms(trip.request(), source.clone()));

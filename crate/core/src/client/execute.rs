@@ -228,8 +228,17 @@ async fn rest(delay: Duration, pool: &Pool, progress: &Progress) -> Result<(), E
     }
 }
 
-/// The header lines of the next attempt, where somebody else has a word in them.
+/// The header lines of the next attempt, where somebody else has a word in them. Nothing is held meanwhile: a pool that is
+/// closed ends the wait, as it ends every other, for whoever is asked may never answer.
 async fn prepared(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
+    tokio::select! {
+        biased;
+        () = pool.until_closed() => Err(closed()),
+        lines = asked_lines(trip, pool, progress) => lines,
+    }
+}
+
+async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
     let request = trip.request();
     let mut lines = None;
     if request.asks.cookies
