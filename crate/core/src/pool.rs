@@ -37,7 +37,7 @@ use crate::client::message::Defaults;
 use crate::clock::{now, wall_clock};
 use crate::conn::http1::{Connection, ConnectionInfo, Ids};
 use crate::dial::{DialPlan, Resolver};
-use crate::observe::stats::PoolStats;
+use crate::observe::stats::{PoolStats, Sums};
 
 /// What a pool tells about itself, on its I/O thread.
 pub trait Observer {
@@ -144,6 +144,8 @@ pub struct Pool {
     pub group: Rc<Group>,
     /// Its number in there.
     member: Member,
+    /// What was counted before this pool was there: another counted with the same counters, and is gone.
+    before: Sums,
     plan: DialPlan,
     ledger: RefCell<Ledger<Connection>>,
     seats: RefCell<HashMap<Ticket, Rc<Seat<Granted<Connection>>>>>,
@@ -173,22 +175,23 @@ impl Pool {
     /// Brings a blueprint to life on this thread, as a group of its own that the user knows by this handle.
     pub fn open(blueprint: Blueprint, shared: Rc<Shared>, handle: u32) -> Result<Rc<Self>, Error> {
         let group = Group::new(Arc::clone(&blueprint.stats), None, handle, 0, &blueprint.settings);
-        Self::join(blueprint, shared, group)
+        Self::join(blueprint, shared, group, 0)
     }
 
-    /// Brings a blueprint to life as one pool of a group.
-    pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>) -> Result<Rc<Self>, Error> {
+    /// Brings a blueprint to life as one pool of a group, under a number that no other pool of the group has.
+    pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>, member: u32) -> Result<Rc<Self>, Error> {
         let Blueprint { origin, settings, plan, stats } = blueprint;
         let defaults =
             Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &shared.book)?;
         let bounds = Bounds::from(&settings);
         let name = format!("{}:{}", origin.host, origin.effective_port());
         let retry = Rc::new(settings.retries.clone().unwrap_or_else(Retry::usual));
-        Ok(Rc::new_cyclic(|me| Self {
+        let made = Rc::new_cyclic(|me| Self {
             origin,
             settings,
             defaults,
-            member: group.join(me, &stats),
+            member,
+            before: stats.sums(),
             stats,
             shared,
             name,
@@ -209,7 +212,9 @@ impl Pool {
             watching: Cell::new(false),
             shelved: Cell::new(false),
             me: Weak::clone(me),
-        }))
+        });
+        made.group.join(member, &made.me, &made.stats);
+        Ok(made)
     }
 
     /// Connections whose driver ended leave at once: their peer closed them, or sent what nobody asked for.
@@ -240,7 +245,8 @@ impl Pool {
     /// Makes the counters say what the ledger says.
     fn sync(&self) {
         let ledger = self.ledger.borrow();
-        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted), self.group.waiting_of(self.member));
+        let (figures, aborted) = (ledger.figures(), ledger.closed_for(Discard::Aborted));
+        self.stats.figures(&figures, aborted, self.group.waiting_of(self.member), &self.before);
     }
 
     fn plan_reaping(&self) {
@@ -347,6 +353,7 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        self.stats.retire();
         self.group.leave(self.member);
         // Nobody can ask any more; connections go with the ledger, their drivers are aborted by their own drop.
         for driver in self.live.get_mut().values() {

@@ -159,6 +159,8 @@ pub struct PoolSettings {
     pub resolve_asks: Option<u32>,
     /// What requests are judged by that bring nothing of their own. Default [`Retry::usual`].
     pub retries: Option<Retry>,
+    /// Functions of a subclass judge in place of those settings: its number, so that pools are told apart by it too.
+    pub retries_ask: Option<u32>,
     /// Attempts a second for each host; absent: no bound.
     pub rate: Option<f64>,
     /// Statuses whose Retry-After pauses the whole host.
@@ -207,6 +209,7 @@ impl Default for PoolSettings {
             unread_timeout: 60_000.0,
             resolve: BTreeMap::new(),
             resolve_asks: None,
+            retries_ask: None,
             retries: None,
             rate: None,
             pause_on: Vec::new(),

@@ -58,7 +58,15 @@ impl Pool {
         self.bury();
         let granted = match found {
             Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
+            Checkout::Dial(lease) if self.group.is_pressed() && self.is_crowded(0) => {
+                self.give_back(lease, Returned::Gone(Discard::Aborted));
+                return Err(self.too_many());
+            }
             Checkout::Dial(lease) => Granted::Dial(lease),
+            Checkout::Wait(ticket) if self.is_crowded(1) => {
+                self.ledger.borrow_mut().cancel(ticket);
+                return Err(self.too_many());
+            }
             Checkout::Wait(ticket) => Box::pin(self.wait(ticket, arrival, until)).await?,
             Checkout::Full => return Err(self.too_many()),
             Checkout::Closed => return Err(closed()),
@@ -86,12 +94,6 @@ impl Pool {
             return Ok(Slot::Dial(lease, Permit::none()));
         }
         let mut held = Held::empty(Rc::clone(self), lease);
-        if self.settings.max_waiting != 0
-            && self.group.is_pressed()
-            && self.group.waiting_of(self.member) >= self.settings.max_waiting
-        {
-            return Err(self.too_many());
-        }
         let berth = Box::pin(self.group.berth(self, arrival));
         let berth = match until {
             None => berth.await,
@@ -434,6 +436,12 @@ impl Pool {
             connection.close(Discard::Evicted);
         }
         self.sync();
+    }
+
+    /// Whether as many wait as may, for a slot or for leave to dial in one; `own` of them is who asks.
+    fn is_crowded(&self, own: u32) -> bool {
+        let most = self.settings.max_waiting;
+        most != 0 && self.ledger.borrow().figures().waiting - own + self.group.waiting_of(self.member) >= most
     }
 
     fn too_many(&self) -> Error {
