@@ -111,7 +111,7 @@ export class PoolManager extends RequestMethods {
 
   /** The pools that the manager keeps. */
   get pools(): PoolCollection {
-    const list = (): ShelvedPool[] => this.#engine.shelf(this.#handle);
+    const list = (): ShelvedPool[] => (this.#life.closed ? [] : this.#engine.shelf(this.#handle));
     const hold = (shelved: ShelvedPool): HTTPConnectionPool | null => this.#hold(shelved);
     return {
       get size() {

@@ -261,6 +261,16 @@ impl Engine {
         serde_json::Value::from_iter(shelves.list().iter().map(|shelved| about(shelved))).to_string()
     }
 
+    /// Takes all pools off a manager's shelf, at once as this thread sees it; what was submitted before it is in flight.
+    #[napi(catch_unwind)]
+    pub fn clear(&mut self, manager: u32) {
+        trip("clear");
+        if let Some(Entry::Manager { shelves, .. }) = self.entry(manager) {
+            let ids = shelves.clear().iter().map(|shelved| shelved.id).collect();
+            self.link.inbox.send(Work::Evict { manager, ids });
+        }
+    }
+
     /// Frees the handle of a pool or a manager: nobody holds it any more, and the submission that says so was made before.
     #[napi(catch_unwind)]
     pub fn forget(&mut self, handle: u32) {
@@ -549,7 +559,7 @@ impl Engine {
         };
         let (shelved, evicted) = shelves.take(&origin, own.as_ref().map(|(settings, text)| (settings, text)))?;
         if let Some(evicted) = evicted {
-            self.link.inbox.send(Work::Evict { manager, id: evicted.id });
+            self.link.inbox.send(Work::Evict { manager, ids: vec![evicted.id] });
         }
         self.last = Some(Arc::clone(&shelved));
         Ok(shelved)

@@ -169,9 +169,9 @@ export class Engine implements Carrier {
 
   /** A manager forgets its pools. */
   clear(handle: number): void {
-    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
-    this.#batch.control(layout.SUBMISSION_CLEAR, 0, 0, handle);
+    // What was asked for before is in flight.
     this.#flush();
+    guarded(() => this.#native.clear(handle));
   }
 
   #keep(owner: Owner, handle: number): void {

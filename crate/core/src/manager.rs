@@ -117,11 +117,13 @@ impl Shelves {
     }
 
     /// Takes all of them off.
-    pub fn clear(&self) {
+    pub fn clear(&self) -> Vec<Arc<Shelved>> {
         let mut shelf = self.shelf();
-        for shelved in shelf.clear() {
+        let all = shelf.clear();
+        for shelved in &all {
             shelved.kept.store(false, Ordering::Relaxed);
         }
+        all
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf<PoolKey, Arc<Shelved>>> {
@@ -217,10 +219,8 @@ impl Manager {
 
     /// Forgets every pool (MGR-05).
     pub fn clear(&self) {
-        self.shelves.clear();
-        for pool in self.pools.take().into_values() {
-            pool.set_shelved(false);
-            pool.close_idle();
+        for shelved in self.shelves.clear() {
+            self.forget(shelved.id);
         }
     }
 

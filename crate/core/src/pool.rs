@@ -159,7 +159,9 @@ pub struct Pool {
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
     warned: RefCell<Vec<Warning>>,
-    watching: Cell<bool>,
+    /// What waits on the pool's behalf, and ends with it: else a pool that is gone would cost its memory until they wake.
+    watcher: RefCell<Option<AbortHandle>>,
+    reaping: RefCell<Option<AbortHandle>>,
     shelved: Cell<bool>,
     me: Weak<Self>,
 }
@@ -209,7 +211,8 @@ impl Pool {
             forced: Cell::new(false),
             cut: Notify::new(),
             warned: RefCell::default(),
-            watching: Cell::new(false),
+            watcher: RefCell::default(),
+            reaping: RefCell::default(),
             shelved: Cell::new(false),
             me: Weak::clone(me),
         });
@@ -261,30 +264,35 @@ impl Pool {
             Reaper::Off => {
                 self.reaper.set(Reaper::Until(next));
                 let me = Weak::clone(&self.me);
-                tokio::task::spawn_local(reap(me));
+                let reaping = tokio::task::spawn_local(reap(me));
+                self.reaping.replace(Some(reaping.abort_handle()));
             }
         }
     }
 
     /// Warns once when somebody has waited for [`STARVING`].
     fn watch_waiters(&self) {
-        if self.warned.borrow().contains(&Warning::Starving) || self.watching.replace(true) {
+        if self.warned.borrow().contains(&Warning::Starving) || self.watcher.borrow().is_some() {
             return;
         }
         let me = Weak::clone(&self.me);
-        tokio::task::spawn_local(async move {
+        let watching = tokio::task::spawn_local(async move {
             let mut next = now() + STARVING;
             loop {
                 tokio::time::sleep_until(next.into()).await;
                 let Some(pool) = me.upgrade() else { return };
                 let oldest = pool.oldest_waiter();
                 match oldest {
-                    None => return pool.watching.set(false),
+                    None => {
+                        pool.watcher.take();
+                        return;
+                    }
                     Some(since) if since + STARVING > now() => next = since + STARVING,
                     Some(_) => return pool.warn(Warning::Starving),
                 }
             }
         });
+        self.watcher.replace(Some(watching.abort_handle()));
     }
 
     /// Says it once.
@@ -358,6 +366,9 @@ impl Drop for Pool {
         // Nobody can ask any more; connections go with the ledger, their drivers are aborted by their own drop.
         for driver in self.live.get_mut().values() {
             driver.abort();
+        }
+        for waiting in [self.watcher.take(), self.reaping.take()].into_iter().flatten() {
+            waiting.abort();
         }
     }
 }

@@ -221,13 +221,12 @@ impl Group {
     }
 
     /// Lets the connection go that has been idle longest, wherever it is: the system has none left to give.
-    pub(super) fn relieve(&self) -> bool {
+    pub(super) fn relieve(&self) {
         let members: Vec<_> = self.members.borrow().values().filter_map(Weak::upgrade).collect();
         let oldest = members.into_iter().filter_map(|pool| Some((pool.oldest_idle()?, pool))).min_by_key(|(at, _)| *at);
-        oldest.is_some_and(|(_, pool)| {
+        if let Some((_, pool)) = oldest {
             pool.evict_one();
-            true
-        })
+        }
     }
 
     /// The pools that there are, the forgotten ones among them that are still held.
