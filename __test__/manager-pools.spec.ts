@@ -11,7 +11,7 @@ import test from 'ava';
 
 import {
   connectionFromUrl,
-  HTTPConnectionPool,
+  type HTTPConnectionPool,
   HTTPHeaderDict,
   PoolManager,
   Retry,
@@ -126,7 +126,7 @@ for (const [name, value] of Object.entries(flipped)) {
     t.is(again, own);
     t.is((await again.request('GET', '/')).connection?.reused, true);
     // The setting removed is the setting not given.
-    t.is(manager.connectionFromUrl(street.url(0), { [name]: there, ...{ [name]: undefined } } as PoolKwargs), plain);
+    t.is(manager.connectionFromUrl(street.url(0), { [name]: undefined }), plain);
     t.is((await manager.request('GET', street.url(0))).connection?.reused, true);
     t.is(manager.pools.size, 2);
     // The same as the manager's own setting.
@@ -378,7 +378,7 @@ test('MGR-05: leaving its scope clears a manager, which stays usable', async (t)
 test('MGR-04: pools may be made, forgotten and listed while requests of the other thread do the same', async (t) => {
   const street = await Street.open(t, 6, 'at once');
   const manager = managed(t, { numPools: 2 });
-  let over = false;
+  const state = { over: false };
   let listed = 0;
   const flying = Array.from({ length: 8 }, async (_, k) => {
     for (let n = 0; n < 60; n += 1) {
@@ -388,7 +388,7 @@ test('MGR-04: pools may be made, forgotten and listed while requests of the othe
     }
   });
   const naming = (async () => {
-    for (let n = 0; !over; n += 1) {
+    for (let n = 0; !state.over; n += 1) {
       const house = n % 6;
       const pool = manager.connectionFromUrl(street.url(house));
       t.is((await pool.request('GET', `/held-${n}`)).text(), `${house}/held-${n}`);
@@ -397,7 +397,7 @@ test('MGR-04: pools may be made, forgotten and listed while requests of the othe
     }
   })();
   await Promise.all(flying);
-  over = true;
+  state.over = true;
   await naming;
   t.true(listed > 0);
   manager.clear();

@@ -142,7 +142,7 @@ test.serial('POOL-20 MGR-04: managers and their pools are collected, and what is
     orphan: ['1/works', 0],
     manager: '000',
     kept: ['100', true],
-    same: 50,
+    same: 20,
     forgotten: ['111 true', '011'],
     wrong: 0,
     all: '000',

@@ -87,7 +87,7 @@ test('TOP-01: options beyond the list, and arguments after the URL, are refused'
     'accept',
     'pool',
   ]) {
-    await t.throwsAsync(request('GET', base, { [name]: undefined } as SimpleOptions), {
+    await t.throwsAsync(request('GET', base, { [name]: undefined }), {
       ...wrong,
       message: new RegExp(`'${name}'`),
     });

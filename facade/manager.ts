@@ -255,7 +255,7 @@ export class PoolManager extends RequestMethods {
       if (value === null) delete merged[name];
       else if (value !== undefined) merged[name] = value;
     }
-    return merged as PoolOptions;
+    return merged;
   }
 
   /** Not the record that the core has: functions are in none. */

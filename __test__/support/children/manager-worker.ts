@@ -14,12 +14,14 @@ const ask = async (n: number): Promise<void> => {
 if (mode === 'once') {
   await Promise.all(Array.from({ length: 40 }, (_, n) => ask(n)));
   await manager.close();
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
   parentPort?.postMessage('done');
 } else {
   let n = 0;
   const loops = Array.from({ length: 8 }, async () => {
     for (;;) {
       await ask((n += 1));
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port has no origin
       if (n === 40) parentPort?.postMessage('busy');
     }
   });

@@ -3,7 +3,7 @@
  */
 import { createRequire } from 'node:module';
 
-import { HTTPConnectionPool, PoolManager, type PoolStats } from '../../../index.ts';
+import { PoolManager, type HTTPConnectionPool, type PoolStats } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
 const addon = createRequire(import.meta.url)('#addon') as { armFault(place: string, times: number): void };

@@ -13,7 +13,9 @@ for (let round = 0; round < 3; round += 1) {
     const one = worker('manager-worker.ts', { ports, mode: busy ? 'busy' : 'once' });
     await message(one, busy ? 'busy' : 'done');
     if (busy) await one.thread.terminate();
-    if ((await one.exited) === (busy ? 1 : 0)) busy ? (ended += 1) : (done += 1);
+    const code = await one.exited;
+    if (busy && code === 1) ended += 1;
+    if (!busy && code === 0) done += 1;
   });
   await Promise.all(workers);
 }
