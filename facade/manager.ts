@@ -10,7 +10,7 @@ import { Engine, type ErrorRecord, type PauseRecord, type ShelvedPool } from './
 import { text, wait } from './call.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
-import { CODE, functionOf, integer, optionsOf, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
+import { CODE, functionOf, integer, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
 import { tellOfPause } from './pause.ts';
 import { Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
 import { RequestMethods } from './requests.ts';
@@ -59,8 +59,16 @@ export class PoolManager extends RequestMethods {
   readonly #sources: Sources;
   /** Pools that somebody may hold, by their number on the shelf. */
   readonly #held: Map<number, WeakRef<HTTPConnectionPool>> = new Map();
-  readonly #collected = new FinalizationRegistry<number>((id) => this.#held.delete(id));
-  #closed = false;
+  readonly #collected = new FinalizationRegistry<number>((id) => {
+    // Another object may stand for the pool by now.
+    if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
+  });
+  /** Options of pools that have their own, by their number on the shelf; some may be gone from there. */
+  readonly #own: Map<number, PoolOptions> = new Map();
+  /** How many of those there may be before it is seen who is gone. */
+  #ownMost = 64;
+  /** Shared with the pools that are held. */
+  readonly #life = { closed: false };
 
   /**
    * Makes a manager; nothing is opened until the first request.
@@ -75,8 +83,9 @@ export class PoolManager extends RequestMethods {
     const { numPools, maxTotalConnections, jar, beforeAttempt, ...rest } = options;
     if (Object.hasOwn(rest, 'port')) throw argumentError('type', CODE, "a manager has no option 'port'");
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-    this.#options = { maxsize: 64, block: true, ...given };
-    this.#settings = poolSettings(this.#options);
+    const all: PoolOptions = { maxsize: 64, block: true, ...given };
+    this.#settings = poolSettings(all);
+    this.#options = readOnce(all, this.#settings);
     this.#sources = {
       jar: jar === undefined || jar === null ? null : jarOf(jar, 'jar'),
       beforeAttempt:
@@ -102,14 +111,18 @@ export class PoolManager extends RequestMethods {
 
   /** The pools that the manager keeps. */
   get pools(): PoolCollection {
-    const list = (): ShelvedPool[] => this.#engine.shelf(this.#handle);
-    const hold = (shelved: ShelvedPool): HTTPConnectionPool => this.#hold(shelved, null);
+    const list = (): ShelvedPool[] => (this.#life.closed ? [] : this.#engine.shelf(this.#handle));
+    const hold = (shelved: ShelvedPool): HTTPConnectionPool | null => this.#hold(shelved);
     return {
       get size() {
         return list().length;
       },
       *[Symbol.iterator]() {
-        for (const shelved of list()) yield hold(shelved);
+        for (const shelved of list()) {
+          const pool = hold(shelved);
+          // Requests go on meanwhile: it may have been forgotten since.
+          if (pool !== null) yield pool;
+        }
       },
     };
   }
@@ -132,9 +145,13 @@ export class PoolManager extends RequestMethods {
     const scheme = own(options, 'scheme') ?? 'http';
     const kwargs = own(options, 'poolKwargs') ?? null;
     const merged = kwargs === null ? null : this.#merged(kwargs);
-    const settings = merged === null ? null : poolSettings(merged).wire;
+    const settings = merged === null ? null : poolSettings(merged);
     const origin = { scheme: text(scheme, 'a scheme'), host: text(host, 'a host'), port };
-    return this.#hold(this.#engine.shelve(this, this.#handle, origin, settings), merged);
+    const shelved = this.#engine.shelve(this, this.#handle, origin, settings?.wire ?? null);
+    if (merged !== null && settings !== null) this.#keepOwn(shelved.id, readOnce(merged, settings));
+    const pool = this.#hold(shelved);
+    if (pool === null) throw new ClosedPoolError(null, 'Pool is closed.', { phase: 'pool' });
+    return pool;
   }
 
   /**
@@ -177,7 +194,7 @@ export class PoolManager extends RequestMethods {
     try {
       checkNames(options, ['timeout'], 'close', CODE);
       const timeout = wait("close's timeout", own(options, 'timeout') ?? null);
-      this.#closed = true;
+      this.#life.closed = true;
       return this.#engine.close<CloseReport>(this, this.#handle, timeout);
     } catch (error) {
       return Promise.reject(error);
@@ -192,7 +209,7 @@ export class PoolManager extends RequestMethods {
 
   /** Forgets all pools when a block of `using` ends. */
   [Symbol.dispose](): void {
-    if (!this.#closed) this.clear();
+    if (!this.#life.closed) this.clear();
   }
 
   /** `PoolManager(pools=3)`. */
@@ -224,7 +241,7 @@ export class PoolManager extends RequestMethods {
 
   /** @internal */
   protected override refuseClosed(): void {
-    if (this.#closed) throw new ClosedPoolError(null, 'The manager is closed.', { phase: 'pool' });
+    if (this.#life.closed) throw new ClosedPoolError(null, 'The manager is closed.', { phase: 'pool' });
   }
 
   /** MGR-06: a value replaces, `null` removes, what is left as it is. */
@@ -232,6 +249,7 @@ export class PoolManager extends RequestMethods {
     if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
+    if (Object.hasOwn(kwargs, 'port')) throw argumentError('type', CODE, "poolKwargs has no option 'port'");
     const merged: { [name: string]: unknown } & PoolOptions = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
       if (value === null) delete merged[name];
@@ -240,16 +258,32 @@ export class PoolManager extends RequestMethods {
     return merged;
   }
 
-  #hold(shelved: ShelvedPool, options: PoolOptions | null): HTTPConnectionPool {
+  /** Not the record that the core has: functions are in none. */
+  #keepOwn(id: number, options: PoolOptions): void {
+    this.#own.set(id, options);
+    if (this.#own.size <= this.#ownMost) return;
+    const here = new Set(this.#engine.shelf(this.#handle).map((shelved) => shelved.id));
+    for (const one of this.#own.keys()) if (one !== id && !here.has(one)) this.#own.delete(one);
+    this.#ownMost = Math.max(64, this.#own.size * 2);
+  }
+
+  /** The object that stands for a pool; `null` if it has gone from the shelf since it was named. */
+  #hold(shelved: ShelvedPool): HTTPConnectionPool | null {
     const there = this.#held.get(shelved.id)?.deref();
     if (there !== undefined) return there;
-    const held = new Held(this.#engine, this.#handle, shelved, this.#sources);
-    const settings = options ?? optionsOf(JSON.parse(shelved.settings) as Record<string, unknown>);
-    const pool = new HTTPConnectionPool(held as never, settings);
+    const handle = this.#engine.holdPool(this.#handle, shelved.id);
+    if (handle === null) return null;
+    const held = new Held(this.#engine, handle, shelved, this.#sources, this.#life);
+    const pool = new HTTPConnectionPool(held as never, this.#own.get(shelved.id) ?? this.#options);
     this.#held.set(shelved.id, new WeakRef(pool));
     this.#collected.register(pool, shelved.id);
     return pool;
   }
+}
+
+/** Headers may come from an iterator, and pools are made of the options again. */
+function readOnce(options: PoolOptions, { headers }: PoolSettings): PoolOptions {
+  return options.headers === undefined ? options : { ...options, headers };
 }
 
 /** What an error of a manager's calls the pool that it is about: the pool itself may be gone by then. */

@@ -219,6 +219,7 @@ export function poolSettings(options: PoolOptions): PoolSettings {
     if (name === 'retries') {
       retries = Retry.fromInt(value as RetryLike);
       wire['retries'] = Retry.prototype.toJSON.call(retries);
+      if (!Retry.isPlain(retries)) wire['retriesAsk'] = numberOf(retries);
     } else if (name === 'resolve' && typeof value === 'function') {
       resolve = value as Resolve;
       wire['resolveAsks'] = numberOf(resolve);
@@ -234,37 +235,18 @@ export function poolSettings(options: PoolOptions): PoolSettings {
   return { wire, headers, limits: (wire['limits'] as Limits | undefined) ?? {}, retries, resolve, onPause };
 }
 
-/** The same number for the same function, so that pools which differ in it are told apart. */
-function numberOf(resolve: Resolve): number {
-  let number = NUMBERS.get(resolve);
+/** The same number for the same function or subclass's object, so that pools which differ in it are told apart. */
+function numberOf(code: object): number {
+  let number = NUMBERS.get(code);
   if (number === undefined) {
     numbered += 1;
     number = numbered;
-    NUMBERS.set(resolve, number);
-    RESOLVERS.set(number, new WeakRef(resolve));
-    RESOLVED.register(resolve, number);
+    NUMBERS.set(code, number);
   }
   return number;
 }
 
-/**
- * The options that a record for the core was made of: of a pool that a manager keeps and nobody holds any more.
- *
- * @internal
- */
-export function optionsOf(wire: Record<string, unknown>): PoolOptions {
-  const { resolveAsks, retries, timeout, ...rest } = wire;
-  const options: Record<string, unknown> = rest;
-  if (timeout !== undefined) options['timeout'] = new Timeout(timeout as ConstructorParameters<typeof Timeout>[0]);
-  if (retries !== undefined) options['retries'] = new Retry(retries as ConstructorParameters<typeof Retry>[0]);
-  const resolve = RESOLVERS.get(resolveAsks as number)?.deref();
-  if (resolve !== undefined) options['resolve'] = resolve;
-  return options;
-}
-
-const NUMBERS: WeakMap<Resolve, number> = new WeakMap();
-const RESOLVERS: Map<number, WeakRef<Resolve>> = new Map();
-const RESOLVED: FinalizationRegistry<number> = new FinalizationRegistry((number) => RESOLVERS.delete(number));
+const NUMBERS: WeakMap<object, number> = new WeakMap();
 let numbered = 0;
 
 /** @internal */
@@ -356,7 +338,7 @@ const POOL = {
     return boolean(value, name) ? ACCEPT_ENCODING : undefined;
   },
   localAddress: (value, name) => {
-    if (typeof value === 'string') return { address: value };
+    if (typeof value === 'string') return { address: value, port: 0 };
     const { address, port } = record(value, name, ['address', 'port']);
     if (typeof address !== 'string') throw wrong(`${name}.address`, 'an IP address', address);
     return { address, port: port === undefined ? 0 : integer(port, `${name}.port`, 0, 65_535) };

@@ -140,6 +140,8 @@ export class HTTPConnectionPool extends ConnectionPool {
   readonly #handle: number;
   #onPause: OnPause | null = null;
   #closed = false;
+  /** Of the manager that made it: not the manager itself, which may be collected before. */
+  #keeper: Life | null = null;
 
   /**
    * Makes a pool; nothing is opened until the first request.
@@ -175,10 +177,10 @@ export class HTTPConnectionPool extends ConnectionPool {
         concurrency: this.maxsize,
       });
     if (held !== null) {
-      const handle = this.#engine.holdPool(this, held.manager, held.id);
-      if (handle === null) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
-      this.#handle = handle;
-      ready(handle, { ...made.sources, jar: held.sources.jar, beforeAttempt: held.sources.beforeAttempt });
+      this.#handle = held.handle;
+      this.#keeper = held.life;
+      this.#engine.freeWith(this, held.handle);
+      ready(held.handle, { ...made.sources, jar: held.sources.jar, beforeAttempt: held.sources.beforeAttempt });
       return;
     }
     // So that a refusal finds them.
@@ -192,7 +194,7 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   /** Live figures; `null` once the pool is closed. */
   get pool(): PoolView | null {
-    if (this.#closed) return null;
+    if (this.#isClosed()) return null;
     const [idle = 0, leased = 0, waiting = 0] = this.#engine.figures(this.#handle);
     return { idle, leased, waiting, maxsize: this.maxsize };
   }
@@ -268,26 +270,35 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   /** @internal */
   protected override refuseClosed(): void {
-    if (this.#closed) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
+    if (this.#isClosed()) throw new ClosedPoolError(this, 'Pool is closed.', { phase: 'pool' });
   }
+
+  #isClosed(): boolean {
+    return this.#closed || this.#keeper?.closed === true;
+  }
+}
+
+/** Whether a manager is closed, and all its pools with it. @internal */
+export interface Life {
+  readonly closed: boolean;
 }
 
 /** What a manager makes a pool of, which is on its shelf already. @internal */
 export class Held {
   readonly engine: Engine;
-  readonly manager: number;
-  readonly id: number;
+  readonly handle: number;
   readonly host: string;
   readonly port: number;
   readonly sources: Sources;
+  readonly life: Life;
 
-  constructor(engine: Engine, manager: number, shelved: { id: number; host: string; port: number }, sources: Sources) {
+  constructor(engine: Engine, handle: number, to: { host: string; port: number }, sources: Sources, life: Life) {
     this.engine = engine;
-    this.manager = manager;
-    this.id = shelved.id;
-    this.host = shelved.host;
-    this.port = shelved.port;
+    this.handle = handle;
+    this.host = to.host;
+    this.port = to.port;
     this.sources = sources;
+    this.life = life;
   }
 }
 

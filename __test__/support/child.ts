@@ -33,13 +33,17 @@ export interface StartOptions {
   patience?: number;
   /** On top of this process's own. */
   env?: Readonly<Record<string, string>>;
+  /** A command that runs the rest of its arguments: with other limits, in a network of its own. */
+  under?: readonly string[];
 }
 
 /** Starts `support/children/<name>`. */
 export function start(name: string, args: readonly (string | number)[] = [], options: StartOptions = {}): Child {
   const script = fileURLToPath(new URL(`children/${name}`, import.meta.url));
   const loader: readonly string[] = typescriptLoader;
-  const child = spawn(process.execPath, [...(options.node ?? []), ...loader, script, ...args.map(String)], {
+  const node = [process.execPath, ...(options.node ?? []), ...loader, script, ...args.map(String)];
+  const [command = '', ...words] = [...(options.under ?? []), ...node];
+  const child = spawn(command, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     timeout: options.patience ?? 30_000,

@@ -48,8 +48,8 @@ pub(crate) enum Work {
     Manage(u32, Arc<Shelves>),
     /// Somebody holds a pool of a manager's by this handle.
     Hold { manager: u32, handle: u32, shelved: Arc<Shelved> },
-    /// A pool is off a manager's shelf.
-    Evict { manager: u32, id: u32 },
+    /// These pools are off a manager's shelf.
+    Evict { manager: u32, ids: Vec<u32> },
     /// Records, and when they were submitted.
     Batch(Bytes, Instant),
     /// A large piece of a request's body.
@@ -130,9 +130,9 @@ async fn serve(link: Arc<Link>) {
                     let pool = desk.manager(manager).and_then(|manager| manager.pool(&shelved).ok());
                     desk.put(handle, pool.map(Target::Pool));
                 }
-                Work::Evict { manager, id } => {
+                Work::Evict { manager, ids } => {
                     if let Some(manager) = desk.manager(manager) {
-                        manager.forget(id);
+                        ids.into_iter().for_each(|id| manager.forget(id));
                     }
                 }
                 Work::Batch(mut batch, at) => {
@@ -248,11 +248,6 @@ impl Desk {
                     Some(Target::Pool(pool)) if !pool.is_shelved() => pool.close_idle(),
                     Some(Target::Manager(manager)) => manager.clear(),
                     Some(Target::Pool(_)) | None => {}
-                }
-            }
-            Submission::Clear { pool } => {
-                if let Some(manager) = self.manager(pool) {
-                    manager.clear();
                 }
             }
             Submission::Answer { number, text } => self.questions.answer(number, &text),

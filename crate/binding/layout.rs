@@ -48,8 +48,6 @@ pub(crate) mod submission {
     pub(crate) const FORSAKE: u32 = 14;
     /// The answer to the question whose number is in the slot's place, as JSON.
     pub(crate) const ANSWER: u32 = 15;
-    /// A manager forgets its pools.
-    pub(crate) const CLEAR: u32 = 16;
 }
 
 /// A request's words.
@@ -272,7 +270,6 @@ pub(crate) fn describe() -> serde_json::Value {
             "REST": submission::REST, "DRAIN": submission::DRAIN, "RELEASE": submission::RELEASE,
             "SHUT": submission::SHUT, "PIECE": submission::PIECE, "FINISH": submission::FINISH,
             "BREAK": submission::BREAK, "FORSAKE": submission::FORSAKE, "ANSWER": submission::ANSWER,
-            "CLEAR": submission::CLEAR,
         },
         "request": {
             "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,

@@ -121,8 +121,8 @@ pub struct Engine {
 enum Entry {
     /// A pool of its own.
     Bare { blueprint: Blueprint },
-    /// A manager.
-    Manager { shelves: Arc<Shelves> },
+    /// A manager. Its handle is its own as long as its user has it, or one of its pools: those find it by that.
+    Manager { shelves: Arc<Shelves>, holders: u32 },
     /// A pool of a manager's that somebody holds.
     Held { manager: u32, shelved: Arc<Shelved> },
 }
@@ -131,7 +131,7 @@ impl Entry {
     fn stats(&self) -> &Arc<PoolStats> {
         match self {
             Self::Bare { blueprint } => &blueprint.stats,
-            Self::Manager { shelves } => &shelves.stats,
+            Self::Manager { shelves, .. } => &shelves.stats,
             Self::Held { shelved, .. } => &shelved.stats,
         }
     }
@@ -147,7 +147,7 @@ impl Entry {
     fn work(&self, handle: u32) -> Work {
         match self {
             Self::Bare { blueprint } => Work::Open(handle, Box::new(blueprint.clone())),
-            Self::Manager { shelves } => Work::Manage(handle, Arc::clone(shelves)),
+            Self::Manager { shelves, .. } => Work::Manage(handle, Arc::clone(shelves)),
             Self::Held { manager, shelved } => Work::Hold { manager: *manager, handle, shelved: Arc::clone(shelved) },
         }
     }
@@ -215,11 +215,11 @@ impl Engine {
             .and_then(|json| Ok((serde_json::from_value::<ManagerSettings>(json.clone())?, json)))
             .map_err(|error| unreadable("manager", &error))
             .and_then(|(settings, json)| Shelves::new(settings, Canonical::of(&json["pool"])));
-        answer(made.map(|shelves| serde_json::json!({ "handle": self.enter(Entry::Manager { shelves }) })))
+        answer(made.map(|shelves| serde_json::json!({ "handle": self.enter(Entry::Manager { shelves, holders: 1 }) })))
     }
 
     /// The pool of a manager for an origin, with these settings of its own (JSON), or the manager's:
-    /// `{ value: { id, scheme, host, port, settings } }` or `{ error }`.
+    /// `{ value: { id, scheme, host, port } }` or `{ error }`.
     #[napi(catch_unwind)]
     pub fn shelve(
         &mut self,
@@ -240,13 +240,16 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn hold_pool(&mut self, manager: u32, id: u32) -> Option<u32> {
         trip("hold-pool");
-        let Some(Some(Entry::Manager { shelves })) = self.entries.get(manager as usize) else { return None };
+        let Some(Some(Entry::Manager { shelves, holders })) = self.entries.get_mut(manager as usize) else {
+            return None;
+        };
         let shelved = shelves
             .list()
             .into_iter()
             .rev()
             .find(|shelved| shelved.id == id)
             .or_else(|| self.last.clone().filter(|last| last.id == id))?;
+        *holders += 1;
         Some(self.enter(Entry::Held { manager, shelved }))
     }
 
@@ -254,18 +257,35 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn shelf(&self, manager: u32) -> String {
         trip("shelf");
-        let Some(Entry::Manager { shelves }) = self.entry(manager) else { return "[]".to_owned() };
+        let Some(Entry::Manager { shelves, .. }) = self.entry(manager) else { return "[]".to_owned() };
         serde_json::Value::from_iter(shelves.list().iter().map(|shelved| about(shelved))).to_string()
     }
 
-    /// Frees a pool's handle: nobody holds the pool any more, and the submission that says so was made before.
+    /// Takes all pools off a manager's shelf, at once as this thread sees it; what was submitted before it is in flight.
+    #[napi(catch_unwind)]
+    pub fn clear(&mut self, manager: u32) {
+        trip("clear");
+        if let Some(Entry::Manager { shelves, .. }) = self.entry(manager) {
+            let ids = shelves.clear().iter().map(|shelved| shelved.id).collect();
+            self.link.inbox.send(Work::Evict { manager, ids });
+        }
+    }
+
+    /// Frees the handle of a pool or a manager: nobody holds it any more, and the submission that says so was made before.
     #[napi(catch_unwind)]
     pub fn forget(&mut self, handle: u32) {
         trip("forget");
-        if let Some(entry) = self.entries.get_mut(handle as usize)
-            && entry.take().is_some()
-        {
-            self.free.push(handle);
+        let Some(entry) = self.entries.get_mut(handle as usize) else { return };
+        match entry {
+            Some(Entry::Manager { holders, .. }) if *holders > 1 => *holders -= 1,
+            Some(_) => {
+                let gone = entry.take();
+                self.free.push(handle);
+                if let Some(Entry::Held { manager, .. }) = gone {
+                    self.forget(manager);
+                }
+            }
+            None => {}
         }
     }
 
@@ -438,7 +458,7 @@ impl Engine {
         trip("figures");
         let Some(entry) = self.entry(handle) else { return Vec::new() };
         let (sums, dialling) = match entry {
-            Entry::Manager { shelves } => (shelves.roster.sums(), 0),
+            Entry::Manager { shelves, .. } => (shelves.roster.sums(), 0),
             Entry::Bare { .. } | Entry::Held { .. } => (entry.stats().sums(), entry.stats().dialling.get()),
         };
         [sums.idle, sums.leased + dialling, sums.waiting, sums.opened, sums.requests]
@@ -453,7 +473,7 @@ impl Engine {
         let Some(entry) = self.entry(handle) else { return "null".to_owned() };
         let stats = entry.stats();
         let sums = match entry {
-            Entry::Manager { shelves } => shelves.roster.sums(),
+            Entry::Manager { shelves, .. } => shelves.roster.sums(),
             Entry::Bare { .. } | Entry::Held { .. } => stats.sums(),
         };
         let mut json = serde_json::json!({
@@ -525,7 +545,7 @@ impl Engine {
 
     fn shelved(&mut self, manager: u32, mut origin: Origin, settings: Option<String>) -> Result<Arc<Shelved>, Error> {
         origin.port = Some(origin.effective_port());
-        let Some(Entry::Manager { shelves }) = self.entry(manager) else {
+        let Some(Entry::Manager { shelves, .. }) = self.entry(manager) else {
             return Err(Error::new(Kind::PoolClosed, "The manager is closed."));
         };
         let own = match settings {
@@ -539,7 +559,7 @@ impl Engine {
         };
         let (shelved, evicted) = shelves.take(&origin, own.as_ref().map(|(settings, text)| (settings, text)))?;
         if let Some(evicted) = evicted {
-            self.link.inbox.send(Work::Evict { manager, id: evicted.id });
+            self.link.inbox.send(Work::Evict { manager, ids: vec![evicted.id] });
         }
         self.last = Some(Arc::clone(&shelved));
         Ok(shelved)
@@ -568,13 +588,12 @@ fn unreadable(whose: &str, error: &serde_json::Error) -> Error {
 }
 
 fn about(shelved: &Shelved) -> serde_json::Value {
-    let Shelved { id, origin, text, .. } = shelved;
+    let Shelved { id, origin, .. } = shelved;
     serde_json::json!({
         "id": id,
         "scheme": origin.scheme.name(),
         "host": origin.host,
         "port": origin.port,
-        "settings": text.text(),
     })
 }
 

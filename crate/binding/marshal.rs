@@ -70,7 +70,6 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
             Submission::Close { id, pool, timeout }
         }
         submission::FORGET => Submission::Forget { pool },
-        submission::CLEAR => Submission::Clear { pool },
         submission::ANSWER => Submission::Answer { number: id.slot, text: payload_of(record)? },
         submission::GRANT => {
             let taken = double(record, request::POOL_TIMEOUT)? as u64;

@@ -27,8 +27,6 @@ pub(crate) enum Submission {
     Close { id: Id, pool: u32, timeout: Option<Duration> },
     /// Nobody holds the pool.
     Forget { pool: u32 },
-    /// The manager forgets its pools.
-    Clear { pool: u32 },
     /// What a question was answered with, as JSON.
     Answer { number: u32, text: Bytes },
     /// What becomes of a response's body.

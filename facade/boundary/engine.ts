@@ -151,11 +151,14 @@ export class Engine implements Carrier {
     return answer.value;
   }
 
-  /** A handle for such a pool, freed when `holder` is collected; `null` if it has gone from the shelf. */
-  holdPool(holder: object, manager: number, id: number): number | null {
-    const handle = guarded(() => this.#native.holdPool(manager, id));
-    if (handle !== null) this.#forgotten.register(holder, handle);
-    return handle;
+  /** A handle for such a pool, to be freed with its holder ({@link Engine.freeWith}); `null` if it has gone from the shelf. */
+  holdPool(manager: number, id: number): number | null {
+    return guarded(() => this.#native.holdPool(manager, id));
+  }
+
+  /** Frees a handle when its holder is collected. */
+  freeWith(holder: object, handle: number): void {
+    this.#forgotten.register(holder, handle);
   }
 
   /** The pools on a manager's shelf, the least recently used first. */
@@ -165,9 +168,9 @@ export class Engine implements Carrier {
 
   /** A manager forgets its pools. */
   clear(handle: number): void {
-    if (!this.#batch.fits(layout.REQUEST_FIXED)) this.#flush();
-    this.#batch.control(layout.SUBMISSION_CLEAR, 0, 0, handle);
+    // What was asked for before is in flight.
     this.#flush();
+    guarded(() => this.#native.clear(handle));
   }
 
   #keep(owner: Owner, handle: number): void {
@@ -718,8 +721,6 @@ export interface ShelvedPool {
   readonly scheme: string;
   readonly host: string;
   readonly port: number;
-  /** JSON of its settings. */
-  readonly settings: string;
 }
 
 /** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */

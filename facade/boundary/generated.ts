@@ -158,7 +158,6 @@ export const RESPONSE_WIRE = 12;
 export const SUBMISSION_ABORT = 2;
 export const SUBMISSION_ANSWER = 15;
 export const SUBMISSION_BREAK = 13;
-export const SUBMISSION_CLEAR = 16;
 export const SUBMISSION_CLOSE = 4;
 export const SUBMISSION_DRAIN = 8;
 export const SUBMISSION_FINISH = 12;

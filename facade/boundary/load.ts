@@ -29,6 +29,7 @@ export interface NativeEngine {
   shelve(manager: number, scheme: string, host: string, port: number | null, settings: string | null): string;
   holdPool(manager: number, id: number): number | null;
   shelf(manager: number): string;
+  clear(manager: number): void;
   forget(handle: number): void;
   submit(batch: Uint8Array, calls: number): void;
   push(slot: number, generation: number, piece: Uint8Array): void;

@@ -3,10 +3,10 @@
 //! Its shelf is the one part that two threads see: the I/O thread, where requests look pools up, and JavaScript's, where
 //! somebody holds one by name. A lock that nobody contends for guards it; connections live on the I/O thread alone.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -35,6 +35,8 @@ pub struct Shelves {
     pub stats: Arc<PoolStats>,
     /// Of its pools.
     pub roster: Arc<Roster>,
+    /// Here, and not with the I/O thread: should that fall, what was closed is not open again.
+    closed: AtomicBool,
 }
 
 /// A pool on the shelf; its connections are elsewhere.
@@ -46,10 +48,10 @@ pub struct Shelved {
     pub origin: Origin,
     /// What it counts.
     pub stats: Arc<PoolStats>,
-    /// Its settings as they were given.
-    pub text: Canonical,
     /// A dial plan is for one thread at a time.
     blueprint: Mutex<Blueprint>,
+    /// Whether the manager keeps it; changed under the shelf's lock.
+    kept: AtomicBool,
 }
 
 impl Shelves {
@@ -67,6 +69,7 @@ impl Shelves {
             text,
             stats: Arc::new(PoolStats::new(now())),
             roster: Arc::default(),
+            closed: AtomicBool::new(false),
         }))
     }
 
@@ -98,10 +101,13 @@ impl Shelves {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             origin: origin.clone(),
             stats: Arc::clone(&blueprint.stats),
-            text: text.clone(),
             blueprint: Mutex::new(blueprint),
+            kept: AtomicBool::new(true),
         });
         let evicted = shelf.put(key, Arc::clone(&made)).map(|(_, evicted)| evicted);
+        if let Some(evicted) = &evicted {
+            evicted.kept.store(false, Ordering::Relaxed);
+        }
         Ok((made, evicted))
     }
 
@@ -112,7 +118,12 @@ impl Shelves {
 
     /// Takes all of them off.
     pub fn clear(&self) -> Vec<Arc<Shelved>> {
-        self.shelf().clear()
+        let mut shelf = self.shelf();
+        let all = shelf.clear();
+        for shelved in &all {
+            shelved.kept.store(false, Ordering::Relaxed);
+        }
+        all
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf<PoolKey, Arc<Shelved>>> {
@@ -135,7 +146,6 @@ pub struct Manager {
     retry: Rc<Retry>,
     /// By their number on the shelf.
     pools: RefCell<HashMap<u32, Rc<Pool>>>,
-    closed: Cell<bool>,
 }
 
 impl Manager {
@@ -150,7 +160,7 @@ impl Manager {
             &settings.pool,
         );
         let retry = Rc::new(settings.pool.retries.clone().unwrap_or_else(Retry::usual));
-        Rc::new(Self { shelves, group, shared, retry, pools: RefCell::default(), closed: Cell::new(false) })
+        Rc::new(Self { shelves, group, shared, retry, pools: RefCell::default() })
     }
 
     /// The live pool of one on the shelf, or of one that was on it: whoever holds such a pool goes on with it.
@@ -158,13 +168,15 @@ impl Manager {
     /// # Errors
     /// None that the shelf would not have met.
     pub fn pool(&self, shelved: &Shelved) -> Result<Rc<Pool>, Error> {
-        if let Some(pool) = self.pools.borrow().get(&shelved.id) {
-            return Ok(Rc::clone(pool));
+        // One that was forgotten and lives on is the same pool all the same.
+        if let Some(pool) = self.group.member(shelved.id) {
+            return Ok(pool);
         }
-        let pool = Pool::join(shelved.blueprint(), Rc::clone(&self.shared), Rc::clone(&self.group))?;
-        if self.closed.get() {
+        let pool = Pool::join(shelved.blueprint(), Rc::clone(&self.shared), Rc::clone(&self.group), shelved.id)?;
+        if self.is_closed() {
             pool.close_now();
-        } else {
+        } else if shelved.kept.load(Ordering::Relaxed) {
+            // Should the other thread take it off the shelf now, its word of that comes after this.
             pool.set_shelved(true);
             self.pools.borrow_mut().insert(shelved.id, Rc::clone(&pool));
         }
@@ -180,8 +192,12 @@ impl Manager {
         }
     }
 
+    fn is_closed(&self) -> bool {
+        self.shelves.closed.load(Ordering::Relaxed)
+    }
+
     fn hop(&self, request: &Request) -> Result<Hop, Error> {
-        if self.closed.get() {
+        if self.is_closed() {
             return Err(Error::new(Kind::PoolClosed, "The manager is closed.").in_phase(Phase::Pool));
         }
         let text = std::str::from_utf8(&request.url)
@@ -203,17 +219,15 @@ impl Manager {
 
     /// Forgets every pool (MGR-05).
     pub fn clear(&self) {
-        self.shelves.clear();
-        for pool in self.pools.take().into_values() {
-            pool.set_shelved(false);
-            pool.close_idle();
+        for shelved in self.shelves.clear() {
+            self.forget(shelved.id);
         }
     }
 
     /// Closes every pool, those that were forgotten and are still held too, and waits for their leases until `until`.
     pub async fn close(&self, until: Option<Instant>) -> CloseReport {
         let began = now();
-        self.closed.set(true);
+        self.shelves.closed.store(true, Ordering::Relaxed);
         self.shelves.clear();
         let members = self.group.members();
         let closing: Vec<_> = members.into_iter().map(|pool| (pool.close_now(), pool)).collect();

@@ -37,7 +37,7 @@ use crate::client::message::Defaults;
 use crate::clock::{now, wall_clock};
 use crate::conn::http1::{Connection, ConnectionInfo, Ids};
 use crate::dial::{DialPlan, Resolver};
-use crate::observe::stats::PoolStats;
+use crate::observe::stats::{PoolStats, Sums};
 
 /// What a pool tells about itself, on its I/O thread.
 pub trait Observer {
@@ -144,6 +144,8 @@ pub struct Pool {
     pub group: Rc<Group>,
     /// Its number in there.
     member: Member,
+    /// What was counted before this pool was there: another counted with the same counters, and is gone.
+    before: Sums,
     plan: DialPlan,
     ledger: RefCell<Ledger<Connection>>,
     seats: RefCell<HashMap<Ticket, Rc<Seat<Granted<Connection>>>>>,
@@ -157,7 +159,9 @@ pub struct Pool {
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
     warned: RefCell<Vec<Warning>>,
-    watching: Cell<bool>,
+    /// What waits on the pool's behalf, and ends with it: else a pool that is gone would cost its memory until they wake.
+    watcher: RefCell<Option<AbortHandle>>,
+    reaping: RefCell<Option<AbortHandle>>,
     shelved: Cell<bool>,
     me: Weak<Self>,
 }
@@ -173,22 +177,23 @@ impl Pool {
     /// Brings a blueprint to life on this thread, as a group of its own that the user knows by this handle.
     pub fn open(blueprint: Blueprint, shared: Rc<Shared>, handle: u32) -> Result<Rc<Self>, Error> {
         let group = Group::new(Arc::clone(&blueprint.stats), None, handle, 0, &blueprint.settings);
-        Self::join(blueprint, shared, group)
+        Self::join(blueprint, shared, group, 0)
     }
 
-    /// Brings a blueprint to life as one pool of a group.
-    pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>) -> Result<Rc<Self>, Error> {
+    /// Brings a blueprint to life as one pool of a group, under a number that no other pool of the group has.
+    pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>, member: u32) -> Result<Rc<Self>, Error> {
         let Blueprint { origin, settings, plan, stats } = blueprint;
         let defaults =
             Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &shared.book)?;
         let bounds = Bounds::from(&settings);
         let name = format!("{}:{}", origin.host, origin.effective_port());
         let retry = Rc::new(settings.retries.clone().unwrap_or_else(Retry::usual));
-        Ok(Rc::new_cyclic(|me| Self {
+        let made = Rc::new_cyclic(|me| Self {
             origin,
             settings,
             defaults,
-            member: group.join(me, &stats),
+            member,
+            before: stats.sums(),
             stats,
             shared,
             name,
@@ -206,10 +211,13 @@ impl Pool {
             forced: Cell::new(false),
             cut: Notify::new(),
             warned: RefCell::default(),
-            watching: Cell::new(false),
+            watcher: RefCell::default(),
+            reaping: RefCell::default(),
             shelved: Cell::new(false),
             me: Weak::clone(me),
-        }))
+        });
+        made.group.join(member, &made.me, &made.stats);
+        Ok(made)
     }
 
     /// Connections whose driver ended leave at once: their peer closed them, or sent what nobody asked for.
@@ -240,7 +248,8 @@ impl Pool {
     /// Makes the counters say what the ledger says.
     fn sync(&self) {
         let ledger = self.ledger.borrow();
-        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted), self.group.waiting_of(self.member));
+        let (figures, aborted) = (ledger.figures(), ledger.closed_for(Discard::Aborted));
+        self.stats.figures(&figures, aborted, self.group.waiting_of(self.member), &self.before);
     }
 
     fn plan_reaping(&self) {
@@ -255,30 +264,35 @@ impl Pool {
             Reaper::Off => {
                 self.reaper.set(Reaper::Until(next));
                 let me = Weak::clone(&self.me);
-                tokio::task::spawn_local(reap(me));
+                let reaping = tokio::task::spawn_local(reap(me));
+                self.reaping.replace(Some(reaping.abort_handle()));
             }
         }
     }
 
     /// Warns once when somebody has waited for [`STARVING`].
     fn watch_waiters(&self) {
-        if self.warned.borrow().contains(&Warning::Starving) || self.watching.replace(true) {
+        if self.warned.borrow().contains(&Warning::Starving) || self.watcher.borrow().is_some() {
             return;
         }
         let me = Weak::clone(&self.me);
-        tokio::task::spawn_local(async move {
+        let watching = tokio::task::spawn_local(async move {
             let mut next = now() + STARVING;
             loop {
                 tokio::time::sleep_until(next.into()).await;
                 let Some(pool) = me.upgrade() else { return };
                 let oldest = pool.oldest_waiter();
                 match oldest {
-                    None => return pool.watching.set(false),
+                    None => {
+                        pool.watcher.take();
+                        return;
+                    }
                     Some(since) if since + STARVING > now() => next = since + STARVING,
                     Some(_) => return pool.warn(Warning::Starving),
                 }
             }
         });
+        self.watcher.replace(Some(watching.abort_handle()));
     }
 
     /// Says it once.
@@ -347,10 +361,14 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        self.stats.retire();
         self.group.leave(self.member);
         // Nobody can ask any more; connections go with the ledger, their drivers are aborted by their own drop.
         for driver in self.live.get_mut().values() {
             driver.abort();
+        }
+        for waiting in [self.watcher.take(), self.reaping.take()].into_iter().flatten() {
+            waiting.abort();
         }
     }
 }

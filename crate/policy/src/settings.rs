@@ -2,6 +2,7 @@
 //! comes with each request. Field names are the options' names, so that a limit's or an option's error can repeat them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
@@ -154,15 +155,23 @@ pub struct PoolSettings {
     /// A streamed body whose reading has not begun after so many milliseconds is let go; 0: never.
     pub unread_timeout: f64,
     /// `host` or `host:port` → `address` or `address:port`.
-    pub resolve: BTreeMap<String, String>,
+    /// Shared, since a manager's may be long and is every pool's of it.
+    #[serde(deserialize_with = "shared")]
+    pub resolve: Arc<BTreeMap<String, String>>,
     /// A function knows addresses, and each dial asks it: its number, so that pools with different ones are told apart.
     pub resolve_asks: Option<u32>,
     /// What requests are judged by that bring nothing of their own. Default [`Retry::usual`].
     pub retries: Option<Retry>,
+    /// Functions of a subclass judge in place of those settings: its number, so that pools are told apart by it too.
+    pub retries_ask: Option<u32>,
     /// Attempts a second for each host; absent: no bound.
     pub rate: Option<f64>,
     /// Statuses whose Retry-After pauses the whole host.
     pub pause_on: Vec<u16>,
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<BTreeMap<String, String>>, D::Error> {
+    BTreeMap::deserialize(deserializer).map(Arc::new)
 }
 
 /// Everything a manager is made with.
@@ -205,8 +214,9 @@ impl Default for PoolSettings {
             lenient: true,
             limits: Limits::default(),
             unread_timeout: 60_000.0,
-            resolve: BTreeMap::new(),
+            resolve: Arc::default(),
             resolve_asks: None,
+            retries_ask: None,
             retries: None,
             rate: None,
             pause_on: Vec::new(),

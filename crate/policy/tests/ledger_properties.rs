@@ -14,6 +14,8 @@ enum Event {
     Dialled(usize),
     Release(usize, Verdict),
     Retake(usize),
+    PassOn(usize, usize, Hint),
+    EvictOldest,
     Cancel(usize),
     Reserve,
     AddIdle(usize),
@@ -144,6 +146,12 @@ impl World {
                     let held = self.held.swap_remove(at);
                     self.retake(held);
                 }
+            }
+            Event::PassOn(from, to, hint) => self.pass_on(from, to, hint),
+            Event::EvictOldest => {
+                let oldest = (!self.idle.is_empty()).then(|| self.idle.remove(0).0);
+                assert_eq!(self.ledger.evict_oldest(Discard::Evicted), oldest);
+                self.count_all_closed(oldest);
             }
             Event::Cancel(number) => self.cancel(number),
             Event::Reserve => {
@@ -288,6 +296,29 @@ impl World {
         }
     }
 
+    /// A connection goes from one who holds it to one who was to dial, whose slot comes back; past those who wait.
+    fn pass_on(&mut self, from: usize, to: usize, hint: Hint) {
+        let Some(to) = self.pick(to, |held| held.conn.is_none()) else { return };
+        let slot = self.held.swap_remove(to).lease;
+        let Some(from) = self.pick(from, |held| held.conn.is_some()) else {
+            return self.release(Held { lease: slot, conn: None }, Verdict::Gone(Discard::Aborted));
+        };
+        let Held { lease, conn } = self.held.swap_remove(from);
+        let Some((conn, mut life)) = conn else { return };
+        life.learn(hint);
+        match self.ledger.pass_on(lease, &life, self.now) {
+            Ok(lease) => {
+                assert!(!self.shut && !self.unfit(&life, self.now), "it was not to be used any more");
+                self.hold(lease, Some((conn, life)));
+            }
+            Err((lease, why)) => {
+                assert!(self.shut || self.unfit(&life, self.now), "it was fit: {why:?}");
+                self.release(Held { lease, conn: Some((conn, life)) }, Verdict::Gone(why));
+            }
+        }
+        self.release(Held { lease: slot, conn: None }, Verdict::Gone(Discard::Aborted));
+    }
+
     fn cancel(&mut self, number: usize) {
         let known = self.waiting.len() + self.over.len();
         if known == 0 {
@@ -326,6 +357,8 @@ impl World {
         assert_eq!(figures.leased as usize, self.held.len(), "a lease was lost or doubled");
         assert_eq!(figures.dialling as usize, dialling);
         assert_eq!(figures.waiting as usize, self.waiting.len());
+        assert_eq!(self.ledger.first_waiting(), self.waiting.front().copied());
+        assert_eq!(self.ledger.oldest_idle(), self.idle.first().map(|&(.., since)| since));
         assert_eq!(figures.opened as usize, self.opened.len());
         assert_eq!(figures.closed as usize, self.closed.len());
         assert_eq!(
@@ -367,12 +400,15 @@ fn any_bounds() -> impl Strategy<Value = Bounds> {
 }
 
 fn any_verdict() -> impl Strategy<Value = Verdict> {
-    let timeout = proptest::option::weighted(0.3, (0_u64..4).prop_map(Duration::from_secs));
-    let hint = (timeout, proptest::option::weighted(0.3, 0_u32..3)).prop_map(|(timeout, max)| Hint { timeout, max });
     prop_oneof![
-        3 => hint.prop_map(Verdict::Reusable),
+        3 => any_hint().prop_map(Verdict::Reusable),
         1 => proptest::sample::select(&Discard::ALL[..]).prop_map(Verdict::Gone),
     ]
+}
+
+fn any_hint() -> impl Strategy<Value = Hint> {
+    let timeout = proptest::option::weighted(0.3, (0_u64..4).prop_map(Duration::from_secs));
+    (timeout, proptest::option::weighted(0.3, 0_u32..3)).prop_map(|(timeout, max)| Hint { timeout, max })
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -381,6 +417,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         200 => any::<usize>().prop_map(Event::Dialled),
         300 => (any::<usize>(), any_verdict()).prop_map(|(number, verdict)| Event::Release(number, verdict)),
         60 => any::<usize>().prop_map(Event::Retake),
+        60 => (any::<usize>(), any::<usize>(), any_hint()).prop_map(|(from, to, hint)| Event::PassOn(from, to, hint)),
+        30 => Just(Event::EvictOldest),
         100 => any::<usize>().prop_map(Event::Cancel),
         30 => Just(Event::Reserve),
         30 => any::<usize>().prop_map(Event::AddIdle),
@@ -394,7 +432,7 @@ fn any_event() -> impl Strategy<Value = Event> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // POOL-05 POOL-07 POOL-08 POOL-10 POOL-12 THR-320 THR-909 THR-915 THR-1010 THR-1220
+    // MGR-01 POOL-05 POOL-07 POOL-08 POOL-10 POOL-12 THR-320 THR-909 THR-915 THR-1010 THR-1220
     #[test]
     fn any_history_goes_as_the_model_says(
         bounds in any_bounds(),

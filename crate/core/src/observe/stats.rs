@@ -127,11 +127,24 @@ impl Sums {
         self.requests += other.requests;
     }
 
-    /// Of a pool that is gone, its connections with it.
-    #[must_use]
-    pub fn retired(mut self) -> Self {
-        (self.idle, self.leased, self.waiting, self.closed) = (0, 0, 0, self.opened);
-        self
+    /// Takes away what was added.
+    fn subtract(&mut self, other: &Self) {
+        self.idle = self.idle.saturating_sub(other.idle);
+        self.leased = self.leased.saturating_sub(other.leased);
+        self.waiting = self.waiting.saturating_sub(other.waiting);
+        self.opened = self.opened.saturating_sub(other.opened);
+        self.closed = self.closed.saturating_sub(other.closed);
+        self.reused = self.reused.saturating_sub(other.reused);
+        self.surplus = self.surplus.saturating_sub(other.surplus);
+        self.discarded = self.discarded.saturating_sub(other.discarded);
+        self.poisoned = self.poisoned.saturating_sub(other.poisoned);
+        self.stale_replays = self.stale_replays.saturating_sub(other.stale_replays);
+        self.abandoned = self.abandoned.saturating_sub(other.abandoned);
+        self.repaired = self.repaired.saturating_sub(other.repaired);
+        self.wire_in = self.wire_in.saturating_sub(other.wire_in);
+        self.wire_out = self.wire_out.saturating_sub(other.wire_out);
+        self.decoded = self.decoded.saturating_sub(other.decoded);
+        self.requests = self.requests.saturating_sub(other.requests);
     }
 }
 
@@ -147,16 +160,19 @@ struct Listed {
 }
 
 impl Roster {
-    /// A pool came.
+    /// A pool came. If it had been here before (the I/O thread fell, or it is held though it was forgotten) it counts on, and
+    /// what it had counted by then is not counted twice.
     pub fn join(&self, member: u32, stats: &Arc<PoolStats>) {
-        self.listed().here.insert(member, Arc::clone(stats));
+        let mut listed = self.listed();
+        listed.gone.subtract(&stats.sums());
+        listed.here.insert(member, Arc::clone(stats));
     }
 
-    /// It is gone.
+    /// It is gone, and its connections with it: see [`PoolStats::retire`].
     pub fn leave(&self, member: u32) {
         let mut listed = self.listed();
         if let Some(stats) = listed.here.remove(&member) {
-            listed.gone.add(&stats.sums().retired());
+            listed.gone.add(&stats.sums());
         }
     }
 
@@ -217,20 +233,28 @@ impl PoolStats {
         }
     }
 
-    /// Takes over what the ledger knows.
-    pub fn figures(&self, figures: &Figures, aborted: u64, in_line: u32) {
+    /// Takes over what the ledger knows, on top of what was counted `before` there was this ledger.
+    pub fn figures(&self, figures: &Figures, aborted: u64, in_line: u32, before: &Sums) {
         self.idle.set(figures.idle.into());
         self.leased.set((figures.leased - figures.dialling).into());
         // Who has a slot but no leave to dial in it waits like any other.
         self.dialling.set(figures.dialling.saturating_sub(in_line).into());
         self.waiting.set((figures.waiting + in_line).into());
-        self.opened.set(figures.opened);
-        self.closed.set(figures.closed);
-        self.reused.set(figures.reused);
-        self.surplus.set(figures.surplus);
-        self.discarded.set(figures.discarded);
-        self.poisoned.set(figures.poisoned);
-        self.abandoned.set(figures.abandoned + aborted);
+        self.opened.set(before.opened + figures.opened);
+        self.closed.set(before.closed + figures.closed);
+        self.reused.set(before.reused + figures.reused);
+        self.surplus.set(before.surplus + figures.surplus);
+        self.discarded.set(before.discarded + figures.discarded);
+        self.poisoned.set(before.poisoned + figures.poisoned);
+        self.abandoned.set(before.abandoned + figures.abandoned + aborted);
+    }
+
+    /// The pool is gone, and its connections with it; another may count on.
+    pub fn retire(&self) {
+        for none in [&self.idle, &self.leased, &self.dialling, &self.waiting] {
+            none.set(0);
+        }
+        self.closed.set(self.opened.get());
     }
 
     /// A call ended well.

@@ -59,9 +59,11 @@ impl Pool {
         }
     }
 
-    /// Stops taking work at once: idle connections close, waiters are turned away. The figures before that.
+    /// Stops taking work at once: idle connections close, waiters are turned away. The figures before that; whoever held a
+    /// slot but waited for leave to dial in it is a waiter.
     pub fn close_now(&self) -> Figures {
-        let before = self.figures();
+        let mut before = self.figures();
+        before.leased = before.leased.saturating_sub(self.group.waiting_of(self.member));
         let closing = self.ledger.borrow_mut().close();
         let mut idle = closing.idle;
         lay_down(&mut idle);

@@ -1,7 +1,7 @@
 //! What the pools of a manager share: the bound on their connections, the manners towards hosts, the figures of calls. A
 //! bare pool is a group of its own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -32,12 +32,11 @@ pub struct Group {
     /// Where those wait to whom the fleet has nothing to give.
     berths: RefCell<HashMap<u64, Rc<Seat<Berth>>>>,
     members: RefCell<HashMap<Member, Weak<Pool>>>,
-    next: Cell<Member>,
     /// `None` where hosts are asked as fast as connections allow.
     pub(super) gate: Option<Gate>,
 }
 
-/// A pool's number in its group.
+/// A pool's number in its group: a manager's has its number on the shelf, which is never given twice.
 pub(super) type Member = u32;
 
 /// What somebody in the fleet's line is given.
@@ -74,20 +73,21 @@ impl Group {
             fleet: (most > 0).then(|| RefCell::new(Fleet::new(most))),
             berths: RefCell::default(),
             members: RefCell::default(),
-            next: Cell::new(0),
             gate: Gate::new(manners),
         })
     }
 
-    /// A pool joins; its number.
-    pub(super) fn join(&self, pool: &Weak<Pool>, stats: &Arc<PoolStats>) -> Member {
-        let member = self.next.get();
-        self.next.set(member.wrapping_add(1));
+    /// A pool joins.
+    pub(super) fn join(&self, member: Member, pool: &Weak<Pool>, stats: &Arc<PoolStats>) {
         if let Some(roster) = &self.roster {
             roster.join(member, stats);
             self.members.borrow_mut().insert(member, Weak::clone(pool));
         }
-        member
+    }
+
+    /// The pool of this number, as long as anybody has it.
+    pub(crate) fn member(&self, member: Member) -> Option<Rc<Pool>> {
+        self.members.borrow().get(&member).and_then(Weak::upgrade)
     }
 
     pub(super) fn leave(&self, member: Member) {
@@ -125,9 +125,9 @@ impl Group {
     /// Leave to dial, or a connection of the pool's own, in order of arrival over all pools.
     pub(super) async fn berth(self: &Rc<Self>, pool: &Pool, arrival: u64) -> Option<Berth> {
         let Some(fleet) = &self.fleet else { return Some(Berth::Permit(Permit::none())) };
-        let taken = fleet.borrow_mut().take(pool.member, arrival, |member| {
-            self.members.borrow().get(&member).and_then(Weak::upgrade).and_then(|pool| pool.oldest_idle())
-        });
+        let taken = fleet
+            .borrow_mut()
+            .take(pool.member, arrival, |member| self.member(member).and_then(|pool| pool.oldest_idle()));
         let evict = match taken {
             Take::Granted => return Some(Berth::Permit(Permit(Rc::downgrade(self)))),
             Take::Wait { evict, .. } => evict,
@@ -138,8 +138,7 @@ impl Group {
         pool.sync();
         // Its permit comes back when its socket has closed, in a turn or two.
         if let Some(victim) = evict {
-            let victim = self.members.borrow().get(&victim).and_then(Weak::upgrade);
-            if let Some(victim) = victim {
+            if let Some(victim) = self.member(victim) {
                 victim.evict_one();
             }
         }
@@ -222,13 +221,12 @@ impl Group {
     }
 
     /// Lets the connection go that has been idle longest, wherever it is: the system has none left to give.
-    pub(super) fn relieve(&self) -> bool {
+    pub(super) fn relieve(&self) {
         let members: Vec<_> = self.members.borrow().values().filter_map(Weak::upgrade).collect();
         let oldest = members.into_iter().filter_map(|pool| Some((pool.oldest_idle()?, pool))).min_by_key(|(at, _)| *at);
-        oldest.is_some_and(|(_, pool)| {
+        if let Some((_, pool)) = oldest {
             pool.evict_one();
-            true
-        })
+        }
     }
 
     /// The pools that there are, the forgotten ones among them that are still held.

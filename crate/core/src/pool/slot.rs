@@ -20,6 +20,14 @@ use crate::clock::{milliseconds, now};
 use crate::conn::http1::{Connection, Style};
 use crate::dial::dial;
 
+/// What came of a dial.
+enum Came {
+    /// A connection.
+    Made(Held),
+    /// Nothing: the system is short of something, and the pool has a connection by now that nobody uses.
+    Short(Lease, Permit),
+}
+
 /// A slot, and what it is good for.
 pub(super) enum Slot {
     /// An idle connection, to be looked at.
@@ -58,7 +66,15 @@ impl Pool {
         self.bury();
         let granted = match found {
             Checkout::Use(lease, connection, life) => Granted::Use(lease, connection, life),
+            Checkout::Dial(lease) if self.group.is_pressed() && self.is_crowded(0) => {
+                self.give_back(lease, Returned::Gone(Discard::Aborted));
+                return Err(self.too_many());
+            }
             Checkout::Dial(lease) => Granted::Dial(lease),
+            Checkout::Wait(ticket) if self.is_crowded(1) => {
+                self.ledger.borrow_mut().cancel(ticket);
+                return Err(self.too_many());
+            }
             Checkout::Wait(ticket) => Box::pin(self.wait(ticket, arrival, until)).await?,
             Checkout::Full => return Err(self.too_many()),
             Checkout::Closed => return Err(closed()),
@@ -86,12 +102,6 @@ impl Pool {
             return Ok(Slot::Dial(lease, Permit::none()));
         }
         let mut held = Held::empty(Rc::clone(self), lease);
-        if self.settings.max_waiting != 0
-            && self.group.is_pressed()
-            && self.group.waiting_of(self.member) >= self.settings.max_waiting
-        {
-            return Err(self.too_many());
-        }
         let berth = Box::pin(self.group.berth(self, arrival));
         let berth = match until {
             None => berth.await,
@@ -126,7 +136,13 @@ impl Pool {
                 Slot::Use(lease, connection, life) => (lease, connection, life),
                 // Boxed: dialling is rare, and its state would make every call's task larger.
                 Slot::Dial(lease, permit) => {
-                    return Box::pin(self.dial_for(lease, permit, connect, progress, asker)).await;
+                    match Box::pin(self.dial_for(lease, permit, connect, progress, asker)).await? {
+                        Came::Made(held) => return Ok(held),
+                        Came::Short(lease, permit) => {
+                            slot = self.another(lease, Discard::Failed, permit)?;
+                            continue;
+                        }
+                    }
                 }
             };
             let mut held = Held {
@@ -147,16 +163,21 @@ impl Pool {
                         connection.close(why);
                     }
                     drop(held);
-                    let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
-                    self.bury();
-                    slot = match again {
-                        Checkout::Use(lease, connection, life) => Slot::Use(lease, connection, life),
-                        Checkout::Dial(lease) => Slot::Dial(lease, permit),
-                        Checkout::Closed => return Err(closed()),
-                        Checkout::Wait(_) | Checkout::Full => return Err(internal("a held slot was asked to wait")),
-                    };
+                    slot = self.another(lease, why, permit)?;
                 }
             }
+        }
+    }
+
+    /// The same slot with another idle connection, or to dial in.
+    fn another(&self, lease: Lease, why: Discard, permit: Permit) -> Result<Slot, Error> {
+        let again = self.ledger.borrow_mut().retake(lease, why, now(), &mut self.expired.borrow_mut());
+        self.bury();
+        match again {
+            Checkout::Use(lease, connection, life) => Ok(Slot::Use(lease, connection, life)),
+            Checkout::Dial(lease) => Ok(Slot::Dial(lease, permit)),
+            Checkout::Closed => Err(closed()),
+            Checkout::Wait(_) | Checkout::Full => Err(internal("a held slot was asked to wait")),
         }
     }
 
@@ -167,13 +188,21 @@ impl Pool {
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
-    ) -> Result<Held, Error> {
+    ) -> Result<Came, Error> {
         let mut held = Held::empty(Rc::clone(self), lease);
-        let (connection, dns, took) = tokio::select! {
+        let made = tokio::select! {
             biased;
             () = self.until_forced() => return Err(closed()),
-            made = self.connect(permit, connect, progress, asker) => made?,
+            made = self.connect(connect, progress, asker) => made?,
         };
+        let Some((connection, dns, took)) = made else {
+            let lease = held.lease.take().ok_or_else(|| internal("a lease was lost"))?;
+            return Ok(Came::Short(lease, permit));
+        };
+        if !permit.is_none() {
+            // It lives as long as the socket.
+            connection.tap.keep(Box::new(permit));
+        }
         if let Some(lease) = &mut held.lease {
             self.ledger.borrow_mut().dialled(lease);
         }
@@ -181,21 +210,20 @@ impl Pool {
         held.connection = Some(connection);
         held.dial = Some((dns, took));
         self.sync();
-        Ok(held)
+        Ok(Came::Made(held))
     }
 
-    /// Name, socket, handshake: all under `connect`.
+    /// Name, socket, handshake: all under `connect`. `None` as [`Pool::dial_patiently`].
     async fn connect(
         self: &Rc<Self>,
-        permit: Permit,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
-    ) -> Result<(Connection, Option<Duration>, Duration), Error> {
+    ) -> Result<Option<(Connection, Option<Duration>, Duration)>, Error> {
         let began = now();
         progress.set(Phase::Dns);
         let dialling = async {
-            let dialled = self.dial_patiently(began, progress, asker).await?;
+            let Some(dialled) = self.dial_patiently(began, progress, asker).await? else { return Ok(None) };
             let (dns, took) = (dialled.dns, dialled.connect);
             let style = Style {
                 lenient: self.settings.lenient,
@@ -222,42 +250,44 @@ impl Pool {
                 }),
             )
             .await?;
-            if !permit.is_none() {
-                // It lives as long as the socket.
-                connection.tap.keep(Box::new(permit));
-            }
-            Ok((connection, dns, took))
+            Ok(Some((connection, dns, took)))
         };
-        let (connection, dns, took) = match connect {
+        let made = match connect {
             None => dialling.await?,
             Some(most) => match timeout_at((began + most).into(), dialling).await {
                 Ok(made) => made?,
                 Err(_) => return Err(connect_timeout(&self.name, most, progress.get())),
             },
         };
-        self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
-        self.shared.observer.opened(&connection.info, self);
-        Ok((connection, dns, took))
+        if let Some((connection, ..)) = &made {
+            self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
+            self.shared.observer.opened(&connection.info, self);
+        }
+        Ok(made)
     }
 
-    /// Dials; where the system has no descriptor or port left, lets idle connections go and tries again for a while before
-    /// that becomes an error (THR-1001, THR-1002).
+    /// Dials; where the system has no descriptor or port left, lets other pools' idle connections go and tries again for a
+    /// while before that becomes an error (THR-1001, THR-1002). `None`: one of this pool's own has become idle meanwhile.
+    /// To close that would gain nothing: its port is not free for a while (TIME_WAIT), and it leads where this dial does.
     async fn dial_patiently(
         self: &Rc<Self>,
         began: Instant,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
-    ) -> Result<crate::dial::Dialled, Error> {
+    ) -> Result<Option<crate::dial::Dialled>, Error> {
         let mut pause = SHORTAGE_FIRST;
         loop {
             let error = match dial(&self.plan, &self.shared.resolver, progress, asker).await {
-                Ok(dialled) => return Ok(dialled),
+                Ok(dialled) => return Ok(Some(dialled)),
                 Err(error) => error,
             };
             if !self.is_shortage(&error) || now().saturating_duration_since(began) >= SHORTAGE {
                 return Err(error);
             }
-            self.relieve();
+            if self.oldest_idle().is_some() {
+                return Ok(None);
+            }
+            self.group.relieve();
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(SHORTAGE_MOST);
         }
@@ -274,12 +304,6 @@ impl Pool {
                 Some("EADDRNOTAVAIL") => self.settings.local_address.is_none(),
                 _ => false,
             })
-    }
-
-    fn relieve(&self) {
-        if !self.group.relieve() {
-            self.evict_one();
-        }
     }
 
     async fn wait(
@@ -406,8 +430,10 @@ impl Pool {
             let (pool, asker) = (Rc::clone(self), asker.clone());
             dials.spawn_local(async move {
                 let progress = Cell::new(Phase::Connect);
-                let held = pool.dial_for(lease, permit, connect, &progress, asker.as_deref()).await?;
-                held.keep();
+                match pool.dial_for(lease, permit, connect, &progress, asker.as_deref()).await? {
+                    Came::Made(held) => held.keep(),
+                    Came::Short(lease, _) => pool.give_back(lease, Returned::Gone(Discard::Aborted)),
+                }
                 Ok(())
             });
         }
@@ -434,6 +460,12 @@ impl Pool {
             connection.close(Discard::Evicted);
         }
         self.sync();
+    }
+
+    /// Whether as many wait as may, for a slot or for leave to dial in one; `own` of them is who asks.
+    fn is_crowded(&self, own: u32) -> bool {
+        let most = self.settings.max_waiting;
+        most != 0 && self.ledger.borrow().figures().waiting - own + self.group.waiting_of(self.member) >= most
     }
 
     fn too_many(&self) -> Error {

@@ -438,3 +438,106 @@ fn redialling_leaves_the_other_idle_connections_alone() {
     assert_eq!((figures.opened, figures.closed, figures.reused), (3, 1, 0));
     assert_eq!(pool.give(fresh), KEPT);
 }
+
+// MGR-01: what the bound over all pools of a manager asks of a pool's ledger.
+#[test]
+fn the_first_who_waits_is_the_next_who_is_granted() {
+    let mut pool = Pool::new(bounds(1, true));
+    assert_eq!(pool.ledger.first_waiting(), None);
+    let held = pool.lease();
+    assert_eq!(pool.ledger.first_waiting(), None);
+    let (first, second, third) = (pool.wait(), pool.wait(), pool.wait());
+    assert_eq!(pool.ledger.first_waiting(), Some(first));
+    assert!(pool.ledger.cancel(second));
+    assert_eq!(pool.ledger.first_waiting(), Some(first));
+    let held = conn_for(first, pool.give(held));
+    assert_eq!(pool.ledger.first_waiting(), Some(third));
+    let held = conn_for(third, pool.give(held));
+    assert_eq!(pool.ledger.first_waiting(), None);
+    let last = pool.wait();
+    assert_eq!(pool.ledger.close().waiters, [last]);
+    assert_eq!(pool.ledger.first_waiting(), None);
+    assert_eq!(pool.give(held), closed(1, Discard::PoolClosed));
+}
+
+// MGR-01
+#[test]
+fn a_connection_is_passed_on_to_whoever_holds_a_slot_and_past_those_who_wait_for_one() {
+    let mut pool = Pool::new(bounds(2, true));
+    let (lease, conn, mut life) = pool.lease();
+    let Checkout::Dial(slot) = pool.checkout() else { panic!("there are two slots") };
+    let ticket = pool.wait();
+    let passed = pool.ledger.pass_on(lease, &life, pool.now).expect("nothing bounds its life");
+    pool.reads("2 leased, 0 idle, 1 waiting of 2");
+    life.begin();
+    // The slot that the other had held is the waiter's.
+    let room = room_for(ticket, pool.gone(slot, Discard::Aborted));
+    let figures = pool.ledger.figures();
+    assert_eq!((figures.opened, figures.closed, figures.reused, figures.dialling), (1, 0, 1, 1));
+    assert_eq!(pool.give((passed, conn, life)), KEPT);
+    assert_eq!(pool.gone(room, Discard::Failed), KEPT);
+    pool.reads("0 leased, 1 idle, 0 waiting of 2");
+}
+
+// MGR-01
+#[test]
+fn a_connection_that_carried_nothing_is_passed_on_without_being_counted_as_reused() {
+    let mut pool = Pool::new(bounds(1, true));
+    let Checkout::Dial(mut lease) = pool.checkout() else { panic!() };
+    pool.ledger.dialled(&mut lease);
+    let life = Life::new(pool.now);
+    let lease = pool.ledger.pass_on(lease, &life, pool.now).expect("nothing bounds its life");
+    assert_eq!(pool.ledger.figures().reused, 0);
+    assert_eq!(pool.give((lease, 1, life)), KEPT);
+}
+
+// MGR-01 THR-315
+#[test]
+fn a_connection_whose_time_is_up_is_not_passed_on_and_its_lease_comes_back() {
+    let spent = |bounds: Bounds, why: Discard, close: bool| {
+        let mut pool = Pool::new(bounds);
+        let (lease, _, life) = pool.lease();
+        if close {
+            assert_eq!(pool.ledger.close(), Closing { idle: vec![], waiters: vec![] });
+        }
+        pool.now += SECOND;
+        let before = pool.ledger.figures();
+        let (lease, said) = pool.ledger.pass_on(lease, &life, pool.now).expect_err("its time is up");
+        assert_eq!((said, pool.ledger.figures()), (why, before));
+        assert_eq!(pool.gone(lease, said), KEPT);
+        assert_eq!(pool.ledger.closed_for(why), 1);
+    };
+    spent(Bounds { max_age: Some(SECOND), ..bounds(1, true) }, Discard::MaxAge, false);
+    spent(Bounds { max_requests: 1, ..bounds(1, true) }, Discard::MaxRequests, false);
+    spent(bounds(1, true), Discard::PoolClosed, true);
+}
+
+// MGR-01
+#[test]
+fn the_connection_that_has_been_idle_longest_goes_first_when_another_pool_needs_its_place() {
+    let mut pool = Pool::new(Bounds { idle_timeout: Some(SECOND * 9), ..bounds(3, true) });
+    assert_eq!((pool.ledger.oldest_idle(), pool.ledger.evict_oldest(Discard::Evicted)), (None, None));
+    let held = [pool.lease(), pool.lease(), pool.lease()];
+    assert_eq!(pool.ledger.oldest_idle(), None, "what is leased is not idle");
+    let start = pool.now;
+    for held in held {
+        pool.now += SECOND;
+        assert_eq!(pool.give(held), KEPT);
+    }
+    assert_eq!(pool.ledger.oldest_idle(), Some(start + SECOND));
+    // The youngest is used; that moves nothing.
+    assert_eq!(pool.exchange(), 3);
+    assert_eq!(pool.ledger.oldest_idle(), Some(start + SECOND));
+    assert_eq!(pool.ledger.evict_oldest(Discard::Evicted), Some(1));
+    assert_eq!(pool.ledger.oldest_idle(), Some(start + SECOND * 2));
+    assert_eq!(pool.ledger.evict_oldest(Discard::Evicted), Some(2));
+    let figures = pool.ledger.figures();
+    assert_eq!((figures.idle, figures.closed, figures.discarded), (1, 2, 2));
+    assert_eq!(pool.ledger.closed_for(Discard::Evicted), 2);
+    // What is due may be told too early now, and then nothing is.
+    assert_eq!(pool.ledger.expire(start + SECOND * 10, &mut pool.expired), Some(start + SECOND * 12));
+    assert!(pool.expired.is_empty());
+    assert_eq!(pool.ledger.evict_oldest(Discard::Evicted), Some(3));
+    assert_eq!((pool.ledger.oldest_idle(), pool.ledger.evict_oldest(Discard::Evicted)), (None, None));
+    pool.reads("0 leased, 0 idle, 0 waiting of 3");
+}
