@@ -16,10 +16,12 @@ import {
   type RequestOptions,
 } from '../index.ts';
 import { rawServer, reply, type Peer, type Script } from './servers/raw.ts';
-import { rejection, scripted } from './support/fixtures.ts';
+import { rejection, retrying } from './support/fixtures.ts';
 
 const WAIT = { timeout: { total: 20_000 } };
 const LARGE = Buffer.alloc(1_000_000, 'large and sent again; ');
+/** More than one piece. */
+const SOME = LARGE.subarray(0, 200_000);
 const EVERY = new Retry({ total: 5, allowedMethods: null, statusForcelist: [500] });
 
 /** Head lines and decoded body of a request. */
@@ -88,16 +90,16 @@ const AGAIN: Readonly<Record<string, { make: () => RequestBody; text: string | R
   'a string': { make: () => 'tëxt', text: Buffer.from('tëxt').toString('latin1') },
   'an empty string': { make: () => '', text: '' },
   'a Buffer': { make: () => Buffer.from('bytes'), text: 'bytes' },
-  'a large Buffer': { make: () => LARGE, text: LARGE.toString('latin1') },
+  'a large Buffer': { make: () => SOME, text: SOME.toString('latin1') },
   'an ArrayBuffer': { make: () => new Uint8Array([97, 98]).buffer, text: 'ab' },
   'a view': { make: () => new DataView(new Uint8Array([97, 98, 99]).buffer, 1), text: 'bc' },
   URLSearchParams: { make: () => new URLSearchParams({ a: '1 2' }), text: 'a=1+2' },
-  'a Blob': { make: () => new Blob(['blob ', LARGE]), text: `blob ${LARGE.toString('latin1')}` },
+  'a Blob': { make: () => new Blob(['blob ', SOME]), text: `blob ${SOME.toString('latin1')}` },
   'an empty Blob': { make: () => new Blob([]), text: '' },
   FormData: { make: form, text: /name="text"\r\n\r\nvalue\r\n[^]*filename="name.txt"[^]*of a file/ },
   'an array': { make: () => ['of ', Buffer.from('pieces')], text: 'of pieces' },
   'a function of a string': { make: () => () => 'made', text: 'made' },
-  'a function of bytes': { make: () => () => LARGE, text: LARGE.toString('latin1') },
+  'a function of bytes': { make: () => () => SOME, text: SOME.toString('latin1') },
   'a function of a generator': { make: () => () => pieces(), text: 'made anew' },
   'a function of a Readable': { make: () => () => Readable.from(['made ', 'anew']), text: 'made anew' },
   'a function of a ReadableStream': {
@@ -111,7 +113,7 @@ for (const [what, end] of Object.entries(ENDS)) {
   test(`BODY-13 THR-1205: after ${what}, every body that can be produced again is sent again as it was`, async (t) => {
     for (const [kind, { make, text }] of Object.entries(AGAIN)) {
       const sent: Sent[] = [];
-      const { pool, server } = await scripted(t, after(sent, end), { ...WAIT, block: true });
+      const { pool, server } = await retrying(t, after(sent, end), { ...WAIT, block: true });
       const response = await pool.request('POST', '/', { body: make(), retries: EVERY });
       t.is(response.data.toString(), 'well', kind);
       t.is(sent.length, 3, kind);
@@ -135,7 +137,7 @@ test('BODY-13: a file is opened again by its function, and is sent from where th
   const name = path.join(directory, 'file');
   await writeFile(name, `skipped${LARGE.toString()}`);
   const sent: Sent[] = [];
-  const { pool } = await scripted(t, after(sent, ENDS['an error'] as never), WAIT);
+  const { pool } = await retrying(t, after(sent, ENDS['an error'] as never), WAIT);
   let opened = 0;
   const body = async (): Promise<Readable> => {
     opened += 1;
@@ -177,7 +179,7 @@ for (const [what, end] of Object.entries(ENDS)) {
   test(`BODY-14 BODY-15 WART-01 THR-1205: after ${what}, a body that was read is not sent empty`, async (t) => {
     for (const [kind, make] of Object.entries(ONCE)) {
       const sent: Sent[] = [];
-      const { pool, host } = await scripted(t, after(sent, end), { ...WAIT, block: true });
+      const { pool, host } = await retrying(t, after(sent, end), { ...WAIT, block: true });
       const call = pool.request('PUT', '/', { body: make(), retries: EVERY });
       const error = await rejection(call, UnrewindableBodyError);
       t.like(error, { code: 'ERR_UNREWINDABLE', phase: 'send', host, sent: true }, kind);
@@ -198,7 +200,7 @@ for (const [what, end] of Object.entries(ENDS)) {
 
 test('BODY-14 BODY-15: a 303 needs no body, and a status that is not retried neither', async (t) => {
   const sent: Sent[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     after(sent, (peer) => peer.write(reply('', 'HTTP/1.1 303 X\r\nLocation: /next\r\n')), 1),
     WAIT,
@@ -230,7 +232,7 @@ async function refusing(t: ExecutionContext, port: number, times: number): Promi
 
 test('BODY-14 THR-1205 RETRY-06: a stream that was not begun is sent with a later attempt', async (t) => {
   const sent: Sent[] = [];
-  const { server } = await scripted(
+  const { server } = await retrying(
     t,
     after(sent, () => undefined, 0),
   );
@@ -247,7 +249,7 @@ test('BODY-14 THR-1205 RETRY-06: a stream that was not begun is sent with a late
 test('BODY-13: a function is called for each attempt and no oftener, and what it made before is let go', async (t) => {
   const sent: Sent[] = [];
   const made: Readable[] = [];
-  const { server } = await scripted(
+  const { server } = await retrying(
     t,
     after(sent, (peer) => peer.end()),
     WAIT,
@@ -271,7 +273,7 @@ test('BODY-13: a function is called for each attempt and no oftener, and what it
 
 test('BODY-13 THR-507: a function that fails the second time ends the call with that, and is not asked again', async (t) => {
   const sent: Sent[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     after(sent, (peer) => peer.end()),
     { ...WAIT, block: true },
@@ -291,7 +293,7 @@ test('BODY-13 THR-507: a function that fails the second time ends the call with 
 
 test('BODY-13 BODY-14: a body cut off in the middle is begun anew, or is not sent in part', async (t) => {
   const lengths: number[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     async (peer) => {
       if (peer.number < 3) {
@@ -325,7 +327,7 @@ test('BODY-13 BODY-14: a body cut off in the middle is begun anew, or is not sen
       }
     },
   };
-  const { pool: other, server } = await scripted(
+  const { pool: other, server } = await retrying(
     t,
     async (peer) => {
       await peer.bytes(200_000);
@@ -340,7 +342,7 @@ test('BODY-13 BODY-14: a body cut off in the middle is begun anew, or is not sen
 test('REQ-15: chunked survives retries and the redirects that keep the body', async (t) => {
   for (const [what, end] of Object.entries(ENDS)) {
     const sent: Sent[] = [];
-    const { pool } = await scripted(t, after(sent, end), WAIT);
+    const { pool } = await retrying(t, after(sent, end), WAIT);
     for (const body of ['text', Buffer.from('text'), new Blob(['text']), new URLSearchParams('text')]) {
       sent.length = 0;
       await pool.request('PUT', '/', { body, chunked: true, retries: EVERY });
@@ -356,7 +358,7 @@ test('REQ-15: chunked survives retries and the redirects that keep the body', as
 
 test('BODY-13: onProgress counts each attempt’s body from its beginning', async (t) => {
   const sent: Sent[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     after(sent, (peer) => peer.end()),
     WAIT,
@@ -386,7 +388,7 @@ test('BODY-13: onProgress counts each attempt’s body from its beginning', asyn
 
 test('BODY-14 RETRY-09: with nothing left, the error is what went wrong, not that the body is gone', async (t) => {
   const sent: Sent[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     after(sent, (peer) => peer.end(), 100),
     WAIT,
@@ -401,7 +403,7 @@ test('BODY-14 RETRY-09: with nothing left, the error is what went wrong, not tha
 test('BODY-13 BODY-14 THR-317: an answer that comes before the body was sent: what is left stops, and the next attempt sends all', async (t) => {
   const early = reply('later', 'HTTP/1.1 503 X\r\nRetry-After: 0\r\n');
   const huge = Buffer.alloc(20_000_000, 'x');
-  const { pool, server } = await scripted(
+  const { pool, server } = await retrying(
     t,
     async (peer) => {
       if (peer.number % 2 === 1) {
@@ -411,6 +413,8 @@ test('BODY-13 BODY-14 THR-317: an answer that comes before the body was sent: wh
         await peer.write(early);
         return;
       }
+      // Looked at as a whole only once it is about there: it is large.
+      await peer.bytes(huge.length);
       const { body } = parsed(await peer.request());
       await peer.write(reply(String(body.length), 'HTTP/1.1 200 OK\r\nConnection: close\r\n'));
     },

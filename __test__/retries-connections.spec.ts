@@ -13,7 +13,7 @@ import {
 } from '../index.ts';
 import { httpServer } from './servers/http.ts';
 import { rawServer, reply, type Script } from './servers/raw.ts';
-import { rejection, scripted, served, target } from './support/fixtures.ts';
+import { rejection, retrying, served, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const WAIT = { timeout: { total: 30_000 } };
@@ -41,7 +41,7 @@ for (const [what, first, type] of [
 ] as const) {
   test.serial(`POOL-17: after ${what}, the response that is not released still holds its connection`, async (t) => {
     const script = says(first, `${OK}Content-Length: 10\r\n\r\nhalf`);
-    const { pool } = await scripted(t, script, { block: true, timeout: { read: 600, total: 30_000 } });
+    const { pool } = await retrying(t, script, { block: true, timeout: { read: 600, total: 30_000 } });
     const response = await pool.request('GET', '/', { preloadContent: false, releaseConn: false, retries: LISTED });
     t.is(response.retries?.history.length, 1);
     t.true(type === null || response.retries?.history[0]?.error instanceof type);
@@ -67,7 +67,7 @@ test('POOL-21 REDIR-07: what is not given is read to its end, undecoded, and its
   for (const [what, bad] of Object.entries(bodies)) {
     for (const preloadContent of [true, false]) {
       const script = says(bad, bad, reply('well'));
-      const { pool } = await scripted(t, script, { ...WAIT, block: true, limits: { decoded: 10_000 } });
+      const { pool } = await retrying(t, script, { ...WAIT, block: true, limits: { decoded: 10_000 } });
       const response = await pool.request('GET', '/', { preloadContent, retries: LISTED });
       if (!preloadContent) await response.read();
       t.is(response.data.toString(), 'well', what);
@@ -90,7 +90,7 @@ test('POOL-21: where the rest cannot be read, the connection is closed, and that
     Object.entries(bodies).map(async ([what, bad]) => {
       for (const preloadContent of [true, false]) {
         let asked = 0;
-        const { pool, server } = await scripted(
+        const { pool, server } = await retrying(
           t,
           async (peer) => {
             await peer.request();
@@ -120,7 +120,7 @@ test('POOL-21: where the rest cannot be read, the connection is closed, and that
 test('THR-1202 RETRY-07: an end that crosses a request on a reused connection is for Retry to judge', async (t) => {
   const posts = new Map<string, number>();
   let gets = 0;
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     async (peer) => {
       await peer.request();
@@ -157,7 +157,7 @@ test('THR-1202 RETRY-07: an end that crosses a request on a reused connection is
 test('THR-1203: on a fresh connection, whether nothing or a byte came before the reset, Retry decides', async (t) => {
   for (const said of ['', 'H', `${OK}Content-Length: 5\r\n\r\nx`]) {
     const seen: string[] = [];
-    const { pool } = await scripted(
+    const { pool } = await retrying(
       t,
       async (peer) => {
         seen.push((await peer.request()).split(' ', 1)[0] ?? '');
@@ -231,7 +231,7 @@ test('THR-1209 RETRY-10: 408, 421 and 425 are tried again where they are listed,
   for (const status of [408, 421, 425]) {
     const said = `HTTP/1.1 ${status} Said\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
     const script = says(reply('first'), said, reply('well'));
-    const { pool } = await scripted(t, script, { ...WAIT, retries: LISTED });
+    const { pool } = await retrying(t, script, { ...WAIT, retries: LISTED });
     await pool.request('GET', '/');
     const response = await pool.request('GET', '/');
     t.deepEqual([response.status, response.attempts], [200, 2]);
@@ -299,7 +299,7 @@ test('RETRY-09 ERR-09: managers and their pools count the call once, as what it 
 });
 
 test('RETRY-10 RESP-17: accept is asked of the answer that is given, not of those that are tried again', async (t) => {
-  const { pool } = await scripted(t, says(reply('bad', 'HTTP/1.1 500 X\r\n'), null, reply('well')), WAIT);
+  const { pool } = await retrying(t, says(reply('bad', 'HTTP/1.1 500 X\r\n'), null, reply('well')), WAIT);
   const heads: number[] = [];
   const response = await pool.request('GET', '/', {
     retries: LISTED,

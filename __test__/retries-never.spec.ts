@@ -19,13 +19,13 @@ import {
   type RequestOptions,
 } from '../index.ts';
 import { answers, reply } from './servers/raw.ts';
-import { rejection, scripted, target } from './support/fixtures.ts';
+import { rejection, retrying, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const listed = (): Retry => new Retry({ total: 2, statusForcelist: [500] });
 
 test('RETRY-03: what is no retries is refused, and nothing is sent', async (t) => {
-  const { pool, server } = await scripted(t, answers(reply('')));
+  const { pool, server } = await retrying(t, answers(reply('')));
   for (const bad of ['3', {}, [], () => 3, 3n, Symbol('3')]) {
     await t.throwsAsync(pool.request('GET', '/', { retries: bad as never }), {
       instanceOf: TypeError,
@@ -44,7 +44,7 @@ test('RETRY-03: what is no retries is refused, and nothing is sent', async (t) =
 
 test('RETRY-18: a body that is read in pieces is never begun again, though its head may be waited for again', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, async (peer) => {
+  const { pool } = await retrying(t, async (peer) => {
     seen.push(target(await peer.request()));
     peer.end(seen.length === 1 ? '' : `${OK}Content-Length: 10\r\n\r\nhalf`);
   });
@@ -53,7 +53,7 @@ test('RETRY-18: a body that is read in pieces is never begun again, though its h
   const error = await rejection(response.read(), ProtocolError);
   t.like(error, { code: 'ERR_INCOMPLETE_READ', phase: 'body', attempts: 2 });
   t.is(seen.length, 2);
-  const silent = await scripted(t, async (peer) => {
+  const silent = await retrying(t, async (peer) => {
     seen.push(target(await peer.request()));
     await peer.write(`${OK}Content-Length: 10\r\n\r\nhalf`);
     await peer.gone();
@@ -67,7 +67,7 @@ const ONCE: RequestOptions = { retries: new Retry({ total: 5, allowedMethods: nu
 
 test('RETRY-20: what would be the same again is not tried again', async (t) => {
   const seen: string[] = [];
-  const { pool, server, host } = await scripted(
+  const { pool, server, host } = await retrying(
     t,
     async (peer) => {
       for (;;) {
@@ -107,7 +107,7 @@ test('RETRY-20: what would be the same again is not tried again', async (t) => {
 });
 
 test('RETRY-09 ERR-09: neither user info nor a query is in any message of what was tried', async (t) => {
-  const { pool, server } = await scripted(t, async (peer) => {
+  const { pool, server } = await retrying(t, async (peer) => {
     for (;;) {
       const path = target(await peer.request());
       if (path.startsWith('/loop')) return peer.end();

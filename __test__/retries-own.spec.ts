@@ -13,7 +13,7 @@ import {
   type RetryEvent,
 } from '../index.ts';
 import { reply, type Script } from './servers/raw.ts';
-import { rejection, scripted, target } from './support/fixtures.ts';
+import { rejection, retrying, target } from './support/fixtures.ts';
 
 const WAIT = { timeout: { total: 20_000 } };
 const misuse = { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' };
@@ -64,7 +64,7 @@ test.serial(
   'RETRY-06 RETRY-12 RESP-17: a subclass is asked of every event, and what is left is of its class',
   async (t) => {
     const seen: string[] = [];
-    const { pool, host } = await scripted(
+    const { pool, host } = await retrying(
       t,
       async (peer) => {
         for (;;) {
@@ -111,7 +111,7 @@ test.serial(
 
 test.serial('RETRY-04: of a pool or of a manager it is asked as well, and a call’s own plain one is not', async (t) => {
   const seen: string[] = [];
-  const { pool, server } = await scripted(t, told(seen), { ...WAIT, retries: new Noting({ total: 1 }) });
+  const { pool, server } = await retrying(t, told(seen), { ...WAIT, retries: new Noting({ total: 1 }) });
   const manager = new PoolManager({ ...WAIT, retries: new Noting({ total: 1 }) });
   t.teardown(() => manager.close({ timeout: 0 }));
   asked.length = 0;
@@ -128,7 +128,7 @@ test.serial('RETRY-04: where no method that decides is overridden, nothing of it
     readonly label = 'mine';
   }
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen), {
+  const { pool } = await retrying(t, told(seen), {
     ...WAIT,
     retries: new Named({ total: 2, statusForcelist: [500], backoffFactor: 1 }),
   });
@@ -156,7 +156,7 @@ test.serial('RETRY-04: where no method that decides is overridden, nothing of it
 
 test('RETRY-06: increment decides whether an error is tried again, and what is thrown', async (t) => {
   const seen: string[] = [];
-  const { pool, host } = await scripted(t, told(seen), WAIT);
+  const { pool, host } = await retrying(t, told(seen), WAIT);
   const own = new Error('mine');
   class Choosy extends Retry {
     override increment(_method: string | null, url: string, event: RetryEvent = {}): this {
@@ -181,7 +181,7 @@ test('RETRY-06: increment decides whether an error is tried again, and what is t
 
 test('RETRY-09 RETRY-11: what a subclass gives up on is told as the core tells it', async (t) => {
   const seen: string[] = [];
-  const { pool, host } = await scripted(t, told(seen), WAIT);
+  const { pool, host } = await retrying(t, told(seen), WAIT);
   const given = await rejection(
     pool.request('GET', '/500', { retries: new Noting({ total: 1, statusForcelist: [500] }) }),
     MaxRetryError,
@@ -211,7 +211,7 @@ test('RETRY-09 RETRY-11: what a subclass gives up on is told as the core tells i
 
 test('REDIR-03: a chain of redirects that a subclass does not bound ends after 20', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen), WAIT);
+  const { pool } = await retrying(t, told(seen), WAIT);
   const error = await rejection(pool.request('GET', '/1/302', { retries: new Noting({ total: null }) }), MaxRetryError);
   t.is(error.reason?.message, 'too many redirects');
   t.is(seen.length, 21);
@@ -229,7 +229,7 @@ test('RETRY-10: isRetry decides about any answer', async (t) => {
       return status === 202 || super.isRetry(method, status, hasRetryAfter);
     }
   }
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     async (peer) => {
       for (;;) {
@@ -250,7 +250,7 @@ test('RETRY-10: isRetry decides about any answer', async (t) => {
 
 test('RETRY-13 RETRY-15: getBackoffTime and getRetryAfter say how long to wait', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen, 'Retry-After: 3600\r\n'), WAIT);
+  const { pool } = await retrying(t, told(seen, 'Retry-After: 3600\r\n'), WAIT);
   class Waiting extends Retry {
     override getBackoffTime(): number {
       return 120;
@@ -271,7 +271,7 @@ test('RETRY-13 RETRY-15: getBackoffTime and getRetryAfter say how long to wait',
 
 test('RETRY-05 RETRY-15: isExhausted and parseRetryAfter are asked through the others', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen, 'Retry-After: soon\r\n'), WAIT);
+  const { pool } = await retrying(t, told(seen, 'Retry-After: soon\r\n'), WAIT);
   class Counting extends Retry {
     override isExhausted(): boolean {
       return this.history.length > 2;
@@ -293,7 +293,7 @@ test('RETRY-05 RETRY-15: isExhausted and parseRetryAfter are asked through the o
 
 test('RETRY-04: what an override gives that is no answer ends the call, by name', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen, 'Retry-After: 1\r\n'), { ...WAIT, block: true });
+  const { pool } = await retrying(t, told(seen, 'Retry-After: 1\r\n'), { ...WAIT, block: true });
   const overriding = (name: string, value: () => unknown, options: object = {}): Retry => {
     class Own extends Retry {}
     Object.defineProperty(Own.prototype, name, { value });
@@ -334,7 +334,7 @@ test('RETRY-04: what an override gives that is no answer ends the call, by name'
 
 test('RETRY-04 RETRY-11: what an override throws rejects the call, and gives its connection back', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen), { ...WAIT, block: true });
+  const { pool } = await retrying(t, told(seen), { ...WAIT, block: true });
   const own = new RangeError('mine');
   const throwing = (name: string): Retry => {
     class Own extends Retry {}
@@ -370,7 +370,7 @@ test('RETRY-04 RETRY-11: what an override throws rejects the call, and gives its
 
 test('RETRY-09: an error of one’s own that many calls share is not rewritten by each', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen), WAIT);
+  const { pool } = await retrying(t, told(seen), WAIT);
   const shared = Object.freeze(new HTTPError('shared', { code: 'ERR_MINE' }));
   class Sharing extends Retry {
     override increment(): this {
@@ -385,7 +385,7 @@ test('RETRY-09: an error of one’s own that many calls share is not rewritten b
 
 test('RETRY-04: an abort while a Retry is being asked ends the call with the signal’s reason', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(t, told(seen), { ...WAIT, block: true });
+  const { pool } = await retrying(t, told(seen), { ...WAIT, block: true });
   const aborter = new AbortController();
   class Aborting extends Retry {
     override increment(method: string | null, url: string, event: RetryEvent = {}): this {

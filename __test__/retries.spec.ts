@@ -22,7 +22,7 @@ import {
 } from '../index.ts';
 import { blackHole } from './servers/black-hole.ts';
 import { answers, reply, type Peer, type Script } from './servers/raw.ts';
-import { rejection, scripted, target } from './support/fixtures.ts';
+import { rejection, retrying, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const WAIT = { total: 20_000 };
@@ -129,7 +129,7 @@ for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
   const alone = name.startsWith('silence') ? test.serial : test;
   alone(`RETRY-06 RETRY-12 RETRY-17 RESP-17 POOL-12: ${name} is tried again, as a read error`, async (t) => {
     const retries = new Retry({ total: 5, read: 2 });
-    const { pool, server, host } = await scripted(t, failing(2, fail), {
+    const { pool, server, host } = await retrying(t, failing(2, fail), {
       block: true,
       retries,
       timeout: patience(name),
@@ -156,7 +156,7 @@ for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
   });
 
   alone(`RETRY-08 RETRY-09 ERR-09 WART-16 POOL-12: ${name}, again and again`, async (t) => {
-    const { pool, server, host } = await scripted(
+    const { pool, server, host } = await retrying(
       t,
       async (peer) => {
         const path = target(await peer.request());
@@ -210,7 +210,7 @@ async function closedPort(): Promise<number> {
 
 test('RETRY-06 RETRY-07 RETRY-09 THR-1207: a refused connection is a connect error, whatever the method', async (t) => {
   const port = await closedPort();
-  const { server } = await scripted(t, answers(reply('well')));
+  const { server } = await retrying(t, answers(reply('well')));
   let asked = 0;
   const pool = new HTTPConnectionPool('retried.test', {
     block: true,
@@ -265,7 +265,7 @@ test('RETRY-06 RETRY-07 RETRY-17 TIME-06: a connection that takes too long is a 
 
 test('RETRY-07: a read error of a method that is not allowed is thrown as it is, and says why', async (t) => {
   const seen: string[] = [];
-  const { pool } = await scripted(
+  const { pool } = await retrying(
     t,
     failing(1000, (peer) => peer.end(), seen),
     { timeout: WAIT },
@@ -303,7 +303,7 @@ test('RETRY-07: a read error of a method that is not allowed is thrown as it is,
 
 test('RETRY-08: of a pool or of a call, false is the plain error, and null the default', async (t) => {
   const seen: string[] = [];
-  const { pool, server } = await scripted(
+  const { pool, server } = await retrying(
     t,
     failing(1000, (peer) => peer.end(), seen),
     { retries: false },
@@ -329,7 +329,7 @@ const listed = (retry: object = {}): Retry => new Retry({ total: 2, statusForcel
 
 test('RETRY-10 RETRY-14: statuses that are listed, and those with a Retry-After', async (t) => {
   let served = 0;
-  const { pool } = await scripted(t, async (peer) => {
+  const { pool } = await retrying(t, async (peer) => {
     for (;;) {
       const [, status, after] = target(await peer.request()).split('/');
       served += 1;
@@ -384,7 +384,7 @@ test('RETRY-10 RETRY-14: statuses that are listed, and those with a Retry-After'
 });
 
 test('RETRY-11 RETRY-12 RESP-17: raiseOnStatus and raiseOnRedirect give the last answer', async (t) => {
-  const { pool, host } = await scripted(t, async (peer) => {
+  const { pool, host } = await retrying(t, async (peer) => {
     for (let nth = 1; ; nth += 1) {
       const path = target(await peer.request());
       const head = path === '/500' ? 'HTTP/1.1 500 X\r\n' : `HTTP/1.1 302 X\r\nLocation: /${nth}\r\n`;
@@ -414,7 +414,7 @@ test('RETRY-12 RESP-17: the history has each event in order, with the method of 
     3: reply('', 'HTTP/1.1 503 X\r\nRetry-After: 0\r\n'),
   };
   let served = 0;
-  const { pool, host } = await scripted(t, async (peer) => {
+  const { pool, host } = await retrying(t, async (peer) => {
     for (;;) {
       await peer.request();
       const said = script[(served += 1)];
@@ -449,7 +449,7 @@ test('RETRY-17 THR-1215: each attempt starts clean: nothing of one answer gets i
     [coded, plain, 'plain, and longer than that'],
     [plain, coded, 'the whole of it, coded'],
   ] as const) {
-    const { pool } = await scripted(t, async (peer) => {
+    const { pool } = await retrying(t, async (peer) => {
       await peer.request();
       if (peer.number < 3) return peer.end(broken.subarray(0, broken.length - 10));
       await peer.write(good);

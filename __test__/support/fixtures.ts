@@ -28,6 +28,11 @@ export async function scripted(
   return joined(t, server, options);
 }
 
+/** The same with the default of a pool that says nothing about retries. */
+export function retrying(t: ExecutionContext, script: Script, options: PoolOptions = {}): Promise<Fixture<RawServer>> {
+  return scripted(t, script, { retries: null, ...options });
+}
+
 /** A pool over Node's own server. */
 export async function served(
   t: ExecutionContext,
