@@ -5,8 +5,8 @@ import test from 'ava';
 
 import { HTTPConnectionPool, MaxRetryError, Retry, UnrewindableBodyError } from '../index.ts';
 import { reply, type Peer } from './servers/raw.ts';
-import { rejection, scripted, target } from './support/fixtures.ts';
-import { codeOf, leads, pastOf, world } from './support/origins.ts';
+import { rejection, target } from './support/fixtures.ts';
+import { codeOf, following, leads, pastOf, world } from './support/origins.ts';
 
 const OK = reply('end');
 const MiB = 1024 * 1024;
@@ -32,7 +32,7 @@ test('REDIR-07 POOL-21: a redirect whose body does not end costs 256 KiB and a c
     ['Transfer-Encoding: chunked\r\nContent-Encoding: gzip', chunk],
   ] as const) {
     const flooded: Promise<number>[] = [];
-    const { pool, server } = await scripted(
+    const { pool, server } = await following(
       t,
       async (peer) => {
         for (;;) {
@@ -66,7 +66,7 @@ test('REDIR-07 POOL-21: a redirect whose body does not end costs 256 KiB and a c
 test('REDIR-07 POOL-21: a redirect whose body drips is left after half a second', async (t) => {
   let dripping: NodeJS.Timeout | undefined;
   t.teardown(() => clearInterval(dripping));
-  const { pool, server } = await scripted(t, async (peer) => {
+  const { pool, server } = await following(t, async (peer) => {
     if (target(await peer.request()) === '/1') return peer.write(OK);
     await peer.write('HTTP/1.1 302 Moved\r\nLocation: /1\r\nContent-Length: 10000\r\n\r\n');
     dripping = setInterval(() => void peer.write('x'), 20);
@@ -81,7 +81,7 @@ test('REDIR-07 POOL-21: a redirect whose body drips is left after half a second'
 });
 
 test('REDIR-07: a redirect that says nothing of its body is still bounded by total', async (t) => {
-  const { pool } = await scripted(t, async (peer) => {
+  const { pool } = await following(t, async (peer) => {
     await peer.request();
     await peer.write('HTTP/1.1 302 Moved\r\nLocation: /1\r\nContent-Length: 10\r\n\r\n');
     return peer.gone();
@@ -140,7 +140,7 @@ test('THR-607: an abort in mid-chain ends it, and a Retry-After between two hops
 test('THR-608 BODY-16: a redirect while the upload is still under way: a 303 leaves the rest, a 307 begins again or ends', async (t) => {
   let status = 303;
   const received: number[] = [];
-  const { pool, server } = await scripted(
+  const { pool, server } = await following(
     t,
     async (peer) => {
       // The head and some of the body are enough to answer.
@@ -180,11 +180,7 @@ test('THR-608 BODY-16: a redirect while the upload is still under way: a 303 lea
   t.is((await pool.request('POST', '/0', { body: slow })).data.toString(), 'end');
   const last = server.peers.at(-1)?.received.toString('latin1') ?? '';
   t.regex(last, /^POST \/1 /);
-  t.is(
-    last.split('x').length - 1,
-    200 * 64 * 1024,
-    'the whole body, from its beginning',
-  );
+  t.is(last.split('x').length - 1, 200 * 64 * 1024, 'the whole body, from its beginning');
 });
 
 /** Waits for a head, whatever its body; gives the bytes so far. */
@@ -247,7 +243,7 @@ test('THR-607: a loop through two origins ends as one does, and leaves no connec
 
 test('THR-301: what follows a redirect on its connection is nobodys answer', async (t) => {
   // The answer to a request that was not made yet: it must not become the hops.
-  const { pool, server } = await scripted(t, async (peer) => {
+  const { pool, server } = await following(t, async (peer) => {
     for (;;) {
       const path = target(await peer.request());
       await peer.write(path === '/0' ? leads('/1') + reply('smuggled') : reply(`true ${path}`));

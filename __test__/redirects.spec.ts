@@ -17,8 +17,8 @@ import {
   type RequestOptions,
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
-import { rejection, scripted, target } from './support/fixtures.ts';
-import { chain, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
+import { rejection, target } from './support/fixtures.ts';
+import { chain, following, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
 
 const OK = reply('end');
 /** Who asks: a pool of one host, or a manager. */
@@ -437,7 +437,7 @@ test('POOL-21 REDIR-07: with preloadContent: false the redirects are drained, an
 });
 
 test('POOL-21: a redirects body that breaks off costs its connection and nothing else', async (t) => {
-  const { pool, server } = await scripted(t, async (peer) => {
+  const { pool, server } = await following(t, async (peer) => {
     for (;;) {
       if (target(await peer.request()) === '/1') await peer.write(OK);
       else return peer.end('HTTP/1.1 302 Moved\r\nLocation: /1\r\nContent-Length: 100\r\n\r\nhalf');

@@ -4,8 +4,15 @@
  */
 import type { ExecutionContext } from 'ava';
 
-import { PoolManager, type HTTPResponse, type PoolManagerOptions, type RequestHistory } from '../../index.ts';
-import { rawServer, type Peer, type RawServer } from '../servers/raw.ts';
+import {
+  PoolManager,
+  type HTTPResponse,
+  type PoolManagerOptions,
+  type PoolOptions,
+  type RequestHistory,
+} from '../../index.ts';
+import { rawServer, type Peer, type RawServer, type Script } from '../servers/raw.ts';
+import { scripted, type Fixture } from './fixtures.ts';
 
 /** A request as it arrived. */
 export class Asked {
@@ -108,6 +115,11 @@ export function chain(locations: readonly string[], end = 'HTTP/1.1 200 OK\r\nCo
     at += 1;
     return location === undefined ? end : leads(location);
   };
+}
+
+/** A pool over a script that follows where it is led: other fixtures ask for no retries, and no redirects with them. */
+export function following(t: ExecutionContext, script: Script, options: PoolOptions = {}): Promise<Fixture<RawServer>> {
+  return scripted(t, script, { retries: 3, ...options });
 }
 
 /** What happened before a call came to this. */
