@@ -118,8 +118,8 @@ for (const [way, names] of [
     const [third = 0, last = 0] = [seen.resident[2], seen.resident.at(-1)];
     const text = `resident: ${seen.resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' ')} MiB`;
     t.log(text);
-    // With 20,000 names that is 14,000 pools later, and 16 MiB would be 1.2 KiB for each that is dead.
-    t.true(last - third < 16 * 1_048_576, text);
+    // 14,000 connections alone take some 10 MiB until the allocator has settled. A pool's own memory would be 40 more.
+    t.true(last - third < 24 * 1_048_576, text);
   });
 }
 

@@ -37,7 +37,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
 }
 
 /** Settings of one pool of a manager, over the manager's; `null` removes one. */
-export type PoolKwargs = { readonly [Name in keyof PoolOptions]?: PoolOptions[Name] | null };
+export type PoolKwargs = { readonly [Name in Exclude<keyof PoolOptions, 'port'>]?: PoolOptions[Name] | null };
 
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -167,7 +167,7 @@ export class PoolManager extends RequestMethods {
 
   /** The pool for `{ scheme, host, port, ...settings }`. */
   connectionFromContext(
-    context: { scheme?: string; host: string } & Omit<PoolKwargs, 'port'> & { port?: number | null },
+    context: { scheme?: string; host: string; port?: number | null } & PoolKwargs,
   ): HTTPConnectionPool {
     if (typeof context !== 'object' || context === null) {
       throw argumentError('type', CODE, `a context is an object, not ${describe(context)}`);

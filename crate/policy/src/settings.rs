@@ -154,8 +154,7 @@ pub struct PoolSettings {
     pub limits: Limits,
     /// A streamed body whose reading has not begun after so many milliseconds is let go; 0: never.
     pub unread_timeout: f64,
-    /// `host` or `host:port` → `address` or `address:port`.
-    /// Shared, since a manager's may be long and is every pool's of it.
+    /// `host` or `host:port` → `address` or `address:port`. Shared: a manager's may be long, and each of its pools has it.
     #[serde(deserialize_with = "shared")]
     pub resolve: Arc<BTreeMap<String, String>>,
     /// A function knows addresses, and each dial asks it: its number, so that pools with different ones are told apart.

@@ -346,3 +346,39 @@ fn summary(histogram: &Histogram<u32>) -> Summary {
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use ferropool_policy::ledger::{Bounds, Ledger};
+    use ferropool_policy::settings::PoolSettings;
+
+    use super::*;
+
+    fn counted(opened: u64, idle: u32) -> Figures {
+        let none = Ledger::<()>::new(Bounds::from(&PoolSettings::default())).figures();
+        Figures { opened, idle, ..none }
+    }
+
+    // THR-1010: an I/O thread that fell, or a pool that was forgotten and is held.
+    #[test]
+    fn a_pool_that_comes_again_counts_on_and_is_counted_once() {
+        let roster = Roster::default();
+        let stats = Arc::new(PoolStats::new(crate::clock::now()));
+        roster.join(7, &stats);
+        stats.figures(&counted(3, 2), 0, 0, &Sums::default());
+        stats.requests.add(5);
+        let seen = |sums: &Sums| (sums.opened, sums.closed, sums.idle, sums.requests);
+        assert_eq!(seen(&roster.sums()), (3, 0, 2, 5));
+
+        // Its connections have gone with it.
+        stats.retire();
+        roster.leave(7);
+        assert_eq!((seen(&roster.sums()), seen(&stats.sums())), ((3, 3, 0, 5), (3, 3, 0, 5)));
+
+        let before = stats.sums();
+        roster.join(7, &stats);
+        stats.figures(&counted(1, 1), 0, 0, &before);
+        stats.requests.add(1);
+        assert_eq!((seen(&roster.sums()), seen(&stats.sums())), ((4, 3, 1, 6), (4, 3, 1, 6)));
+    }
+}
