@@ -86,9 +86,17 @@ const flipped = {
   unreadTimeout: 1_000,
   resolve: { 'other.test': '127.0.0.1' },
   retries: 1,
-  rate: 1_000,
-  pauseOn: [503],
-} satisfies Record<Exclude<keyof PoolOptions, 'port' | 'onPause'>, unknown>;
+} satisfies Record<Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>, unknown>;
+
+test('MGR-11: what is the whole manager’s, or the pool’s address, is refused in poolKwargs', (t) => {
+  const manager = managed(t);
+  for (const [name, value] of Object.entries({ port: 81, rate: 10, pauseOn: [503], onPause: () => undefined })) {
+    const kwargs = { [name]: value } as PoolKwargs;
+    const refused = { instanceOf: TypeError, code: 'ERR_INVALID_OPTION', message: new RegExp(`'${name}'`) };
+    t.throws(() => manager.connectionFromUrl('http://h/', kwargs), refused, name);
+  }
+  t.is(manager.pools.size, 0);
+});
 
 for (const [name, value] of Object.entries(flipped)) {
   test(`MGR-01 THR-323: another ${name} is another pool with connections of its own, an equal one the same pool`, async (t) => {

@@ -37,7 +37,9 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
 }
 
 /** Settings of one pool of a manager, over the manager's; `null` removes one. */
-export type PoolKwargs = { readonly [Name in Exclude<keyof PoolOptions, 'port'>]?: PoolOptions[Name] | null };
+export type PoolKwargs = {
+  readonly [Name in Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>]?: PoolOptions[Name] | null;
+};
 
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -249,7 +251,9 @@ export class PoolManager extends RequestMethods {
     if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
-    if (Object.hasOwn(kwargs, 'port')) throw argumentError('type', CODE, "poolKwargs has no option 'port'");
+    for (const name of OF_THE_MANAGER) {
+      if (Object.hasOwn(kwargs, name)) throw argumentError('type', CODE, `poolKwargs has no option '${name}'`);
+    }
     const merged: { [name: string]: unknown } & PoolOptions = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
       if (value === null) delete merged[name];
@@ -302,4 +306,6 @@ class PoolName implements AnyPool {
   }
 }
 
+/** What is not one pool's: manners are a host's, over all its pools. */
+const OF_THE_MANAGER: readonly string[] = ['port', 'rate', 'pauseOn', 'onPause'];
 const MOST = 2 ** 32 - 1;

@@ -132,7 +132,9 @@ async fn serve(link: Arc<Link>) {
                 }
                 Work::Evict { manager, ids } => {
                     if let Some(manager) = desk.manager(manager) {
-                        ids.into_iter().for_each(|id| manager.forget(id));
+                        for id in ids {
+                            manager.forget(id);
+                        }
                     }
                 }
                 Work::Batch(mut batch, at) => {

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::manager::{Shelved, Shelves};
-use ferropool_core::observe::stats::{PoolStats, Summary};
 use ferropool_core::pool::Blueprint;
 use ferropool_core::text::{self, Text};
 use ferropool_policy::error::{Error, Kind};
@@ -24,12 +23,14 @@ use napi::{Env, JsString};
 use napi_derive::napi;
 
 use crate::engine::{Link, Work};
+use crate::entry::{Entry, about};
 use crate::ffi::WakeUp;
 use crate::marshal::{Block, Handed, Taken};
 use crate::submission::Id;
 
 mod asking;
 mod engine;
+mod entry;
 mod ffi;
 mod layout;
 mod marshal;
@@ -117,42 +118,6 @@ pub struct Engine {
     budget: u64,
 }
 
-/// What a handle leads to, as this thread knows it: enough to make it again should the I/O thread fall.
-enum Entry {
-    /// A pool of its own.
-    Bare { blueprint: Blueprint },
-    /// A manager. Its handle is its own as long as its user has it, or one of its pools: those find it by that.
-    Manager { shelves: Arc<Shelves>, holders: u32 },
-    /// A pool of a manager's that somebody holds.
-    Held { manager: u32, shelved: Arc<Shelved> },
-}
-
-impl Entry {
-    fn stats(&self) -> &Arc<PoolStats> {
-        match self {
-            Self::Bare { blueprint } => &blueprint.stats,
-            Self::Manager { shelves, .. } => &shelves.stats,
-            Self::Held { shelved, .. } => &shelved.stats,
-        }
-    }
-
-    fn origin(&self) -> Option<&Origin> {
-        match self {
-            Self::Bare { blueprint } => Some(&blueprint.origin),
-            Self::Manager { .. } => None,
-            Self::Held { shelved, .. } => Some(&shelved.origin),
-        }
-    }
-
-    fn work(&self, handle: u32) -> Work {
-        match self {
-            Self::Bare { blueprint } => Work::Open(handle, Box::new(blueprint.clone())),
-            Self::Manager { shelves, .. } => Work::Manage(handle, Arc::clone(shelves)),
-            Self::Held { manager, shelved } => Work::Hold { manager: *manager, handle, shelved: Arc::clone(shelved) },
-        }
-    }
-}
-
 #[napi]
 impl Engine {
     /// Starts an engine for this environment; `on_wake` is called when there is something to drain.
@@ -202,7 +167,7 @@ impl Engine {
             .and_then(Blueprint::new);
         answer(made.map(|blueprint| {
             let json = serde_json::json!({ "host": blueprint.origin.host, "port": blueprint.origin.port });
-            let handle = self.enter(Entry::Bare { blueprint });
+            let handle = self.enter(Entry::Bare { blueprint: Box::new(blueprint) });
             serde_json::json!({ "handle": handle, "origin": json })
         }))
     }
@@ -258,7 +223,7 @@ impl Engine {
     pub fn shelf(&self, manager: u32) -> String {
         trip("shelf");
         let Some(Entry::Manager { shelves, .. }) = self.entry(manager) else { return "[]".to_owned() };
-        serde_json::Value::from_iter(shelves.list().iter().map(|shelved| about(shelved))).to_string()
+        shelves.list().iter().map(|shelved| about(shelved)).collect::<serde_json::Value>().to_string()
     }
 
     /// Takes all pools off a manager's shelf, at once as this thread sees it; what was submitted before it is in flight.
@@ -471,40 +436,7 @@ impl Engine {
     pub fn stats(&self, handle: u32) -> String {
         trip("stats");
         let Some(entry) = self.entry(handle) else { return "null".to_owned() };
-        let stats = entry.stats();
-        let sums = match entry {
-            Entry::Manager { shelves, .. } => shelves.roster.sums(),
-            Entry::Bare { .. } | Entry::Held { .. } => stats.sums(),
-        };
-        let mut json = serde_json::json!({
-            "live": sums.opened - sums.closed,
-            "idle": sums.idle,
-            "leased": sums.leased,
-            "waiting": sums.waiting,
-            "opened": sums.opened,
-            "closed": sums.closed,
-            "reused": sums.reused,
-            "surplus": sums.surplus,
-            "discarded": sums.discarded,
-            "poisoned": sums.poisoned,
-            "staleReplays": sums.stale_replays,
-            "abandoned": sums.abandoned,
-            "repaired": sums.repaired,
-            "wireBytesIn": sums.wire_in,
-            "wireBytesOut": sums.wire_out,
-            "decodedBytes": sums.decoded,
-            "requests": sums.requests,
-            "errors": stats.errors(),
-            "oldestInFlight": stats.oldest(Instant::now()).map(|age| age.as_secs_f64() * 1_000.0),
-        });
-        // How long calls take is known of all calls of a manager together.
-        if !matches!(entry, Entry::Held { .. }) {
-            let [pool, headers, total] = stats.latency().map(|Summary { count, p50, p95, p99, max }| {
-                serde_json::json!({ "count": count, "p50": p50, "p95": p95, "p99": p99, "max": max })
-            });
-            json["latency"] = serde_json::json!({ "pool": pool, "headers": headers, "total": total });
-        }
-        json.to_string()
+        entry.told().to_string()
     }
 
     /// Whether a URL names the pool's own host.
@@ -585,16 +517,6 @@ fn query_of(fields: &[Either<String, Buffer>]) -> String {
 
 fn unreadable(whose: &str, error: &serde_json::Error) -> Error {
     Error::new(Kind::InvalidOption, format!("the {whose}'s options: {error}"))
-}
-
-fn about(shelved: &Shelved) -> serde_json::Value {
-    let Shelved { id, origin, .. } = shelved;
-    serde_json::json!({
-        "id": id,
-        "scheme": origin.scheme.name(),
-        "host": origin.host,
-        "port": origin.port,
-    })
 }
 
 /// `{ value }` or `{ error }`.

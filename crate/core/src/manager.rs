@@ -91,8 +91,8 @@ impl Shelves {
         served(origin)?;
         let text = own.map_or(&self.text, |(_, text)| text);
         let key = PoolKey { origin: origin.clone(), settings: text.clone() };
-        let mut shelf = self.shelf();
-        if let Some(there) = shelf.get(&key) {
+        let mut kept = self.shelf();
+        if let Some(there) = kept.get(&key) {
             return Ok((Arc::clone(there), None));
         }
         let settings = own.map_or(&self.settings.pool, |(settings, _)| settings).clone();
@@ -104,7 +104,7 @@ impl Shelves {
             blueprint: Mutex::new(blueprint),
             kept: AtomicBool::new(true),
         });
-        let evicted = shelf.put(key, Arc::clone(&made)).map(|(_, evicted)| evicted);
+        let evicted = kept.put(key, Arc::clone(&made)).map(|(_, evicted)| evicted);
         if let Some(evicted) = &evicted {
             evicted.kept.store(false, Ordering::Relaxed);
         }
@@ -118,8 +118,8 @@ impl Shelves {
 
     /// Takes all of them off.
     pub fn clear(&self) -> Vec<Arc<Shelved>> {
-        let mut shelf = self.shelf();
-        let all = shelf.clear();
+        let mut kept = self.shelf();
+        let all = kept.clear();
         for shelved in &all {
             shelved.kept.store(false, Ordering::Relaxed);
         }

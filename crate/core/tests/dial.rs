@@ -352,19 +352,19 @@ async fn an_override_leads_a_name_elsewhere_without_a_look_up() {
         (vec![("[::2]:7", here.as_str())], "::2", 7),
         (vec![("10.0.0.1", here.as_str())], "10.0.0.1", 7),
     ] {
-        let resolve = map.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let resolve = Arc::new(map.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect());
         let settings = PoolSettings { resolve, ..PoolSettings::default() };
         let dialled = dial_any(&plan(&settings, host, asked), &[]).await.unwrap();
         assert_eq!(dialled.remote.port(), port, "{map:?}");
         assert_eq!(dialled.dns, None, "{map:?}");
     }
-    let resolve = [("far.test:8".to_owned(), nowhere.clone()), ("::2:7".to_owned(), nowhere)].into();
+    let resolve = Arc::new([("far.test:8".to_owned(), nowhere.clone()), ("::2:7".to_owned(), nowhere)].into());
     let settings = PoolSettings { resolve, ..PoolSettings::default() };
     let dialled = dial_any(&plan(&settings, "far.test", port), &[V4.into()]).await.unwrap();
     assert!(dialled.dns.is_some(), "another port's is not for us");
     for wrong in ["name.test", "name.test:80", "", ":80", "1.2.3.4:", "1.2.3.4:65536", "[::1]:x", "[1", "1:2:3", "a\0b"]
     {
-        let resolve = [("far.test".to_owned(), wrong.to_owned())].into();
+        let resolve = Arc::new([("far.test".to_owned(), wrong.to_owned())].into());
         let settings = PoolSettings { resolve, ..PoolSettings::default() };
         let error = DialPlan::new(&settings, "far.test", 80).unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidOption, "{wrong}: {error}");

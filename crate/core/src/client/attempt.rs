@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_policy::error::{Error, Phase};
+use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::settings::Limits;
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
@@ -95,42 +95,30 @@ impl Attempt<'_> {
             Err(error) => return Err(Self::fail(held, &tap, error)),
         };
         self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
-        let hop = trip.hop();
-        // Who is asked about it may never answer; `close` does not wait for that longer than it was told to.
-        let verdict = tokio::select! {
-            biased;
-            verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers) => verdict,
-            () = self.pool.until_forced() => return Err(Self::fail(held, &tap, closed())),
-        };
-        if !matches!(verdict, Verdict::Give) {
-            let keep = judgement.keep && !close;
-            let frames = Frames::new(body, Rc::clone(&tap), &judgement, self.terms(trip.request(), source.clone()));
-            let exchange = Exchange { held, tap, keep, hint: judgement.hint, source };
-            Box::pin(drain(frames, exchange)).await;
-            return match verdict {
-                Verdict::Again(delay) => Ok(Came::Again { delay, moved: trip.hop() > hop }),
-                // The connection is no part of it any more: it cannot be replayed.
-                Verdict::Raise(error) => Err(Failed { error, accepted: u64::MAX }),
-                Verdict::Give => unreachable!("judged above"),
-            };
-        }
-        let request = trip.request();
-        let Judged { frames, decoder, judgement } =
-            match self.body_of(request, &method, &parts, body, judgement, &tap, source.clone()) {
-                Ok(judged) => judged,
+        if !trip.is_outcome(parts.status.as_u16(), &parts.headers) {
+            let hop = trip.hop();
+            let verdict = match Box::pin(self.judged(trip, &parts)).await {
+                Ok(verdict) => verdict,
                 Err(error) => return Err(Self::fail(held, &tap, error)),
             };
+            if !matches!(verdict, Verdict::Give) {
+                let keep = judgement.keep && !close;
+                let frames = Frames::new(body, Rc::clone(&tap), &judgement, self.terms(trip.request(), source.clone()));
+                let exchange = Exchange { held, tap, keep, hint: judgement.hint, source };
+                Box::pin(drain(frames, exchange)).await;
+                return turned(verdict, trip.hop() > hop);
+            }
+        }
+        let request = trip.request();
+        let decode = request.decode_content && !is_bodiless(&method, parts.status);
+        let decoder = match decoder(&parts.headers, &judgement, self.limits, decode) {
+            Ok(decoder) => decoder,
+            Err(error) => return Err(Self::fail(held, &tap, error)),
+        };
+        let frames = Frames::new(body, Rc::clone(&tap), &judgement, self.terms(request, source.clone()));
         let reason = Some(reason(parts.status, &tap));
         let reused = held.reused;
-        let sent_at = tap.last_write().unwrap_or(began);
-        let mut timings = Timings {
-            pool: Some(began.saturating_duration_since(self.asked).saturating_sub(spent(dial))),
-            dns: dial.and_then(|(dns, _)| dns),
-            connect: dial.map(|(_, connect)| connect),
-            send: Some(sent_at.saturating_duration_since(began)),
-            headers: Some(headed.saturating_duration_since(sent_at.min(headed))),
-            ..Timings::default()
-        };
+        let mut timings = self.timings(dial, began, tap.last_write().unwrap_or(began), headed);
         let Judgement { keep, hint, chunked, length, defects, .. } = judgement;
         // RESP-08: nothing is announced where nothing can come.
         let length = if is_bodiless(&method, parts.status) { Some(0) } else { length };
@@ -167,6 +155,33 @@ impl Attempt<'_> {
         })))
     }
 
+    /// What becomes of an answer that may not be the outcome. Who is asked about it may never answer; `close` does not wait
+    /// for that longer than it was told to.
+    async fn judged(&self, trip: &mut Trip<'_>, parts: &http::response::Parts) -> Result<Verdict, Error> {
+        tokio::select! {
+            biased;
+            verdict = trip.judge(self.pool, parts.status.as_u16(), &parts.headers) => Ok(verdict),
+            () = self.pool.until_forced() => Err(closed()),
+        }
+    }
+
+    fn timings(
+        &self,
+        dial: Option<(Option<Duration>, Duration)>,
+        began: Instant,
+        sent: Instant,
+        headed: Instant,
+    ) -> Timings {
+        Timings {
+            pool: Some(began.saturating_duration_since(self.asked).saturating_sub(spent(dial))),
+            dns: dial.and_then(|(dns, _)| dns),
+            connect: dial.map(|(_, connect)| connect),
+            send: Some(sent.saturating_duration_since(began)),
+            headers: Some(headed.saturating_duration_since(sent.min(headed))),
+            ..Timings::default()
+        }
+    }
+
     /// Reads the body, and gives the connection back.
     async fn whole(
         &self,
@@ -185,22 +200,6 @@ impl Attempt<'_> {
                 Err(Failed { error: exchange.fail(error), accepted })
             }
         }
-    }
-
-    fn body_of(
-        &self,
-        request: &Request,
-        method: &Method,
-        parts: &http::response::Parts,
-        body: Incoming,
-        judgement: Judgement,
-        tap: &Rc<Tap>,
-        source: Option<Rc<Source>>,
-    ) -> Result<Judged, Error> {
-        let decode = request.decode_content && !is_bodiless(method, parts.status);
-        let decoder = decoder(&parts.headers, &judgement, self.limits, decode)?;
-        let frames = Frames::new(body, Rc::clone(tap), &judgement, self.terms(request, source));
-        Ok(Judged { frames, decoder, judgement })
     }
 
     fn terms(&self, request: &Request, source: Option<Rc<Source>>) -> Terms {
@@ -297,11 +296,16 @@ const DRAINED: u64 = 256 * 1024;
 /// How long that may take.
 const DRAINING: Duration = Duration::from_millis(500);
 
-/// A head that was judged, and its body.
-struct Judged {
-    frames: Frames,
-    decoder: Option<Decoder>,
-    judgement: Judgement,
+/// What an answer means that is not the outcome; `moved` if it leads elsewhere.
+fn turned(verdict: Verdict, moved: bool) -> Result<Came, Failed> {
+    match verdict {
+        Verdict::Again(delay) => Ok(Came::Again { delay, moved }),
+        // The connection is no part of it any more: it cannot be replayed.
+        Verdict::Raise(error) => Err(Failed { error, accepted: u64::MAX }),
+        Verdict::Give => {
+            Err(Failed { error: Error::new(Kind::Internal, "an outcome was passed over"), accepted: u64::MAX })
+        }
+    }
 }
 
 /// RFC 9112 §6.3: no body, whatever the head says.

@@ -171,8 +171,8 @@ async fn attempts(
         )?;
         let until = trip.pool_deadline(first, asked);
         let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
-        let asker = trip.request().asker.as_deref();
-        let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, asker).await {
+        let knows = trip.request().asker.as_deref();
+        let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, knows).await {
             Ok(held) => held,
             Err(mut error) => {
                 progress.tell(&mut error, trip.request().started, now());
@@ -244,7 +244,7 @@ async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> R
     if request.asks.cookies
         && let Some(text) = trip.cookies(pool).await?
     {
-        lines = Some(cookies::joined(request.headers.as_deref().unwrap_or_else(|| pool.defaults.lines()), text));
+        lines = Some(cookies::joined(request.headers.as_deref().unwrap_or_else(|| pool.defaults.lines()), &text));
     }
     if request.asks.gate {
         let now = lines.as_deref().or(request.headers.as_deref()).unwrap_or_else(|| pool.defaults.lines());

@@ -102,21 +102,21 @@ impl<'r> Trip<'r> {
         }
     }
 
-    /// What becomes of an answer with this head.
-    pub(super) async fn judge(&mut self, pool: &Pool, status: u16, headers: &HeaderMap) -> Verdict {
+    /// Whether an answer with this head is the outcome without further ado: neither a redirect, nor a status that anybody
+    /// has asked to be repeated, which most are.
+    pub(super) fn is_outcome(&self, status: u16, headers: &HeaderMap) -> bool {
+        if !self.original.asks.is_none() {
+            return false;
+        }
         let request = self.request();
         let leads = request.redirect && (300..400).contains(&status) && headers.contains_key(LOCATION);
-        // What most answers are: neither a redirect, nor a status that anybody has asked to be repeated.
-        if !leads
-            && self.original.asks.is_none()
-            && !self.retry().is_retry(&request.method, status, headers.contains_key(RETRY_AFTER))
-        {
-            return Verdict::Give;
-        }
-        Box::pin(self.weigh(pool, status, headers)).await
+        let retry = self.retry();
+        let repeated = || retry.is_retry(&request.method, status, headers.contains_key(RETRY_AFTER));
+        !leads && ((status < 400 && retry.status_forcelist.is_empty()) || !repeated())
     }
 
-    async fn weigh(&mut self, pool: &Pool, status: u16, headers: &HeaderMap) -> Verdict {
+    /// What becomes of an answer that [`Trip::is_outcome`] has its doubts about.
+    pub(super) async fn judge(&mut self, pool: &Pool, status: u16, headers: &HeaderMap) -> Verdict {
         if self.original.asks.cookies
             && let Err(error) = self.store_cookies(pool, headers).await
         {
@@ -196,7 +196,7 @@ impl<'r> Trip<'r> {
     fn turn(&mut self, pool: &Pool, status: u16, location: &[u8], next: Hop, left: Retry) {
         let here = self.absolute(pool);
         let (method, drops_body) = redirect::method_after(status, &self.request().method);
-        let method = Bytes::copy_from_slice(&method);
+        let method = Bytes::copy_from_slice(method);
         let own: Option<Vec<Line>> = self.request().headers.clone();
         let lines = redirected_lines(own, pool, &left, next.foreign, drops_body);
         let moved = self.moved();
@@ -344,13 +344,11 @@ impl<'r> Trip<'r> {
             Err(error) => return Verdict::Raise(error),
         };
         let left = self.retry().clone();
-        match location {
-            Some(location) => self.follow(pool, status, location, left, Some(delay)),
-            None => {
-                self.go_on(pool, left, None, Some(status));
-                Verdict::Again(delay)
-            }
+        if let Some(location) = location {
+            return self.follow(pool, status, location, left, Some(delay));
         }
+        self.go_on(pool, left, None, Some(status));
+        Verdict::Again(delay)
     }
 
     /// The body from its beginning, if some of it is gone: asks for it again.
@@ -427,8 +425,8 @@ fn redirected_lines(
     if foreign {
         // A Host of the caller's own names the origin that he meant, and no other.
         lines.retain(|line| {
-            !left.remove_headers_on_redirect.iter().any(|name| is(line, name))
-                && !(is(line, "host") && line.value.is_some())
+            let goes = left.remove_headers_on_redirect.iter().any(|name| is(line, name));
+            !(goes || (is(line, "host") && line.value.is_some()))
         });
     }
     if drops_body {

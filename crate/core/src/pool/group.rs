@@ -137,10 +137,8 @@ impl Group {
         let waiting = InLine { pool, arrival, seat };
         pool.sync();
         // Its permit comes back when its socket has closed, in a turn or two.
-        if let Some(victim) = evict {
-            if let Some(victim) = self.member(victim) {
-                victim.evict_one();
-            }
+        if let Some(victim) = evict.and_then(|victim| self.member(victim)) {
+            victim.evict_one();
         }
         pool.watch_waiters();
         waiting.seat.granted().await

@@ -268,7 +268,7 @@ impl Pool {
 
     /// Dials; where the system has no descriptor or port left, lets other pools' idle connections go and tries again for a
     /// while before that becomes an error (THR-1001, THR-1002). `None`: one of this pool's own has become idle meanwhile.
-    /// To close that would gain nothing: its port is not free for a while (TIME_WAIT), and it leads where this dial does.
+    /// To close that would gain nothing: its port is not free for a while (`TIME_WAIT`), and it leads where this dial does.
     async fn dial_patiently(
         self: &Rc<Self>,
         began: Instant,
