@@ -285,16 +285,6 @@ export interface Charset {
   /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
   readonly from: "bom" | "header" | "meta" | "default";
 }
-/**
- * What can go wrong, as urllib3's tree of classes with Node's habits: a stable `code` to match on, the underlying error
- * as `cause`. Here is what the classes are and hold; which of them a failure becomes stands in `error-record.ts`.
- *
- * Wrong arguments are Node's own `TypeError` and `RangeError` with a `code`; an aborted signal rejects with its own
- * reason. Neither is in the tree.
- *
- * Structured cloning (a worker's `postMessage`) turns any error into a bare `Error` without `name` and `code`; send
- * `error.toJSON()`, which keeps both.
- */
 /** Where in a request's life something happened: the word for it in errors, timings and documentation. */
 export type Phase = "pool" | "dns" | "connect" | "proxy" | "tls" | "send" | "headers" | "body" | "total";
 /** What every error of the tree may know; the defaults are those of a request that never began. */
@@ -348,6 +338,8 @@ export declare class HTTPError extends Error {
   readonly sent: boolean;
   /** A finer reason on the code, or `null`; for {@link MaxRetryError} the last error. */
   readonly reason: string | Error | null;
+  /** What came before, in order, if anything did: errors and answers that were tried again, redirects. Not enumerable. */
+  readonly history?: readonly RequestHistory[];
   constructor(message?: string, details?: ErrorDetails);
   /** Plain data that survives JSON and `structuredClone`. */
   toJSON(): ErrorJSON;
@@ -1432,7 +1424,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
 }
 /** Settings of one pool of a manager, over the manager's; `null` removes one. */
 export type PoolKwargs = {
-  readonly [Name in keyof PoolOptions]?: PoolOptions[Name] | null;
+  readonly [Name in Exclude<keyof PoolOptions, "port" | "rate" | "pauseOn" | "onPause">]?: PoolOptions[Name] | null;
 };
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -1476,9 +1468,8 @@ export declare class PoolManager extends RequestMethods {
   connectionFromContext(context: {
     scheme?: string;
     host: string;
-  } & Omit<PoolKwargs, "port"> & {
     port?: number | null;
-  }): HTTPConnectionPool;
+  } & PoolKwargs): HTTPConnectionPool;
   /** Everything that all pools count together, those that are gone included. */
   stats(): PoolStats;
   /** Forgets all pools: idle connections close, requests in flight finish. The manager stays usable. */
