@@ -3,7 +3,7 @@
  * one, and the order of this and the first pool does not matter.
  */
 import { argumentError, checkNames, describe } from './arguments.ts';
-import { Engine } from './boundary/engine.ts';
+import { allow, canSpread, spread } from './boundary/engines.ts';
 import { publishOn, SUITES, type Suite } from './observe.ts';
 import { CODE, integer, notSupported } from './options.ts';
 
@@ -49,15 +49,15 @@ export function configure(options: Configuration): void {
       }
       case 'ioThreads': {
         const threads = integer(value, name, 1, MOST_THREADS);
-        if (!Engine.canSpread(threads)) {
+        if (!canSpread(threads)) {
           const message = 'ioThreads is to be configured before the first pool is made';
           throw Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
         }
-        return () => Engine.spread(threads);
+        return () => spread(threads);
       }
       default: {
         const budget = integer(value, name, 1, Number.MAX_SAFE_INTEGER);
-        return () => Engine.allow(budget);
+        return () => allow(budget);
       }
     }
   });

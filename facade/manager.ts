@@ -6,7 +6,9 @@ import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import type { BeforeAttempt, Sources } from './asking.ts';
-import { Engine, type ErrorRecord, type PauseRecord, type ShelvedPool } from './boundary/engine.ts';
+import type { Engine, ErrorRecord, PauseRecord } from './boundary/engine.ts';
+import { nextEngine } from './boundary/engines.ts';
+import type { ShelvedPool } from './boundary/handles.ts';
 import { text, wait } from './call.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
@@ -102,18 +104,18 @@ export class PoolManager extends RequestMethods {
         ? {}
         : { maxTotalConnections: integer(maxTotalConnections ?? 0, 'maxTotalConnections', 0, MOST) }),
     };
-    this.#engine = Engine.next();
+    this.#engine = nextEngine();
     const { headers, limits, retries, wire } = this.#settings;
     const made = { engine: this.#engine, headers, limits, retries, sources: this.#sources, concurrency: 64 };
     // So that a refusal finds them.
     this.ready({ ...made, handle: -1 });
-    this.#handle = this.#engine.manage(this, { ...bounds, pool: wire });
+    this.#handle = this.#engine.handles.manage(this, { ...bounds, pool: wire });
     this.ready({ ...made, handle: this.#handle });
   }
 
   /** The pools that the manager keeps. */
   get pools(): PoolCollection {
-    const list = (): ShelvedPool[] => (this.#life.closed ? [] : this.#engine.shelf(this.#handle));
+    const list = (): ShelvedPool[] => (this.#life.closed ? [] : this.#engine.handles.shelf(this.#handle));
     const hold = (shelved: ShelvedPool): HTTPConnectionPool | null => this.#hold(shelved);
     return {
       get size() {
@@ -149,7 +151,7 @@ export class PoolManager extends RequestMethods {
     const merged = kwargs === null ? null : this.#merged(kwargs);
     const settings = merged === null ? null : poolSettings(merged);
     const origin = { scheme: text(scheme, 'a scheme'), host: text(host, 'a host'), port };
-    const shelved = this.#engine.shelve(this, this.#handle, origin, settings?.wire ?? null);
+    const shelved = this.#engine.handles.shelve(this, this.#handle, origin, settings?.wire ?? null);
     if (merged !== null && settings !== null) this.#keepOwn(shelved.id, readOnce(merged, settings));
     const pool = this.#hold(shelved);
     if (pool === null) throw new ClosedPoolError(null, 'Pool is closed.', { phase: 'pool' });
@@ -180,7 +182,7 @@ export class PoolManager extends RequestMethods {
 
   /** Everything that all pools count together, those that are gone included. */
   stats(): PoolStats {
-    return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
+    return JSON.parse(this.#engine.handles.stats(this.#handle)) as PoolStats;
   }
 
   /** Forgets all pools: idle connections close, requests in flight finish. The manager stays usable. */
@@ -266,7 +268,7 @@ export class PoolManager extends RequestMethods {
   #keepOwn(id: number, options: PoolOptions): void {
     this.#own.set(id, options);
     if (this.#own.size <= this.#ownMost) return;
-    const here = new Set(this.#engine.shelf(this.#handle).map((shelved) => shelved.id));
+    const here = new Set(this.#engine.handles.shelf(this.#handle).map((shelved) => shelved.id));
     for (const one of this.#own.keys()) if (one !== id && !here.has(one)) this.#own.delete(one);
     this.#ownMost = Math.max(64, this.#own.size * 2);
   }
@@ -275,7 +277,7 @@ export class PoolManager extends RequestMethods {
   #hold(shelved: ShelvedPool): HTTPConnectionPool | null {
     const there = this.#held.get(shelved.id)?.deref();
     if (there !== undefined) return there;
-    const handle = this.#engine.holdPool(this.#handle, shelved.id);
+    const handle = this.#engine.handles.holdPool(this.#handle, shelved.id);
     if (handle === null) return null;
     const held = new Held(this.#engine, handle, shelved, this.#sources, this.#life);
     const pool = new HTTPConnectionPool(held as never, this.#own.get(shelved.id) ?? this.#options);

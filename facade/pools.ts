@@ -6,7 +6,8 @@ import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import type { Sources } from './asking.ts';
-import { Engine, type PauseRecord } from './boundary/engine.ts';
+import type { Engine, PauseRecord } from './boundary/engine.ts';
+import { nextEngine } from './boundary/engines.ts';
 import { text, wait } from './call.ts';
 import { ClosedPoolError, URLSchemeUnknown, type AnyPool } from './errors.ts';
 import { CODE, integer, notSupported, poolSettings, type OnPause, type PoolOptions } from './options.ts';
@@ -161,7 +162,7 @@ export class HTTPConnectionPool extends ConnectionPool {
     this.maxsize = (wire['maxsize'] as number | undefined) ?? 1;
     this.block = (wire['block'] as boolean | undefined) ?? false;
     this.timeout = (wire['timeout'] as Timeout | undefined) ?? Timeout.from(null);
-    this.#engine = held?.engine ?? Engine.next();
+    this.#engine = held?.engine ?? nextEngine();
     // Errors of the constructor name the host as it was given.
     this.host = held === null ? (host ?? '') : held.host;
     const made = { retries: settings.retries, sources: { jar: null, beforeAttempt: null, resolve: settings.resolve } };
@@ -179,14 +180,14 @@ export class HTTPConnectionPool extends ConnectionPool {
     if (held !== null) {
       this.#handle = held.handle;
       this.#keeper = held.life;
-      this.#engine.freeWith(this, held.handle);
+      this.#engine.handles.freeWith(this, held.handle);
       ready(held.handle, { ...made.sources, jar: held.sources.jar, beforeAttempt: held.sources.beforeAttempt });
       return;
     }
     // So that a refusal finds them.
     ready(-1, made.sources);
     this.#onPause = settings.onPause;
-    const { handle, host: normalised } = this.#engine.open(this, { ...wire, host: host ?? '' });
+    const { handle, host: normalised } = this.#engine.handles.open(this, { ...wire, host: host ?? '' });
     this.#handle = handle;
     this.host = normalised;
     ready(handle, made.sources);
@@ -195,23 +196,23 @@ export class HTTPConnectionPool extends ConnectionPool {
   /** Live figures; `null` once the pool is closed. */
   get pool(): PoolView | null {
     if (this.#isClosed()) return null;
-    const [idle = 0, leased = 0, waiting = 0] = this.#engine.figures(this.#handle);
+    const [idle = 0, leased = 0, waiting = 0] = this.#engine.handles.figures(this.#handle);
     return { idle, leased, waiting, maxsize: this.maxsize };
   }
 
   /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
   get numConnections(): number {
-    return this.#engine.figures(this.#handle)[3] ?? 0;
+    return this.#engine.handles.figures(this.#handle)[3] ?? 0;
   }
 
   /** Attempts ever put on a connection. */
   get numRequests(): number {
-    return this.#engine.figures(this.#handle)[4] ?? 0;
+    return this.#engine.handles.figures(this.#handle)[4] ?? 0;
   }
 
   /** Everything that the pool counts. */
   stats(): PoolStats {
-    return JSON.parse(this.#engine.stats(this.#handle)) as PoolStats;
+    return JSON.parse(this.#engine.handles.stats(this.#handle)) as PoolStats;
   }
 
   /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
@@ -221,7 +222,7 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   /** Whether a URL names this pool's host: a path does, `//other/` does not. */
   isSameHost(url: string): boolean {
-    return this.#engine.isSameHost(this.#handle, text(url, 'a URL'));
+    return this.#engine.handles.isSameHost(this.#handle, text(url, 'a URL'));
   }
 
   /**

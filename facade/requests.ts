@@ -125,7 +125,7 @@ export abstract class RequestMethods implements Owner {
   /** @internal */
   locate(url: string, fields: Call['fields']): string {
     const { engine, handle } = this.#made;
-    return engine.absoluteUrl(handle, url, fields);
+    return engine.handles.absoluteUrl(handle, url, fields);
   }
 
   /** @internal */

@@ -6,6 +6,7 @@
  * views, made when they are first touched. A slab lives as long as any response in it.
  */
 import * as layout from './generated.ts';
+import { Handles } from './handles.ts';
 import { addon, guarded, panicked } from './load.ts';
 import { LoopHold } from './loop.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
@@ -20,7 +21,6 @@ import {
   type Answerer,
   type ErrorRecord,
   type Owner,
-  type PauseRecord,
   type Pending,
   type Question,
   type Raw,
@@ -43,24 +43,16 @@ export type {
   StoryRecord,
 } from './records.ts';
 
-/** Engines of an environment: one I/O thread each, started by the first pool or manager that lives there. */
+/** One I/O thread's. */
 export class Engine implements Carrier {
-  static readonly #all: Engine[] = [];
-  static #threads = 1;
-  /** How often an engine was asked for. */
-  static #asked = 0;
-  /** What engines may let lie around, if anybody said. */
-  static #allowed: number | null = null;
-
   readonly #native = guarded(() => new addon.Engine(() => this.#onWake()));
+  /** Pools and managers, by the handles that the addon knows them by. */
+  readonly handles: Handles = new Handles(this.#native, (handle) => this.#forget(handle));
   readonly #batch = new Batch();
   #scheduled = false;
   readonly #slots = new Slots<Pending>();
   readonly #connections = new Connections();
-  /** Those who hear of pauses, by handle. */
-  readonly #owners: Map<number, WeakRef<Owner>> = new Map();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
-  readonly #forgotten = new FinalizationRegistry<number>((handle) => this.#forget(handle));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
   /** Bytes handed over since V8 was last asked for memory of its own. */
   #unswept = 0;
@@ -75,107 +67,11 @@ export class Engine implements Carrier {
   /** Drains that failed one after the other. */
   #failures = 0;
 
-  /** One of this environment's, in turn: a pool or a manager lives whole on the one it was given. */
-  static next(): Engine {
-    const nth = Engine.#asked % Engine.#threads;
-    Engine.#asked += 1;
-    return (Engine.#all[nth] ??= new Engine());
-  }
-
-  /** Whether so many can still be had. */
-  static canSpread(threads: number): boolean {
-    return Engine.#all.length === 0 || threads === Engine.#threads;
-  }
-
-  /** How many there are to be. */
-  static spread(threads: number): void {
-    Engine.#threads = threads;
-  }
-
-  /** Bytes of streamed bodies that may lie around without having been taken; an engine that is still to start heeds it. */
-  static allow(bytes: number): void {
-    Engine.#allowed = bytes;
-    for (const engine of Engine.#all) engine.#heed();
-  }
-
-  constructor() {
-    this.#heed();
-  }
-
-  /**
-   * Makes a pool. Its handle is freed when the owner is collected.
-   *
-   * @throws what the settings deserve.
-   */
-  open(owner: Owner, settings: { readonly [name: string]: unknown }): { handle: number; host: string } {
-    const answer = JSON.parse(guarded(() => this.#native.open(JSON.stringify(settings, wellFormed)))) as
-      | { value: { handle: number; origin: { host: string } } }
-      | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, String(settings['host']));
-    const { handle, origin } = answer.value;
-    this.#keep(owner, handle);
-    return { handle, host: origin.host };
-  }
-
-  /**
-   * Makes a manager. Its handle is freed when the owner is collected.
-   *
-   * @throws what the settings deserve.
-   */
-  manage(owner: Owner, settings: { readonly [name: string]: unknown }): number {
-    const answer = JSON.parse(guarded(() => this.#native.manage(JSON.stringify(settings, wellFormed)))) as
-      | { value: { handle: number } }
-      | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, '');
-    this.#keep(owner, answer.value.handle);
-    return answer.value.handle;
-  }
-
-  /**
-   * The pool of a manager's for an origin, with settings of its own (`null`: the manager's).
-   *
-   * @throws what the host and the settings deserve.
-   */
-  shelve(
-    owner: Owner,
-    manager: number,
-    origin: { scheme: string; host: string; port: number | null },
-    settings: { readonly [name: string]: unknown } | null,
-  ): ShelvedPool {
-    const { scheme, host, port } = origin;
-    const text = settings === null ? null : JSON.stringify(settings, wellFormed);
-    const answer = JSON.parse(guarded(() => this.#native.shelve(manager, scheme, host, port, text))) as
-      | { value: ShelvedPool }
-      | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, `${scheme}://${host}`);
-    return answer.value;
-  }
-
-  /** A handle for such a pool, to be freed with its holder ({@link Engine.freeWith}); `null` if it has gone from the shelf. */
-  holdPool(manager: number, id: number): number | null {
-    return guarded(() => this.#native.holdPool(manager, id));
-  }
-
-  /** Frees a handle when its holder is collected. */
-  freeWith(holder: object, handle: number): void {
-    this.#forgotten.register(holder, handle);
-  }
-
-  /** The pools on a manager's shelf, the least recently used first. */
-  shelf(manager: number): ShelvedPool[] {
-    return JSON.parse(guarded(() => this.#native.shelf(manager))) as ShelvedPool[];
-  }
-
   /** A manager forgets its pools. */
   clear(handle: number): void {
     // What was asked for before is in flight.
     this.#flush();
-    guarded(() => this.#native.clear(handle));
-  }
-
-  #keep(owner: Owner, handle: number): void {
-    this.#forgotten.register(owner, handle);
-    if (owner.paused !== undefined) this.#owners.set(handle, new WeakRef(owner));
+    this.handles.clear(handle);
   }
 
   /** Writes the call down and hands it over with the others of this turn. */
@@ -230,6 +126,11 @@ export class Engine implements Carrier {
     return outcome;
   }
 
+  /** Bytes of streamed bodies that may lie around without having been taken. */
+  allow(bytes: number): void {
+    guarded(() => this.#native.budget(bytes));
+  }
+
   /** Opens connections. */
   warm(owner: Owner, handle: number, count: number, asking: Answerer | null): Promise<void> {
     return this.#control<void>(layout.SUBMISSION_WARM, owner, handle, count, Number.NaN, asking);
@@ -238,26 +139,6 @@ export class Engine implements Carrier {
   /** Closes a pool; `timeout` in milliseconds, or `null` to wait for every lease. */
   close<T>(owner: Owner, handle: number, timeout: number | null): Promise<T> {
     return this.#control<T>(layout.SUBMISSION_CLOSE, owner, handle, 0, timeout ?? Number.NaN);
-  }
-
-  /** Idle, leased, waiting, sockets ever opened, attempts ever made. */
-  figures(handle: number): number[] {
-    return guarded(() => this.#native.figures(handle));
-  }
-
-  /** Everything that a pool counts, as JSON. */
-  stats(handle: number): string {
-    return guarded(() => this.#native.stats(handle));
-  }
-
-  /** Whether a URL names the pool's own host. */
-  isSameHost(handle: number, url: string): boolean {
-    return guarded(() => this.#native.isSameHost(handle, url));
-  }
-
-  /** The absolute URL of what was asked of a pool. */
-  absoluteUrl(handle: number, url: string, fields: Call['fields']): string {
-    return guarded(() => this.#native.absoluteUrl(handle, url, fields ?? []));
   }
 
   #control<T>(
@@ -317,12 +198,6 @@ export class Engine implements Carrier {
   /** @internal */
   hold(on: boolean): void {
     this.#loop.change(on);
-  }
-
-  #heed(): void {
-    const allowed = Engine.#allowed;
-    // The budget is one, over all threads.
-    if (allowed !== null) guarded(() => this.#native.budget(Math.ceil(allowed / Engine.#threads)));
   }
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
@@ -653,10 +528,7 @@ export class Engine implements Carrier {
         this.#connections.closed(slot, json);
         break;
       case layout.COMPLETION_PAUSED:
-        this.#owners
-          .get(slot)
-          ?.deref()
-          ?.paused?.(JSON.parse(json) as PauseRecord);
+        this.handles.paused(slot, json);
         break;
       case layout.COMPLETION_WARNING:
         warned(json);
@@ -698,8 +570,6 @@ export class Engine implements Carrier {
     this.#batch.control(layout.SUBMISSION_FORGET, 0, 0, handle);
     // At once: the handle may be given to another pool as soon as it is free.
     this.#flush();
-    this.#owners.delete(handle);
-    guarded(() => this.#native.forget(handle));
   }
 
   /** The promise rejects now; the slot stays until the core has let go. */
@@ -712,20 +582,6 @@ export class Engine implements Carrier {
     this.#batch.control(layout.SUBMISSION_ABORT, slot, generation, 0);
     this.#schedule();
   }
-}
-
-/** A pool on a manager's shelf. */
-export interface ShelvedPool {
-  /** Never given twice by a manager. */
-  readonly id: number;
-  readonly scheme: string;
-  readonly host: string;
-  readonly port: number;
-}
-
-/** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */
-function wellFormed(_: string, value: unknown): unknown {
-  return typeof value === 'string' ? value.replace(/\p{Surrogate}/gu, '\ufffd') : value;
 }
 
 /** Bytes of a slab: the most that one small response can keep alive. */

@@ -1,0 +1,43 @@
+/** The engines of an environment: one I/O thread each, started by the first pool or manager that is to live there. */
+import { Engine } from './engine.ts';
+
+const engines: Engine[] = [];
+let threads = 1;
+/** How often an engine was asked for. */
+let asked = 0;
+/** What they may let lie around together, if anybody said. */
+let allowed: number | null = null;
+
+/** One of them, in turn: a pool or a manager lives whole on the one it was given. */
+export function nextEngine(): Engine {
+  const nth = asked % threads;
+  asked += 1;
+  let engine = engines[nth];
+  if (engine === undefined) {
+    engine = new Engine();
+    engines[nth] = engine;
+    if (allowed !== null) engine.allow(share(allowed));
+  }
+  return engine;
+}
+
+/** Whether there can still be so many. */
+export function canSpread(over: number): boolean {
+  return engines.length === 0 || over === threads;
+}
+
+/** How many there are to be. */
+export function spread(over: number): void {
+  threads = over;
+}
+
+/** Bytes of streamed bodies that may lie around without having been taken; an engine that is still to start heeds it. */
+export function allow(bytes: number): void {
+  allowed = bytes;
+  for (const engine of engines) engine?.allow(share(bytes));
+}
+
+/** The budget is one, over all threads. */
+function share(bytes: number): number {
+  return Math.ceil(bytes / threads);
+}
