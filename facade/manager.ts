@@ -36,8 +36,13 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
   beforeAttempt?: BeforeAttempt | null | undefined;
 }
 
-/** Settings of one pool of a manager, over the manager's; `null` removes one. */
-export type PoolKwargs = { readonly [Name in keyof PoolOptions]?: PoolOptions[Name] | null };
+/**
+ * Settings of one pool of a manager, over the manager's; `null` removes one. Manners towards hosts (`rate`, `pauseOn`,
+ * `onPause`) hold for all pools of a host and are not among them.
+ */
+export type PoolKwargs = {
+  readonly [Name in Exclude<keyof PoolOptions, (typeof MANNERS)[number]>]?: PoolOptions[Name] | null;
+};
 
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -234,6 +239,9 @@ export class PoolManager extends RequestMethods {
     }
     const merged: Record<string, unknown> = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
+      if (value !== undefined && (MANNERS as readonly string[]).includes(name)) {
+        throw argumentError('type', CODE, `'${name}' is the manager's: it holds for all pools of a host`);
+      }
       if (value === null) delete merged[name];
       else if (value !== undefined) merged[name] = value;
     }
@@ -269,3 +277,6 @@ class PoolName implements AnyPool {
 }
 
 const MOST = 2 ** 32 - 1;
+
+/** Options about hosts, over all pools of a manager. */
+const MANNERS = ['rate', 'pauseOn', 'onPause'] as const;

@@ -157,7 +157,10 @@ pub struct Pool {
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
     warned: RefCell<Vec<Warning>>,
-    watching: Cell<bool>,
+    /// Of the task that looks after those who wait too long.
+    watcher: RefCell<Option<AbortHandle>>,
+    /// Calls that wait for their host's turn, and hold nothing.
+    in_line: Cell<u32>,
     shelved: Cell<bool>,
     me: Weak<Self>,
 }
@@ -206,7 +209,8 @@ impl Pool {
             forced: Cell::new(false),
             cut: Notify::new(),
             warned: RefCell::default(),
-            watching: Cell::new(false),
+            watcher: RefCell::default(),
+            in_line: Cell::new(0),
             shelved: Cell::new(false),
             me: Weak::clone(me),
         }))
@@ -240,7 +244,8 @@ impl Pool {
     /// Makes the counters say what the ledger says.
     fn sync(&self) {
         let ledger = self.ledger.borrow();
-        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted), self.group.waiting_of(self.member));
+        let (berths, in_line) = (self.group.waiting_of(self.member), self.in_line.get());
+        self.stats.figures(&ledger.figures(), ledger.closed_for(Discard::Aborted), berths, in_line);
     }
 
     fn plan_reaping(&self) {
@@ -262,23 +267,24 @@ impl Pool {
 
     /// Warns once when somebody has waited for [`STARVING`].
     fn watch_waiters(&self) {
-        if self.warned.borrow().contains(&Warning::Starving) || self.watching.replace(true) {
+        if self.warned.borrow().contains(&Warning::Starving) || self.watcher.borrow().is_some() {
             return;
         }
         let me = Weak::clone(&self.me);
-        tokio::task::spawn_local(async move {
+        let watcher = tokio::task::spawn_local(async move {
             let mut next = now() + STARVING;
             loop {
                 tokio::time::sleep_until(next.into()).await;
                 let Some(pool) = me.upgrade() else { return };
                 let oldest = pool.oldest_waiter();
                 match oldest {
-                    None => return pool.watching.set(false),
+                    None => return drop(pool.watcher.take()),
                     Some(since) if since + STARVING > now() => next = since + STARVING,
                     Some(_) => return pool.warn(Warning::Starving),
                 }
             }
         });
+        self.watcher.replace(Some(watcher.abort_handle()));
     }
 
     /// Says it once.
@@ -348,6 +354,12 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.group.leave(self.member);
+        // Tasks that sleep for it would keep its memory until they wake: with thousands of hosts a minute that is most of
+        // what there is.
+        if let Some(watcher) = self.watcher.get_mut() {
+            watcher.abort();
+        }
+        self.reap.notify_one();
         // Nobody can ask any more; connections go with the ledger, their drivers are aborted by their own drop.
         for driver in self.live.get_mut().values() {
             driver.abort();

@@ -1,8 +1,9 @@
 //! What a pool counts. Written by its I/O thread, read by any other at any time: plain atomics, one writer each, so that
-//! a counter is exact before the promise that it counts resolves.
+//! a counter is exact before the promise that it counts resolves. What the ledger says is read as a whole, by a sequence
+//! lock: `opened = closed + idle + leased` holds in whatever moment somebody looks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ pub struct PoolStats {
     pub in_flight: Counter,
     /// When the oldest call in flight was made; microseconds after `epoch` plus one, 0 for none.
     oldest: Counter,
+    /// Odd while the ledger's figures are written.
+    edition: AtomicU64,
     epoch: Instant,
     cold: Mutex<Cold>,
 }
@@ -90,6 +93,7 @@ struct Cold {
 pub struct Sums {
     pub idle: u64,
     pub leased: u64,
+    pub dialling: u64,
     pub waiting: u64,
     pub opened: u64,
     pub closed: u64,
@@ -111,6 +115,7 @@ impl Sums {
     pub fn add(&mut self, other: &Self) {
         self.idle += other.idle;
         self.leased += other.leased;
+        self.dialling += other.dialling;
         self.waiting += other.waiting;
         self.opened += other.opened;
         self.closed += other.closed;
@@ -130,7 +135,7 @@ impl Sums {
     /// Of a pool that is gone, its connections with it.
     #[must_use]
     pub fn retired(mut self) -> Self {
-        (self.idle, self.leased, self.waiting, self.closed) = (0, 0, 0, self.opened);
+        (self.idle, self.leased, self.dialling, self.waiting, self.closed) = (0, 0, 0, 0, self.opened);
         self
     }
 }
@@ -212,18 +217,22 @@ impl PoolStats {
             requests: Counter::default(),
             in_flight: Counter::default(),
             oldest: Counter::default(),
+            edition: AtomicU64::new(0),
             epoch,
             cold: Mutex::default(),
         }
     }
 
-    /// Takes over what the ledger knows.
-    pub fn figures(&self, figures: &Figures, aborted: u64, in_line: u32) {
+    /// Takes over what the ledger knows; `berths` wait for leave to dial, `in_line` for their host's turn.
+    pub fn figures(&self, figures: &Figures, aborted: u64, berths: u32, in_line: u32) {
+        let edition = self.edition.load(Ordering::Relaxed);
+        self.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
         self.idle.set(figures.idle.into());
         self.leased.set((figures.leased - figures.dialling).into());
         // Who has a slot but no leave to dial in it waits like any other.
-        self.dialling.set(figures.dialling.saturating_sub(in_line).into());
-        self.waiting.set((figures.waiting + in_line).into());
+        self.dialling.set(figures.dialling.saturating_sub(berths).into());
+        self.waiting.set((figures.waiting + berths + in_line).into());
         self.opened.set(figures.opened);
         self.closed.set(figures.closed);
         self.reused.set(figures.reused);
@@ -231,6 +240,7 @@ impl PoolStats {
         self.discarded.set(figures.discarded);
         self.poisoned.set(figures.poisoned);
         self.abandoned.set(figures.abandoned + aborted);
+        self.edition.store(edition.wrapping_add(2), Ordering::Release);
     }
 
     /// A call ended well.
@@ -247,11 +257,25 @@ impl PoolStats {
         *self.cold().errors.entry(error.kind().code()).or_default() += 1;
     }
 
-    /// The plain numbers.
+    /// The plain numbers, all of the same moment.
     pub fn sums(&self) -> Sums {
+        for _ in 0..PATIENCE {
+            let before = self.edition.load(Ordering::Acquire);
+            let sums = self.as_they_are();
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.edition.load(Ordering::Relaxed) == before {
+                return sums;
+            }
+            std::thread::yield_now();
+        }
+        self.as_they_are()
+    }
+
+    fn as_they_are(&self) -> Sums {
         Sums {
             idle: self.idle.get(),
             leased: self.leased.get(),
+            dialling: self.dialling.get(),
             waiting: self.waiting.get(),
             opened: self.opened.get(),
             closed: self.closed.get(),
@@ -295,6 +319,9 @@ impl PoolStats {
     }
 }
 
+/// How often a reader looks for a moment without a writer, which writes for some nanoseconds: no reader waits for ever.
+const PATIENCE: u32 = 100_000;
+
 /// Two digits, growing with the largest value seen: an idle pool's are a few hundred bytes.
 fn histogram() -> Histogram<u32> {
     Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are a legal precision"))
@@ -321,4 +348,45 @@ fn summary(histogram: &Histogram<u32>) -> Summary {
 
 fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use ferropool_policy::ledger::{Bounds, Ledger};
+    use ferropool_policy::settings::PoolSettings;
+
+    use super::*;
+    use crate::clock::now;
+
+    // THR-1010: whoever reads while another thread writes sees one moment, not half of the next.
+    #[test]
+    fn figures_are_of_one_moment() {
+        let stats = Arc::new(PoolStats::new(now()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let writer = std::thread::spawn({
+            let (stats, ended) = (Arc::clone(&stats), Arc::clone(&ended));
+            move || {
+                let none = Ledger::<()>::new(Bounds::from(&PoolSettings::default())).figures();
+                let mut turn = 0_u32;
+                while !ended.load(Ordering::Relaxed) {
+                    turn = turn.wrapping_add(1) % 1_000;
+                    let (idle, leased, closed) = (turn, 1_000 - turn, u64::from(turn) * 7);
+                    let figures = Figures { idle, leased, closed, opened: closed + 1_000, ..none };
+                    stats.figures(&figures, 0, 0, 0);
+                }
+            }
+        });
+        let mut changed = 0;
+        let mut last = 0;
+        while changed < 20_000 {
+            let Sums { idle, leased, opened, closed, .. } = stats.sums();
+            assert_eq!(opened, closed + idle + leased);
+            changed += u32::from(idle != last);
+            last = idle;
+        }
+        ended.store(true, Ordering::Relaxed);
+        writer.join().expect("no panic");
+    }
 }
