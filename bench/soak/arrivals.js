@@ -85,14 +85,15 @@ export class Arrivals {
   }
 
   /**
-   * How many arrived a second, over the whole time; what the server itself stood still is not counted.
+   * How many arrived a second, over the whole time; what the server itself stood still is not counted, nor the
+   * milliseconds that are allowed for others.
    *
    * @param {string} host
    */
-  perSecond(host) {
+  perSecond(host, allowed = 0) {
     const { at } = this.#hosts.get(host) ?? { at: [] };
     if (at.length < 2) return 0;
-    return ((at.length - 1) * 1_000) / Math.max(1, at[at.length - 1] - at[0] - this.attention.stalls);
+    return ((at.length - 1) * 1_000) / Math.max(1, at[at.length - 1] - at[0] - this.attention.stalls - allowed);
   }
 
   stop() {
