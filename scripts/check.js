@@ -12,7 +12,7 @@ import { ask, root } from './run.js';
 import { snippetFailures } from './snippets.js';
 
 /** How many test files there are. A run that finds fewer has lost some; whoever adds one raises the figure. */
-const EXPECTED = { specs: 42, nginx: 6, rust: 18 };
+const EXPECTED = { specs: 42, nginx: 6, rust: 19 };
 
 /** Lines, tests left out: a file that outgrows this holds two ideas. */
 const LONGEST_FILE = 600;

@@ -77,14 +77,41 @@ function take(socket, head, earliest) {
   hits[kind] = (hits[kind] ?? 0) + 1;
   const pause = pauses.get(host);
   const [now, waited] = arrivals.attention.see();
-  if (pause !== undefined && now - waited > pause.from && now < pause.to) inPauses += 1;
+  if (pause !== undefined && Math.min(now - waited, earliest) > pause.from && now < pause.to) inPauses += 1;
   kinds[kind](socket, `${host} ${number}`, host);
 }
 
+/**
+ * When the connection that is accepted now may have been there already. libuv accepts one in each turn of its loop: what
+ * comes in between queues up in the kernel, with its first request, and nobody says for how long. It is known to be empty
+ * in a turn in which none was accepted.
+ */
+const queue = {
+  /** When it was last known to be empty, as long as it is not. */
+  since: null,
+  accepted: 0,
+  earliest() {
+    this.accepted += 1;
+    if (this.since === null) {
+      const [now, waited] = arrivals.attention.see();
+      this.since = now - waited;
+      setImmediate(() => this.look());
+    }
+    return this.since;
+  },
+  look() {
+    if (this.accepted === 0) {
+      this.since = null;
+      return;
+    }
+    this.accepted = 0;
+    setImmediate(() => this.look());
+  },
+};
+
 const server = createServer({ noDelay: true }, (socket) => {
-  const [accepted, queued] = arrivals.attention.see();
-  let earliest = accepted - queued;
-  open.set(socket, accepted);
+  let earliest = queue.earliest();
+  open.set(socket, performance.now());
   const gone = () => {
     const since = open.get(socket);
     if (since === undefined) return;
