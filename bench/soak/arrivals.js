@@ -14,12 +14,15 @@ export class Attention {
   #timer = setInterval(() => {
     const now = performance.now();
     this.stalls += Math.max(0, now - this.#last - 5 * TICK);
+    this.worst = Math.max(this.worst, now - this.#last - TICK);
     this.#before = this.#last;
     this.#last = now;
   }, TICK);
 
   /** Milliseconds that the server stood still, all in all. */
   stalls = 0;
+  /** The longest time that it did. */
+  worst = 0;
 
   /**
    * Now, and at most how long ago what is seen now came to be.

@@ -149,11 +149,11 @@ function mostAtOnce() {
   return most;
 }
 
-process.on('message', () => {
+process.on('message', ({ span }) => {
   const rates = arrivals.hosts.map((host) => ({
     host,
     count: arrivals.count(host),
-    most: arrivals.most(host),
+    most: arrivals.most(host, span),
     each: arrivals.perSecond(host),
   }));
   process.send({ hits, rates, connections: spans.length + open.size, mostAtOnce: mostAtOnce(), inPauses });
