@@ -1094,7 +1094,7 @@ export interface PoolOptions {
    * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
    */
   pauseOn?: readonly number[] | null | undefined;
-  /** Hears of each pause. */
+  /** Hears of each pause, once; again where it becomes longer by a second or more. Default none. */
   onPause?: OnPause | null | undefined;
 }
 /** Hears that a host is left alone until then; `retryAfter` in milliseconds. */
@@ -1422,9 +1422,12 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
   /** Waited for before each attempt of each hop; may change its headers. What it throws rejects the request. */
   beforeAttempt?: BeforeAttempt | null | undefined;
 }
-/** Settings of one pool of a manager, over the manager's; `null` removes one. */
+/**
+ * Settings of one pool of a manager, over the manager's; `null` removes one. Manners towards hosts (`rate`, `pauseOn`,
+ * `onPause`) hold for all pools of a host and are not among them.
+ */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, "port" | "rate" | "pauseOn" | "onPause">]?: PoolOptions[Name] | null;
+  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null;
 };
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -1488,6 +1491,12 @@ export declare class PoolManager extends RequestMethods {
   /** `PoolManager(pools=3)`. */
   toString(): string;
 }
+declare const OF_THE_MANAGER: readonly [
+  "port",
+  "rate",
+  "pauseOn",
+  "onPause"
+];
 /** Options of {@link request}: those of urllib3's, and a signal. */
 export type SimpleOptions = Pick<RequestOptions, "body" | "decodeContent" | "fields" | "headers" | "json" | "preloadContent" | "redirect" | "retries" | "signal" | "timeout">;
 /**

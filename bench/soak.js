@@ -5,6 +5,8 @@
  *   node bench/soak.js tokens|waiters|workers|aborts [--requests N] [--minutes M]
  *   node bench/soak.js streams [--gib 20] [--minutes M]
  *   node bench/soak.js bombs|gc [--requests N] [--minutes M]
+ *   node bench/soak.js crawl|signal|asking [--requests N] [--minutes M]
+ *   node bench/soak.js restart [--seconds S]
  *
  * `--minutes` (default 10) ends a run early; what it had done until then is judged all the same.
  */
@@ -12,11 +14,17 @@ import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 
-import { HTTPConnectionPool, HTTPError } from '../dist/index.js';
+import * as product from '../dist/index.js';
+import { asking } from './soak/asking.js';
 import { bombs } from './soak/bombs.js';
 import { books, clock, lanes, Memory } from './soak/common.js';
+import { crawl } from './soak/crawl.js';
 import { gc } from './soak/gc.js';
+import { restart } from './soak/restart.js';
+import { signal } from './soak/signal.js';
 import { streams } from './soak/streams.js';
+
+const { HTTPConnectionPool, HTTPError } = product;
 
 /** How often a large answer repeats its token. */
 const LARGE = 2_000;
@@ -184,17 +192,38 @@ const runs = {
   streams: [streams, 20],
   bombs: [bombs, 1_000],
   gc: [gc, 100_000],
+  crawl: [judged(crawl), 100_000],
+  signal: [judged(signal), 100_000],
+  asking: [judged(asking), 5_000],
+  restart: [(seconds) => judged(restart)(undefined, { seconds }), 120],
 };
+
+/** A run that specs make too, on a smaller scale: it gives a line for each of its checks. */
+function judged(run) {
+  return async (requests, size = { requests }) => {
+    const { lines, complaints } = await run(product, size);
+    for (const line of lines) console.log(line);
+    return complaints;
+  };
+}
+
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { requests: { type: 'string' }, gib: { type: 'string' }, minutes: { type: 'string', default: '10' } },
+  options: {
+    requests: { type: 'string' },
+    gib: { type: 'string' },
+    seconds: { type: 'string' },
+    minutes: { type: 'string', default: '10' },
+  },
 });
 const chosen = runs[positionals[0]];
 if (!chosen) {
   console.error(`There is no run "${positionals[0] ?? ''}"; there are: ${Object.keys(runs).join(', ')}.`);
   process.exit(2);
 }
-const amount = Number((positionals[0] === 'streams' ? values.gib : values.requests) ?? chosen[1]);
+const measures = { streams: values.gib, restart: values.seconds };
+const [name] = positionals;
+const amount = Number((Object.hasOwn(measures, name) ? measures[name] : values.requests) ?? chosen[1]);
 clock.began = performance.now();
 clock.deadline = clock.began + Number(values.minutes) * 60_000;
 const complaints = await chosen[0](amount);

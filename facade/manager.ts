@@ -38,9 +38,12 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
   beforeAttempt?: BeforeAttempt | null | undefined;
 }
 
-/** Settings of one pool of a manager, over the manager's; `null` removes one. */
+/**
+ * Settings of one pool of a manager, over the manager's; `null` removes one. Manners towards hosts (`rate`, `pauseOn`,
+ * `onPause`) hold for all pools of a host and are not among them.
+ */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>]?: PoolOptions[Name] | null;
+  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null;
 };
 
 /** A manager's pools, the least recently used first. */
@@ -309,5 +312,5 @@ class PoolName implements AnyPool {
 }
 
 /** What is not one pool's: manners are a host's, over all its pools. */
-const OF_THE_MANAGER: readonly string[] = ['port', 'rate', 'pauseOn', 'onPause'];
+const OF_THE_MANAGER = ['port', 'rate', 'pauseOn', 'onPause'] as const;
 const MOST = 2 ** 32 - 1;

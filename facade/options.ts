@@ -110,7 +110,7 @@ export interface PoolOptions {
    * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
    */
   pauseOn?: readonly number[] | null | undefined;
-  /** Hears of each pause. */
+  /** Hears of each pause, once; again where it becomes longer by a second or more. Default none. */
   onPause?: OnPause | null | undefined;
 }
 

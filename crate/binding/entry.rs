@@ -53,7 +53,7 @@ impl Entry {
             Entry::Bare { .. } | Entry::Held { .. } => stats.sums(),
         };
         let mut json = serde_json::json!({
-            "live": sums.opened - sums.closed,
+            "live": sums.opened.saturating_sub(sums.closed),
             "idle": sums.idle,
             "leased": sums.leased,
             "waiting": sums.waiting,

@@ -422,11 +422,11 @@ impl Engine {
     pub fn figures(&self, handle: u32) -> Vec<f64> {
         trip("figures");
         let Some(entry) = self.entry(handle) else { return Vec::new() };
-        let (sums, dialling) = match entry {
-            Entry::Manager { shelves, .. } => (shelves.roster.sums(), 0),
-            Entry::Bare { .. } | Entry::Held { .. } => (entry.stats().sums(), entry.stats().dialling.get()),
+        let sums = match entry {
+            Entry::Manager { shelves, .. } => shelves.roster.sums(),
+            Entry::Bare { .. } | Entry::Held { .. } => entry.stats().sums(),
         };
-        [sums.idle, sums.leased + dialling, sums.waiting, sums.opened, sums.requests]
+        [sums.idle, sums.leased + sums.dialling, sums.waiting, sums.opened, sums.requests]
             .map(|figure| figure as f64)
             .to_vec()
     }

@@ -162,6 +162,8 @@ pub struct Pool {
     /// What waits on the pool's behalf, and ends with it: else a pool that is gone would cost its memory until they wake.
     watcher: RefCell<Option<AbortHandle>>,
     reaping: RefCell<Option<AbortHandle>>,
+    /// Calls that wait for their host's turn, and hold nothing.
+    in_line: Cell<u32>,
     shelved: Cell<bool>,
     me: Weak<Self>,
 }
@@ -213,6 +215,7 @@ impl Pool {
             warned: RefCell::default(),
             watcher: RefCell::default(),
             reaping: RefCell::default(),
+            in_line: Cell::new(0),
             shelved: Cell::new(false),
             me: Weak::clone(me),
         });
@@ -249,7 +252,8 @@ impl Pool {
     fn sync(&self) {
         let ledger = self.ledger.borrow();
         let (figures, aborted) = (ledger.figures(), ledger.closed_for(Discard::Aborted));
-        self.stats.figures(&figures, aborted, self.group.waiting_of(self.member), &self.before);
+        let (berths, in_line) = (self.group.waiting_of(self.member), self.in_line.get());
+        self.stats.figures(&figures, aborted, berths, in_line, &self.before);
     }
 
     fn plan_reaping(&self) {

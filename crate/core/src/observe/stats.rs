@@ -1,8 +1,9 @@
 //! What a pool counts. Written by its I/O thread, read by any other at any time: plain atomics, one writer each, so that
-//! a counter is exact before the promise that it counts resolves.
+//! a counter is exact before the promise that it counts resolves. What the ledger says is read as a whole, by a sequence
+//! lock: `opened = closed + idle + leased` holds in whatever moment somebody looks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ pub struct PoolStats {
     pub in_flight: Counter,
     /// When the oldest call in flight was made; microseconds after `epoch` plus one, 0 for none.
     oldest: Counter,
+    /// Odd while the ledger's figures are written.
+    edition: AtomicU64,
     epoch: Instant,
     cold: Mutex<Cold>,
 }
@@ -90,6 +93,7 @@ struct Cold {
 pub struct Sums {
     pub idle: u64,
     pub leased: u64,
+    pub dialling: u64,
     pub waiting: u64,
     pub opened: u64,
     pub closed: u64,
@@ -111,6 +115,7 @@ impl Sums {
     pub fn add(&mut self, other: &Self) {
         self.idle += other.idle;
         self.leased += other.leased;
+        self.dialling += other.dialling;
         self.waiting += other.waiting;
         self.opened += other.opened;
         self.closed += other.closed;
@@ -131,6 +136,7 @@ impl Sums {
     fn subtract(&mut self, other: &Self) {
         self.idle = self.idle.saturating_sub(other.idle);
         self.leased = self.leased.saturating_sub(other.leased);
+        self.dialling = self.dialling.saturating_sub(other.dialling);
         self.waiting = self.waiting.saturating_sub(other.waiting);
         self.opened = self.opened.saturating_sub(other.opened);
         self.closed = self.closed.saturating_sub(other.closed);
@@ -228,18 +234,23 @@ impl PoolStats {
             requests: Counter::default(),
             in_flight: Counter::default(),
             oldest: Counter::default(),
+            edition: AtomicU64::new(0),
             epoch,
             cold: Mutex::default(),
         }
     }
 
-    /// Takes over what the ledger knows, on top of what was counted `before` there was this ledger.
-    pub fn figures(&self, figures: &Figures, aborted: u64, in_line: u32, before: &Sums) {
+    /// Takes over what the ledger knows, on top of what was counted `before` there was this ledger; `berths` wait for leave to
+    /// dial, `in_line` for their host's turn.
+    pub fn figures(&self, figures: &Figures, aborted: u64, berths: u32, in_line: u32, before: &Sums) {
+        let edition = self.edition.load(Ordering::Relaxed);
+        self.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
         self.idle.set(figures.idle.into());
         self.leased.set((figures.leased - figures.dialling).into());
         // Who has a slot but no leave to dial in it waits like any other.
-        self.dialling.set(figures.dialling.saturating_sub(in_line).into());
-        self.waiting.set((figures.waiting + in_line).into());
+        self.dialling.set(figures.dialling.saturating_sub(berths).into());
+        self.waiting.set((figures.waiting + berths + in_line).into());
         self.opened.set(before.opened + figures.opened);
         self.closed.set(before.closed + figures.closed);
         self.reused.set(before.reused + figures.reused);
@@ -247,14 +258,19 @@ impl PoolStats {
         self.discarded.set(before.discarded + figures.discarded);
         self.poisoned.set(before.poisoned + figures.poisoned);
         self.abandoned.set(before.abandoned + figures.abandoned + aborted);
+        self.edition.store(edition.wrapping_add(2), Ordering::Release);
     }
 
     /// The pool is gone, and its connections with it; another may count on.
     pub fn retire(&self) {
+        let edition = self.edition.load(Ordering::Relaxed);
+        self.edition.store(edition.wrapping_add(1), Ordering::Relaxed);
+        fence(Ordering::Release);
         for none in [&self.idle, &self.leased, &self.dialling, &self.waiting] {
             none.set(0);
         }
         self.closed.set(self.opened.get());
+        self.edition.store(edition.wrapping_add(2), Ordering::Release);
     }
 
     /// A call ended well.
@@ -271,11 +287,25 @@ impl PoolStats {
         *self.cold().errors.entry(error.kind().code()).or_default() += 1;
     }
 
-    /// The plain numbers.
+    /// The plain numbers, all of the same moment.
     pub fn sums(&self) -> Sums {
+        for _ in 0..PATIENCE {
+            let before = self.edition.load(Ordering::Acquire);
+            let sums = self.as_they_are();
+            fence(Ordering::Acquire);
+            if before.is_multiple_of(2) && self.edition.load(Ordering::Relaxed) == before {
+                return sums;
+            }
+            std::thread::yield_now();
+        }
+        self.as_they_are()
+    }
+
+    fn as_they_are(&self) -> Sums {
         Sums {
             idle: self.idle.get(),
             leased: self.leased.get(),
+            dialling: self.dialling.get(),
             waiting: self.waiting.get(),
             opened: self.opened.get(),
             closed: self.closed.get(),
@@ -319,6 +349,9 @@ impl PoolStats {
     }
 }
 
+/// How often a reader looks for a moment without a writer, which writes for some nanoseconds: no reader waits for ever.
+const PATIENCE: u32 = 100_000;
+
 /// Two digits, growing with the largest value seen: an idle pool's are a few hundred bytes.
 fn histogram() -> Histogram<u32> {
     Histogram::new(2).unwrap_or_else(|_| unreachable!("two digits are a legal precision"))
@@ -349,10 +382,47 @@ fn micros(span: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use ferropool_policy::ledger::{Bounds, Ledger};
     use ferropool_policy::settings::PoolSettings;
 
     use super::*;
+    use crate::clock::now;
+
+    // THR-1010: whoever reads while another thread writes sees one moment, not half of the next.
+    #[test]
+    fn figures_are_of_one_moment() {
+        let stats = Arc::new(PoolStats::new(now()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let writer = std::thread::spawn({
+            let (stats, ended) = (Arc::clone(&stats), Arc::clone(&ended));
+            move || {
+                let none = Ledger::<()>::new(Bounds::from(&PoolSettings::default())).figures();
+                let mut turn = 0_u32;
+                while !ended.load(Ordering::Relaxed) {
+                    turn = turn.wrapping_add(1) % 1_000;
+                    let (idle, leased, closed) = (turn, 1_000 - turn, u64::from(turn) * 7);
+                    let figures = Figures { idle, leased, closed, opened: closed + 1_000, ..none };
+                    stats.figures(&figures, 0, 0, 0, &Sums::default());
+                    // Even the busiest pool does something between two of its figures.
+                    for _ in 0..200 {
+                        std::hint::spin_loop();
+                    }
+                }
+            }
+        });
+        let mut changed = 0;
+        let mut last = 0;
+        while changed < 20_000 {
+            let Sums { idle, leased, opened, closed, .. } = stats.sums();
+            assert_eq!(opened, closed + idle + leased);
+            changed += u32::from(idle != last);
+            last = idle;
+        }
+        ended.store(true, Ordering::Relaxed);
+        writer.join().expect("no panic");
+    }
 
     fn counted(opened: u64, idle: u32) -> Figures {
         let none = Ledger::<()>::new(Bounds::from(&PoolSettings::default())).figures();
@@ -363,9 +433,9 @@ mod tests {
     #[test]
     fn a_pool_that_comes_again_counts_on_and_is_counted_once() {
         let roster = Roster::default();
-        let stats = Arc::new(PoolStats::new(crate::clock::now()));
+        let stats = Arc::new(PoolStats::new(now()));
         roster.join(7, &stats);
-        stats.figures(&counted(3, 2), 0, 0, &Sums::default());
+        stats.figures(&counted(3, 2), 0, 0, 0, &Sums::default());
         stats.requests.add(5);
         let seen = |sums: &Sums| (sums.opened, sums.closed, sums.idle, sums.requests);
         assert_eq!(seen(&roster.sums()), (3, 0, 2, 5));
@@ -377,7 +447,7 @@ mod tests {
 
         let before = stats.sums();
         roster.join(7, &stats);
-        stats.figures(&counted(1, 1), 0, 0, &before);
+        stats.figures(&counted(1, 1), 0, 0, 0, &before);
         stats.requests.add(1);
         assert_eq!((seen(&roster.sums()), seen(&stats.sums())), ((4, 3, 1, 6), (4, 3, 1, 6)));
     }

@@ -3,7 +3,10 @@
 //!
 //! Calls to one host stand in one line over all pools of the group. Whoever is first waits for its time without holding
 //! anything, then asks for a slot, and only then is its attempt counted: so neither connections nor attempts pile up
-//! behind a slow or paused host.
+//! behind a slow or paused host. To dial takes its time, and not always the same: turns that were given one by one would
+//! be used all at once. So an attempt is paced once more when it has its connection, which costs nothing but after such
+//! a jam, and nobody leaves the line while there is one. Who stands in line waits as one does who waits for a connection: it is counted, and
+//! `maxWaiting` bounds it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,6 +26,8 @@ use crate::clock::now;
 /// See the module.
 pub(super) struct Gate {
     manners: RefCell<Manners>,
+    /// The pace of those who have their connections.
+    departures: RefCell<Manners>,
     pause_on: Vec<u16>,
     /// tokio's lock serves in the order of asking, and lets go of whoever gives up.
     lines: RefCell<HashMap<String, Rc<Mutex<()>>>>,
@@ -34,6 +39,7 @@ impl Gate {
         let has_manners = settings.rate.is_some() || !settings.pause_on.is_empty();
         has_manners.then(|| Self {
             manners: RefCell::new(Manners::new(settings.rate)),
+            departures: RefCell::new(Manners::new(settings.rate)),
             pause_on: settings.pause_on.clone(),
             lines: RefCell::default(),
         })
@@ -43,13 +49,20 @@ impl Gate {
     pub(super) async fn pass(&self, pool: &Rc<Pool>, until: Option<Instant>, wanted: Wanted) -> Result<Slot, Error> {
         let line = self.line(&pool.name);
         let passing = async {
-            let turn = line.lock().await;
+            let mut standing = Standing { pool, counted: false };
+            let turn = if let Ok(turn) = line.lock.try_lock() {
+                turn
+            } else {
+                standing.begin()?;
+                line.lock.lock().await
+            };
             let slot = loop {
-                let next = self.manners.borrow().look(&pool.name, now());
-                if let Some(at) = next {
+                if let Some(at) = self.look(&pool.name) {
+                    standing.begin()?;
                     sleep_until(at.into()).await;
                     continue;
                 }
+                standing.end();
                 let slot = pool.slot(until, wanted).await?;
                 // The host may have asked for a pause while the slot was waited for.
                 if self.manners.borrow_mut().ask(&pool.name, now()).is_none() {
@@ -60,26 +73,42 @@ impl Gate {
             drop(turn);
             Ok(slot)
         };
-        let passing = async {
-            tokio::select! {
-                biased;
-                () = pool.until_closed() => Err(closed()),
-                passed = passing => passed,
-            }
-        };
-        let passed = match until {
-            None => passing.await,
-            Some(at) => timeout_at(at.into(), passing).await.unwrap_or_else(|_| Err(empty())),
-        };
-        drop(line);
-        self.tidy(&pool.name);
-        passed
+        bounded(pool, until, passing).await
     }
 
-    /// Pauses a host whose answer asks for it; true if it was not paused so long before.
+    /// Waits until an attempt that has its connection may use it. False if its host asked for a pause meanwhile: then
+    /// the attempt is to hold nothing, and to stand in line again.
+    pub(super) async fn depart(&self, pool: &Pool, until: Option<Instant>) -> Result<bool, Error> {
+        let departing = async {
+            loop {
+                let now = now();
+                if self.manners.borrow().paused_until(&pool.name, now).is_some() {
+                    return Ok(false);
+                }
+                let next = self.departures.borrow_mut().ask(&pool.name, now);
+                let Some(at) = next else { return Ok(true) };
+                sleep_until(at.into()).await;
+            }
+        };
+        bounded(pool, until, departing).await
+    }
+
+    /// Until when the first in line has to wait for its turn, or for the jam of those before it.
+    fn look(&self, host: &str) -> Option<Instant> {
+        let now = now();
+        self.manners.borrow().look(host, now).max(self.departures.borrow().look(host, now))
+    }
+
+    /// Pauses a host whose answer asks for it; true if that is worth telling. Of several answers that ask for the same
+    /// pause each one that comes later asks for a little more: it is told once.
     pub(super) fn pause(&self, host: &str, status: u16, span: Duration) -> bool {
-        self.pause_on.contains(&status)
-            && now().checked_add(span).is_some_and(|until| self.manners.borrow_mut().pause(host, until))
+        let now = now();
+        let Some(until) = now.checked_add(span).filter(|&until| until > now && self.heeds(status)) else {
+            return false;
+        };
+        let mut manners = self.manners.borrow_mut();
+        let before = manners.paused_until(host, now);
+        manners.pause(host, until) && before.is_none_or(|before| until - before >= LONGER)
     }
 
     /// Whether an answer with this status may ask for a pause.
@@ -87,21 +116,86 @@ impl Gate {
         self.pause_on.contains(&status)
     }
 
-    fn line(&self, host: &str) -> Rc<Mutex<()>> {
+    fn line<'g>(&'g self, host: &'g str) -> Line<'g> {
         let mut lines = self.lines.borrow_mut();
-        if let Some(line) = lines.get(host) {
-            return Rc::clone(line);
+        let lock = match lines.get(host) {
+            Some(lock) => Rc::clone(lock),
+            None => Rc::clone(lines.entry(host.to_owned()).or_default()),
+        };
+        Line { gate: self, host, lock }
+    }
+}
+
+/// What ends when the pool does, and not later than `until`.
+async fn bounded<T>(
+    pool: &Pool,
+    until: Option<Instant>,
+    waiting: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let waiting = async {
+        tokio::select! {
+            biased;
+            () = pool.until_closed() => Err(closed()),
+            ended = waiting => ended,
         }
-        let line = Rc::new(Mutex::new(()));
-        lines.insert(host.to_owned(), Rc::clone(&line));
-        line
+    };
+    match until {
+        None => waiting.await,
+        Some(at) => timeout_at(at.into(), waiting).await.unwrap_or_else(|_| Err(empty())),
+    }
+}
+
+/// The line of a host. One in which nobody stands is not kept, however its last call left.
+struct Line<'g> {
+    gate: &'g Gate,
+    host: &'g str,
+    lock: Rc<Mutex<()>>,
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        // The map's and this one.
+        if Rc::strong_count(&self.lock) == 2 {
+            self.gate.lines.borrow_mut().remove(self.host);
+        }
+    }
+}
+
+/// A pause that grows by less is the same: Retry-After has whole seconds.
+const LONGER: Duration = Duration::from_secs(1);
+
+/// A call that stands in a host's line. Dropped, it does no more.
+struct Standing<'p> {
+    pool: &'p Pool,
+    counted: bool,
+}
+
+impl Standing<'_> {
+    /// It has to wait.
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.counted {
+            let (pool, most) = (self.pool, self.pool.settings.max_waiting);
+            if most != 0 && pool.in_line.get() + pool.figures().waiting >= most {
+                return Err(pool.too_many());
+            }
+            pool.in_line.set(pool.in_line.get() + 1);
+            pool.sync();
+            self.counted = true;
+        }
+        Ok(())
     }
 
-    /// A line in which nobody stands is not kept.
-    fn tidy(&self, host: &str) {
-        let mut lines = self.lines.borrow_mut();
-        if lines.get(host).is_some_and(|line| Rc::strong_count(line) == 1) {
-            lines.remove(host);
+    /// From here on the pool counts it, if it waits for a connection.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.counted) {
+            self.pool.in_line.set(self.pool.in_line.get() - 1);
+            self.pool.sync();
         }
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -51,12 +51,27 @@ impl Pool {
         asker: Option<&dyn Asker>,
     ) -> Result<Held, Error> {
         progress.set(Phase::Pool);
-        let slot = match &self.group.gate {
-            None => self.slot(until, wanted).await?,
-            // Boxed: few pools have manners to mind.
-            Some(gate) => Box::pin(gate.pass(self, until, wanted)).await?,
+        let Some(gate) = &self.group.gate else {
+            let slot = self.slot(until, wanted).await?;
+            return self.make_fit(slot, connect, progress, asker).await;
         };
-        self.make_fit(slot, connect, progress, asker).await
+        // Boxed: few pools have manners to mind.
+        Box::pin(async {
+            loop {
+                let slot = gate.pass(self, until, wanted).await?;
+                let held = self.make_fit(slot, connect, progress, asker).await?;
+                progress.set(Phase::Pool);
+                match gate.depart(self, until).await {
+                    Ok(true) => return Ok(held),
+                    Ok(false) => held.keep(),
+                    Err(error) => {
+                        held.keep();
+                        return Err(error);
+                    }
+                }
+            }
+        })
+        .await
     }
 
     /// A slot, in which somebody may have to dial.
@@ -468,7 +483,7 @@ impl Pool {
         most != 0 && self.ledger.borrow().figures().waiting - own + self.group.waiting_of(self.member) >= most
     }
 
-    fn too_many(&self) -> Error {
+    pub(super) fn too_many(&self) -> Error {
         Error::new(
             Kind::PoolEmpty,
             format!("Pool is empty and {} requests wait already (maxWaiting).", self.settings.max_waiting),

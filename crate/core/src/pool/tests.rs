@@ -76,13 +76,12 @@ fn shared(resolver: Rc<Resolver>, heard: &Heard) -> Rc<Shared> {
 
 /// A blocking pool of one connection.
 fn pool(host: &str, port: u16, shared: &Rc<Shared>) -> Rc<Pool> {
-    let settings = PoolSettings {
-        host: host.to_owned(),
-        port: Some(port),
-        block: true,
-        retries: Some(Retry { total: Count::Off, ..Retry::default() }),
-        ..PoolSettings::default()
-    };
+    pool_with(PoolSettings { host: host.to_owned(), port: Some(port), ..PoolSettings::default() }, shared)
+}
+
+fn pool_with(settings: PoolSettings, shared: &Rc<Shared>) -> Rc<Pool> {
+    let retries = Some(Retry { total: Count::Off, ..Retry::default() });
+    let settings = PoolSettings { block: true, retries, ..settings };
     Pool::open(Blueprint::new(settings).expect("settings"), Rc::clone(shared), 0).expect("a pool")
 }
 
@@ -179,5 +178,80 @@ fn a_name_that_takes_for_ever_is_under_connect_and_total_and_holds_up_no_other_n
         }
         drop(leased(&pool("live.test", port, &shared)).await);
         gate.open();
+    });
+}
+
+// THR-1213: turns that were given one by one while nobody could dial are not used all at once when that is over.
+#[test]
+fn those_who_dialled_in_a_jam_go_one_by_one_and_nobody_else_meanwhile() {
+    let gate = Arc::new(Gate::default());
+    let resolver = Resolver::over(Arc::clone(&gate) as Arc<dyn Lookup>, Remember::default());
+    paused(async || {
+        let (_listener, port) = listener().await;
+        let settings = PoolSettings {
+            host: "stalled.test".to_owned(),
+            port: Some(port),
+            maxsize: 32,
+            rate: Some(20.0),
+            ..PoolSettings::default()
+        };
+        let pool = pool_with(settings, &shared(resolver, &Heard::default()));
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..16 {
+            let pool = Rc::clone(&pool);
+            calls.spawn_local(async move {
+                let held = leased(&pool).await;
+                (now(), held)
+            });
+        }
+        sleep(Duration::from_millis(500)).await;
+        // One every 52 ms, 20 ms of which are made up for.
+        assert_eq!(pool.figures().leased, 11);
+        assert_eq!(pool.stats.waiting.get(), 5);
+        gate.open();
+        let mut times = Vec::new();
+        let mut holders = Vec::new();
+        while let Some(ended) = calls.join_next().await {
+            let (at, held) = ended.expect("no panic");
+            times.push(at);
+            holders.push(held);
+        }
+        times.sort();
+        for pair in times.windows(2) {
+            assert!(pair[1] - pair[0] >= Duration::from_millis(31), "{times:?}");
+        }
+        assert!(times[15] - times[0] >= Duration::from_millis(15 * 51 - 20), "{times:?}");
+    });
+}
+
+// THR-1011: a pool that is gone leaves nothing behind until somebody's timer goes off.
+#[test]
+fn a_pool_that_is_gone_is_gone_with_its_tasks() {
+    paused(async || {
+        let (_listener, port) = listener().await;
+        let settings = PoolSettings {
+            host: "127.0.0.1".to_owned(),
+            port: Some(port),
+            idle_timeout: 3_600_000.0,
+            ..PoolSettings::default()
+        };
+        let pool = pool_with(settings, &shared(Resolver::new(), &Heard::default()));
+        let held = leased(&pool).await;
+        let waiter = tokio::task::spawn_local({
+            let pool = Rc::clone(&pool);
+            async move { leased(&pool).await.keep() }
+        });
+        tokio::task::yield_now().await;
+        held.keep();
+        waiter.await.expect("no panic");
+        assert_eq!(pool.figures().idle, 1);
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        // The connection's, and those that sleep.
+        assert_eq!(tasks(), 3);
+        drop(pool);
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tasks(), 0);
     });
 }

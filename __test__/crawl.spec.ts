@@ -1,0 +1,12 @@
+/** A crawl over many hosts, small: `bench/soak.js crawl` makes the large one. */
+import test from 'ava';
+
+import { crawl } from '../bench/soak/crawl.js';
+import * as product from '../index.ts';
+
+test('THR-1010 THR-1011 THR-1213: a crawl of 200 hosts: one documented outcome each, and every bound holds', async (t) => {
+  const size = { requests: 4_000, hosts: 200, width: 100, connections: 60, hot: 4 };
+  const { lines, complaints } = await crawl(product, size);
+  for (const line of lines) t.log(line);
+  t.deepEqual(complaints, []);
+});
