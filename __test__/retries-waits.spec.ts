@@ -378,3 +378,24 @@ for (const [way, code] of [
     t.true(ended.lingered < 2_000, `${ended.lingered} ms`);
   });
 }
+
+test.serial('RETRY-05 RETRY-13: endless retries of what fails at once leave every other call its turn', async (t) => {
+  const { pool: other } = await retrying(t, async (peer) => {
+    for (;;) {
+      await peer.request();
+      await peer.write(reply('served'));
+    }
+  });
+  // A path that is no socket fails without any wait: nothing but the loop itself could give way.
+  const nowhere = new HTTPConnectionPool('localhost', {
+    unixSocket: '/nowhere/at/all',
+    retries: new Retry({ total: null }),
+  });
+  const signal = AbortSignal.timeout(300);
+  const endless = nowhere.request('GET', '/', { signal }).catch((error: unknown) => error);
+  let served = 0;
+  while (!signal.aborted) served += (await other.request('GET', '/', WAIT)).status === 200 ? 1 : 0;
+  t.is(await endless, signal.reason);
+  t.true(served > 3, `${served}`);
+  await nowhere.close();
+});

@@ -218,6 +218,9 @@ async fn attempts(
 async fn rest(delay: Duration, pool: &Pool, progress: &Progress) -> Result<(), Error> {
     progress.rest();
     if delay.is_zero() {
+        // A failure that costs no wait (a path that is no socket, a name that is known to be dead) may be tried again without
+        // end, where the caller's `Retry` says so: others on this thread have their turn in between.
+        tokio::task::yield_now().await;
         return Ok(());
     }
     // A span beyond the clock's range never ends; `total` and the caller's signal do.

@@ -42,6 +42,19 @@ struct Moved {
     error: Option<Error>,
 }
 
+impl Moved {
+    /// Adds to the history. A `Retry` without end has one without end: the oldest events go, some at a time.
+    fn remember(&mut self, past: Past) {
+        if self.history.len() >= 2 * REMEMBERED {
+            self.history.drain(..REMEMBERED);
+        }
+        self.history.push(past);
+    }
+}
+
+/// Events that are remembered at least.
+const REMEMBERED: usize = 1_000;
+
 /// What becomes of an answer.
 pub(super) enum Verdict {
     /// It is the call's outcome.
@@ -200,7 +213,7 @@ impl<'r> Trip<'r> {
         let own: Option<Vec<Line>> = self.request().headers.clone();
         let lines = redirected_lines(own, pool, &left, next.foreign, drops_body);
         let moved = self.moved();
-        moved.history.push(Past {
+        moved.remember(Past {
             method: text(&method),
             url: here,
             error: None,
@@ -231,7 +244,7 @@ impl<'r> Trip<'r> {
         let url = self.absolute(pool);
         let method = text(&self.request().method);
         let moved = self.moved();
-        moved.history.push(Past { method, url, error: error.clone(), status, redirect_location: None });
+        moved.remember(Past { method, url, error: error.clone(), status, redirect_location: None });
         moved.retry = left;
         moved.error = error;
     }
