@@ -98,6 +98,26 @@ onLinux('MGR-14: a zone reaches the dialler as a name and as a number, and no se
   });
 });
 
+onLinux(
+  'THR-1219: a peer that is gone without a word is noticed by read, and by TCP keep-alive where nobody asks',
+  async (t) => {
+    if (!hasNetworks()) {
+      t.log('this machine lets nobody make a network of his own');
+      t.pass();
+      return;
+    }
+    const under = ['unshare', '-rn', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"'];
+    const seen = await outcome('half-open.ts', [], { under });
+    t.deepEqual(seen, {
+      idle: 2,
+      failed: { code: 'ERR_READ_TIMEOUT', phase: 'headers' },
+      live: 0,
+      closed: 2,
+      opened: 2,
+    });
+  },
+);
+
 for (const [way, names] of [
   ['function', 20_000],
   ['map', 4_000],

@@ -360,7 +360,6 @@ test('RETRY-04 RETRY-11: what an override throws rejects the call, and gives its
   // A value that is thrown and is no error is what the call rejects with.
   class Odd extends Retry {
     override isRetry(): boolean {
-      // oxlint-disable-next-line no-throw-literal
       throw 'a string';
     }
   }

@@ -75,4 +75,4 @@ function halved(size: number): Buffer {
 }
 
 /** Milliseconds without a byte after which a server is taken to have stopped. */
-const QUIET = 250;
+const QUIET = 500;

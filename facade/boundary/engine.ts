@@ -28,6 +28,7 @@ import {
 import { Signals } from './signals.ts';
 import { Slots } from './slots.ts';
 import { Inflow, Outflow, type Carrier } from './stream.ts';
+import { Sweeper } from './sweeper.ts';
 
 export type {
   Answerer,
@@ -54,8 +55,7 @@ export class Engine implements Carrier {
   readonly #connections = new Connections();
   readonly #signals = new Signals<Pending>((pending, reason) => this.#cut(pending, reason));
   readonly #unread = new FinalizationRegistry<WeakRef<Inflow>>((inflow) => inflow.deref()?.forsake());
-  /** Bytes handed over since V8 was last asked for memory of its own. */
-  #unswept = 0;
+  readonly #sweeper = new Sweeper();
   /** For readers that wait for bodies. */
   readonly #loop = new LoopHold((on) => guarded(() => this.#native.hold(on)));
   #slab = newSlab(SLAB);
@@ -288,7 +288,7 @@ export class Engine implements Carrier {
       this.#filled = end;
       const delivered = this.#deliver();
       external += delivered;
-      this.#sweep(delivered);
+      this.#sweeper.note(delivered);
       if (!more) return;
       // V8 frees what was handed over only between turns: the rest waits for the next one.
       if (external > EXTERNAL_MOST) return this.#native.ring();
@@ -296,19 +296,6 @@ export class Engine implements Carrier {
       if (needed > this.#slab.bytes.length - this.#filled) this.#renewSlab(needed);
       else if (end === from) throw new Error('a completion does not add up');
     }
-  }
-
-  /**
-   * V8 frees memory that it was handed only with a collection, and starts one for it only when there are 64 MiB: a full one.
-   * Asked for memory of its own while it holds much young memory, it collects the young alone, which is far cheaper; so it is
-   * asked for a little now and then.
-   */
-  #sweep(external: number): void {
-    this.#unswept += external;
-    if (this.#unswept < SWEEP_EVERY) return;
-    this.#unswept = 0;
-    // Its own, not a part of Node's pool.
-    void new ArrayBuffer(8);
   }
 
   #renewSlab(least: number): void {
@@ -586,8 +573,6 @@ export class Engine implements Carrier {
 
 /** Bytes of a slab: the most that one small response can keep alive. */
 const SLAB = 64 * 1024;
-/** V8 collects its young memory when that holds 32 MiB: it gets the occasion this often. */
-const SWEEP_EVERY = 2 * 1024 * 1024;
 /** Bytes of a piece that is handed over by itself. */
 const LARGE_PIECE = 16 * 1024;
 /** Characters of what a failed source says. */
