@@ -76,7 +76,12 @@ test('JSON: a manager says what it keeps to, and no value of a header', (t) => {
   const usual = throughJSON(new PoolManager()) as unknown;
   t.like(usual, { type: 'PoolManager', numPools: 1_000, maxTotalConnections: 512, maxsize: 64, block: true });
   const retries = new Retry({ total: 4, statusForcelist: [503] });
-  const manager = new PoolManager({ headers: { Cookie: 's3cret' }, maxTotalConnections: null, timeout: 9_000, retries });
+  const manager = new PoolManager({
+    headers: { Cookie: 's3cret' },
+    maxTotalConnections: null,
+    timeout: 9_000,
+    retries,
+  });
   const json = manager.toJSON();
   t.deepEqual(json, {
     type: 'PoolManager',

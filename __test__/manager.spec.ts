@@ -215,6 +215,7 @@ test('MGR-11: an option that no manager has is refused at construction', (t) => 
     [{ maxSize: 3 }, /'maxSize'.*maxsize/],
     [{ port: 80 }, /'port'/],
     [{ host: 'a' }, /'host'/],
+    [{ numPool: 3 }, /^a manager has no option 'numPool'; did you mean 'numPools'/],
     [{ numPools: '3' }, /numPools/],
     [{ maxTotalConnections: '3' }, /maxTotalConnections/],
     [{ jar: {} }, /jar/],
