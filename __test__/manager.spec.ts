@@ -200,7 +200,7 @@ test('WART-14 THR-1010: a manager counts sockets and attempts of all its pools, 
   t.is(manager.stats().latency?.total.count, 10);
 });
 
-test('MGR-07: an http URL works whatever is said about https; MGR-08 waits for TLS', async (t) => {
+test('MGR-07: an http URL works whatever is said about https', async (t) => {
   const manager = managed(t);
   t.like(await t.throwsAsync(get(manager, 'https://localhost/')), { code: 'ERR_NOT_SUPPORTED' });
   t.throws(() => manager.connectionFromUrl('https://localhost/'), { code: 'ERR_NOT_SUPPORTED' });
