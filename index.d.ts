@@ -1093,7 +1093,7 @@ export interface PoolOptions {
    * Statuses, of 429 and 503, whose Retry-After pauses all requests to their host, for `retries.retryAfterMax` at most.
    * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
    */
-  pauseOn?: readonly number[] | null | undefined;
+  pauseOn?: readonly (429 | 503)[] | null | undefined;
   /** Hears of each pause, once; again where it becomes longer by a second or more. Default none. */
   onPause?: OnPause | null | undefined;
 }
@@ -1174,20 +1174,33 @@ export type FieldSource = Iterable<readonly [
 ]> | {
   readonly [name: string]: FieldValue | undefined;
 };
+/** What pools and managers have in common as plain data. */
+export interface SettingsJSON {
+  maxsize: number;
+  block: boolean;
+  /** `new Timeout(…)` makes an equal one of it. */
+  timeout: ReturnType<Timeout["toJSON"]>;
+  /** `new Retry(…)` makes an equal one of it. */
+  retries: RetryJSON;
+  /** The names of its own headers: their values may be secrets. */
+  headers: string[];
+}
 /** What `JSON.stringify(pool)` writes. */
-export interface PoolJSON {
+export interface PoolJSON extends SettingsJSON {
   /** The name of its class. */
   type: string;
   scheme: "http" | "https";
   host: string;
   /** `null` is the scheme's default. */
   port: number | null;
-  maxsize: number;
-  block: boolean;
-  /** `new Timeout(…)` makes an equal one of it. */
-  timeout: ReturnType<Timeout["toJSON"]>;
-  /** The names of its own headers: their values may be secrets. */
-  headers: string[];
+}
+/** What `JSON.stringify(manager)` writes. */
+export interface ManagerJSON extends SettingsJSON {
+  /** The name of its class. */
+  type: string;
+  numPools: number;
+  /** 0: no bound. */
+  maxTotalConnections: number;
 }
 /** Who makes calls: turns what comes back into what the user sees. */
 export interface Owner {
@@ -1242,7 +1255,7 @@ export declare abstract class RequestMethods implements Owner {
    * for await (const settled of pool.requestMany(['/a', '/b'])) if (settled.ok) settled.response.data;
    */
   requestMany(requests: Iterable<Planned> | AsyncIterable<Planned>, options?: {
-    concurrency?: number;
+    concurrency?: number | undefined;
   }): AsyncIterableIterator<Settled>;
 }
 /** A pool's live figures; a fresh snapshot each time. */
@@ -1306,6 +1319,10 @@ export interface PoolStats {
   readonly errors: Readonly<Record<string, number>>;
   /** Milliseconds since the oldest request in flight was made. */
   readonly oldestInFlight: number | null;
+  /**
+   * Of requests that succeeded: how long they waited for a connection and for the head, and how long they took in all,
+   * retries and redirects included. A pool that a manager made has none of its own: they are in the manager's.
+   */
   readonly latency?: Readonly<Record<"pool" | "headers" | "total", Percentiles>>;
 }
 /** The common base of pools. */
@@ -1317,7 +1334,7 @@ export declare abstract class ConnectionPool extends RequestMethods {
   abstract readonly port: number | null;
   /** Closes the pool; see {@link HTTPConnectionPool.close}. */
   abstract close(options?: {
-    timeout?: number;
+    timeout?: number | null | undefined;
   }): Promise<CloseReport>;
   /** Closes the pool when a block of `await using` ends, and waits for its requests. */
   [Symbol.asyncDispose](): Promise<void>;
@@ -1377,7 +1394,7 @@ export declare class HTTPConnectionPool extends ConnectionPool {
    * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
    */
   close(options?: {
-    timeout?: number;
+    timeout?: number | null | undefined;
   }): Promise<CloseReport>;
 }
 /**
@@ -1427,7 +1444,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null;
+  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null | undefined;
 };
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -1457,9 +1474,9 @@ export declare class PoolManager extends RequestMethods {
    * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION.
    */
   connectionFromHost(host: string, options?: {
-    port?: number | null;
-    scheme?: string;
-    poolKwargs?: PoolKwargs | null;
+    port?: number | null | undefined;
+    scheme?: string | undefined;
+    poolKwargs?: PoolKwargs | null | undefined;
   }): HTTPConnectionPool;
   /**
    * The pool for a URL's host.
@@ -1469,9 +1486,9 @@ export declare class PoolManager extends RequestMethods {
   connectionFromUrl(url: string, poolKwargs?: PoolKwargs | null): HTTPConnectionPool;
   /** The pool for `{ scheme, host, port, ...settings }`. */
   connectionFromContext(context: {
-    scheme?: string;
+    scheme?: string | undefined;
     host: string;
-    port?: number | null;
+    port?: number | null | undefined;
   } & PoolKwargs): HTTPConnectionPool;
   /** Everything that all pools count together, those that are gone included. */
   stats(): PoolStats;
@@ -1482,12 +1499,14 @@ export declare class PoolManager extends RequestMethods {
    * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError.
    */
   close(options?: {
-    timeout?: number;
+    timeout?: number | null | undefined;
   }): Promise<CloseReport>;
   /** Forgets all pools when a block of `await using` ends, as urllib3's `with` does. */
   [Symbol.asyncDispose](): Promise<void>;
   /** Forgets all pools when a block of `using` ends. */
   [Symbol.dispose](): void;
+  /** What it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): ManagerJSON;
   /** `PoolManager(pools=3)`. */
   toString(): string;
 }

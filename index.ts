@@ -22,7 +22,7 @@ export type { BodyData, BodyPiece, RequestBody } from './facade/body.ts';
 export { configure } from './facade/configure.ts';
 export type { Configuration } from './facade/configure.ts';
 export type { Planned, Settled } from './facade/request-many.ts';
-export type { PoolJSON } from './facade/pool-json.ts';
+export type { ManagerJSON, PoolJSON } from './facade/pool-json.ts';
 export { disableWarnings } from './facade/warnings.ts';
 export type { WarningCategory } from './facade/warnings.ts';
 export type {

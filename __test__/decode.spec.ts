@@ -119,7 +119,7 @@ test('REQ-16 THR-231: decodeContent false gives the body as received, its header
   t.is(pool.numConnections, 1);
 });
 
-test('DEC-05 REQ-17 WART-16: a body that does not decode costs the connection, and the error says what and where', async (t) => {
+test('DEC-05 REQ-17: a body that does not decode costs the connection, and the error says what', async (t) => {
   const good = zlib.gzipSync('good');
   const bad = Buffer.from('<!doctype html>');
   const { pool, requests } = await coded(t, [

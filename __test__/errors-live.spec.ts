@@ -12,7 +12,9 @@ import {
   LocationParseError,
   NewConnectionError,
   PoolError,
+  PoolManager,
   ProtocolError,
+  ReadTimeoutError,
   type PoolOptions,
 } from '../index.ts';
 import { httpServer } from './servers/http.ts';
@@ -322,6 +324,25 @@ test('WART-16: the version is the peer’s, whatever ours is', async (t) => {
   t.like(old, { version: 10, versionString: 'HTTP/1.0', reason: 'OK' });
   const current = await pool.request('GET', '/');
   t.like(current, { version: 11, versionString: 'HTTP/1.1' });
+});
+
+test('WART-16: a body that stalls is a ReadTimeoutError with pool and url, preloaded or not, of a pool or a manager', async (t) => {
+  const { pool, host } = await scripted(t, async (peer) => {
+    await peer.request();
+    await peer.write(`${OK}Content-Length: 10\r\n\r\nabc`);
+    await peer.gone();
+  });
+  const manager = new PoolManager({ retries: false });
+  t.teardown(() => manager.close({ timeout: 0 }));
+  for (const [by, url] of [[pool, '/late'] as const, [manager, `http://${host}/late`] as const]) {
+    for (const preloadContent of [true, false]) {
+      const read = async (): Promise<unknown> =>
+        (await by.request('GET', url, { preloadContent, timeout: { read: 100 } })).read();
+      const error = await rejection(read(), ReadTimeoutError);
+      t.like(error, { url, host, phase: 'body', attempts: 1 }, `${url} ${preloadContent}`);
+      t.is(String(error.pool), String(pool));
+    }
+  }
 });
 
 test('what hyper cannot read ends as a ProtocolError, without a hang', async (t) => {

@@ -30,6 +30,7 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
     limit: null,
     allowed: null,
     partial: null,
+    status: null,
     expected: null,
     received: null,
     causes: [],

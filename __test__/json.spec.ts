@@ -9,7 +9,9 @@ import {
   MaxRetryError,
   NewConnectionError,
   parseUrl,
+  PoolManager,
   ProtocolError,
+  Retry,
   SKIP_HEADER,
   Timeout,
   type ErrorJSON,
@@ -59,14 +61,64 @@ test('JSON: a pool says where it leads and what it keeps to, and no value of a h
     maxsize: 3,
     block: true,
     timeout: { connect: 1_000, read: null, total: 9_000 },
+    retries: pool.retries.toJSON(),
     headers: ['Authorization', 'X-A'],
   });
   t.notRegex(JSON.stringify({ pools: [pool] }), /s3cret/);
-  const { host, port, maxsize, block, timeout } = pool.toJSON();
-  const again = new HTTPConnectionPool(host, { retries: false, port, maxsize, block, timeout });
+  const { host, port, maxsize, block, timeout, retries } = pool.toJSON();
+  const again = new HTTPConnectionPool(host, { retries: new Retry(retries), port, maxsize, block, timeout });
   t.deepEqual({ ...again.toJSON(), headers: pool.toJSON().headers }, pool.toJSON());
   t.is(new HTTPConnectionPool('[::1]').toJSON().host, '::1');
   t.is(new HTTPConnectionPool('h').toJSON().port, null);
+});
+
+test('JSON: a manager says what it keeps to, and no value of a header', (t) => {
+  const usual = throughJSON(new PoolManager()) as unknown;
+  t.like(usual, { type: 'PoolManager', numPools: 1_000, maxTotalConnections: 512, maxsize: 64, block: true });
+  const retries = new Retry({ total: 4, statusForcelist: [503] });
+  const manager = new PoolManager({
+    headers: { Cookie: 's3cret' },
+    maxTotalConnections: null,
+    timeout: 9_000,
+    retries,
+  });
+  const json = manager.toJSON();
+  t.deepEqual(json, {
+    type: 'PoolManager',
+    numPools: 1_000,
+    maxTotalConnections: 0,
+    maxsize: 64,
+    block: true,
+    timeout: { total: null, connect: 9_000, read: 9_000 },
+    retries: retries.toJSON(),
+    headers: ['Cookie'],
+  });
+  t.notRegex(JSON.stringify({ manager }), /s3cret/);
+  const { type, headers, ...settings } = json;
+  const again = new PoolManager({ ...settings, timeout: new Timeout(json.timeout), retries: new Retry(json.retries) });
+  t.deepEqual({ ...again.toJSON(), headers }, json, type);
+});
+
+test('JSON RETRY-09 RETRY-12: an error tells its history without secrets, and the status that was one too many', async (t) => {
+  const { pool, host } = await scripted(t, async (peer) => {
+    for (;;) {
+      const asked = await peer.request();
+      const moved = 'HTTP/1.1 302 X\r\nLocation: /b?s3cret#s3cret\r\nContent-Length: 0\r\n\r\n';
+      await peer.write(asked.startsWith('GET /a') ? moved : reply('', 'HTTP/1.1 500 X\r\n'));
+    }
+  });
+  const once = new Retry({ total: 2, statusForcelist: [500] });
+  const error = await rejection(pool.request('GET', '/a?s3cret', { retries: once }), MaxRetryError);
+  const json = throughJSON(error) as unknown as ErrorJSON;
+  t.notRegex(JSON.stringify(json), /s3cret/);
+  t.deepEqual(json['history'], [
+    { method: 'GET', url: `http://${host}/a`, error: null, status: 302, redirectLocation: '/b' },
+    { method: 'GET', url: `http://${host}/b`, error: null, status: 500, redirectLocation: null },
+  ]);
+  t.like(json.cause, { name: 'ResponseError', message: 'too many 500 error responses', status: 500 });
+  const far = await rejection(pool.request('GET', '/a', { retries: 0 }), MaxRetryError);
+  t.like(far.reason, { name: 'ResponseError', message: 'too many redirects', status: 302 });
+  t.false('history' in throughJSON(far));
 });
 
 test('JSON: stats are plain data', async (t) => {

@@ -200,7 +200,7 @@ test('WART-14 THR-1010: a manager counts sockets and attempts of all its pools, 
   t.is(manager.stats().latency?.total.count, 10);
 });
 
-test('MGR-07: an http URL works whatever is said about https; MGR-08 waits for TLS', async (t) => {
+test('MGR-07: an http URL works whatever is said about https', async (t) => {
   const manager = managed(t);
   t.like(await t.throwsAsync(get(manager, 'https://localhost/')), { code: 'ERR_NOT_SUPPORTED' });
   t.throws(() => manager.connectionFromUrl('https://localhost/'), { code: 'ERR_NOT_SUPPORTED' });
@@ -215,6 +215,7 @@ test('MGR-11: an option that no manager has is refused at construction', (t) => 
     [{ maxSize: 3 }, /'maxSize'.*maxsize/],
     [{ port: 80 }, /'port'/],
     [{ host: 'a' }, /'host'/],
+    [{ numPool: 3 }, /^a manager has no option 'numPool'; did you mean 'numPools'/],
     [{ numPools: '3' }, /numPools/],
     [{ maxTotalConnections: '3' }, /maxTotalConnections/],
     [{ jar: {} }, /jar/],

@@ -370,7 +370,7 @@ test('THR-1213: what is no rate, no status and no listener is refused', async (t
     [{ rate: '5' as never }, TypeError],
     [{ pauseOn: 429 as never }, TypeError],
     [{ pauseOn: ['429'] as never }, TypeError],
-    [{ pauseOn: [500] }, TypeError],
+    [{ pauseOn: [500 as never] }, RangeError],
     [{ onPause: {} as never }, TypeError],
   ];
   for (const [options, instanceOf] of refused) {

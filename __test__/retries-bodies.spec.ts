@@ -386,6 +386,17 @@ test('BODY-13: onProgress counts each attempt’s body from its beginning', asyn
   }
 });
 
+test('BODY-14 RETRY-13: that a body is gone is told at once, not after the wait for an attempt that cannot be', async (t) => {
+  const { pool } = await retrying(
+    t,
+    after([], (peer) => peer.write(reply('', 'HTTP/1.1 500 X\r\n'))),
+  );
+  const retries = new Retry({ total: 5, statusForcelist: [500], backoffMin: 60_000 });
+  const options = { body: Readable.from(['once']), retries, timeout: { total: 5_000 } };
+  const error = await rejection(pool.request('PUT', '/', options), UnrewindableBodyError);
+  t.is(error.code, 'ERR_UNREWINDABLE');
+});
+
 test('BODY-14 RETRY-09: with nothing left, the error is what went wrong, not that the body is gone', async (t) => {
   const sent: Sent[] = [];
   const { pool } = await retrying(

@@ -236,6 +236,7 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
     limit: null,
     allowed: null,
     partial: null,
+    status: null,
     expected: null,
     received: null,
     causes: [],

@@ -8,12 +8,16 @@ import { pipeline } from 'node:stream/promises';
 import {
   configure,
   encodeMultipartFormdata,
+  HTTPConnectionPool,
   HTTPResponse,
+  PoolManager,
   RequestField,
   Retry,
+  type CookieJar,
   type FormFields,
   type Head,
-  type HTTPConnectionPool,
+  type ManagerJSON,
+  type PoolKwargs,
   type Progress,
 } from '../index.ts';
 
@@ -73,6 +77,7 @@ export async function forms(pool: HTTPConnectionPool, maybe: string | undefined)
   // @ts-expect-error -- accept answers at once
   await pool.request('POST', '/', { accept: async () => true });
   configure({ memoryBudget: 1 });
+  await pool.close({ timeout: null });
 }
 
 /** A policy: every kind of iterable, a subclass that keeps its class, and data that makes an equal one. */
@@ -96,4 +101,40 @@ export function retrying(pool: HTTPConnectionPool, maybe: number | undefined): v
   retry.total = 1;
   // @ts-expect-error -- a status is a number
   void new Retry({ statusForcelist: ['503'] });
+}
+
+/** A manager: what each function is given and may give back, and what is no option of it. */
+export async function managing(jar: CookieJar, maybe: number | undefined, none: null): Promise<void> {
+  const manager = new PoolManager({
+    jar,
+    numPools: maybe,
+    maxTotalConnections: none,
+    pauseOn: [429, 503],
+    onPause: (host, until, { status, retryAfter }) => void [host.length, until.getTime(), status + retryAfter],
+    resolve: async (host, port, signal) => (signal.aborted ? null : [{ address: host, port }]),
+    beforeAttempt: async ({ headers, number, hop, error }, signal) => {
+      headers.set('x', `${number} ${hop} ${error?.message} ${signal.aborted}`);
+    },
+  });
+  const kwargs: PoolKwargs = { timeout: null, maxsize: maybe };
+  manager.connectionFromHost('h', { port: maybe, scheme: undefined, poolKwargs: kwargs }).host.trim();
+  manager.connectionFromContext({ host: 'h', port: null, block: undefined }).host.trim();
+  for (const pool of manager.pools) pool.pool?.idle.toFixed();
+  for await (const settled of manager.requestMany(['http://h', { url: 'http://h', tag: 1 }], { concurrency: maybe })) {
+    if (settled.ok) settled.response.status.toFixed();
+    else settled.error.message.trim();
+  }
+  const json: ManagerJSON = manager.toJSON();
+  new Retry(json.retries).getBackoffTime().toFixed();
+  await manager.close({ timeout: maybe });
+  // @ts-expect-error -- a manager has no port
+  void new PoolManager({ port: 80 });
+  // @ts-expect-error -- no other status asks for a pause
+  void new PoolManager({ pauseOn: [500] });
+  // @ts-expect-error -- a host's manners are the manager's
+  manager.connectionFromUrl('http://h', { rate: 1 });
+  // @ts-expect-error -- cookies are a manager's
+  void new HTTPConnectionPool('h', { jar });
+  // @ts-expect-error -- a URL is a string
+  await manager.request('GET', new URL('http://h'));
 }

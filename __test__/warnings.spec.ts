@@ -112,7 +112,7 @@ test('WARN-05: NODE_DEBUG=ferropool writes urllib3’s lines, without a secret i
     'Redirecting http://again.test/moved -> http://again.test/broken',
     'Retrying after connection broken by ProtocolError ERR_PROTOCOL: http://again.test/broken',
     'Retry: http://again.test/broken',
-    'http://again.test:80 "GET /moved HTTP/1.1" 200 183',
+    'http://again.test:80 "GET /broken HTTP/1.1" 200 183',
     'Closed HTTP connection (2): again.test:80: closed',
   ]);
 });

@@ -17,18 +17,18 @@ export const debugging: boolean = log.enabled;
 
 /** A call as one line, when it has its response or has none. @internal */
 export class DebugLine implements Follower {
-  readonly #what: string;
+  readonly #seen: Seen;
 
-  constructor({ method, url }: Seen) {
-    const [, origin = '', path = ''] = /^([a-z]+:\/\/[^/?#]+)?(.*)$/is.exec(shown(url)) ?? [];
-    const port = origin === '' || /:\d+$/.test(origin) ? '' : `:${origin.startsWith('https:') ? 443 : 80}`;
-    this.#what = `${origin}${port} "${shown(method)} ${path === '' ? '/' : path} HTTP/1.1"`;
+  constructor(seen: Seen) {
+    this.#seen = seen;
   }
 
   head(response: HTTPResponse): void {
-    debugHistory(response.retries?.history ?? [], response.url);
+    const history = response.retries?.history ?? [];
+    debugHistory(history, response.url);
     const length = response.inflow === null ? response.bytesRead : response.headers.get('content-length');
-    log('%s %d %s', this.#what, response.status, length === undefined ? 'none' : shown(String(length)));
+    const what = this.#last(history, response.url);
+    log('%s %d %s', what, response.status, length === undefined ? 'none' : shown(String(length)));
   }
 
   end(): void {
@@ -37,9 +37,23 @@ export class DebugLine implements Follower {
 
   error(error: unknown): void {
     const { history = [], url = '' } = (error ?? {}) as { history?: RequestHistory[]; url?: string };
-    if (Array.isArray(history)) debugHistory(history, url);
-    log('%s failed: %s', this.#what, named(error));
+    const past = Array.isArray(history) ? history : [];
+    debugHistory(past, url);
+    log('%s failed: %s', this.#last(past, url), named(error));
   }
+
+  /** What was asked for last: not what the call was made for, once redirects led elsewhere. */
+  #last(history: readonly RequestHistory[], url: string): string {
+    const { method, url: first } = this.#seen;
+    const moved = history.findLast((past) => past.redirectLocation !== null);
+    return moved === undefined || url === '' ? asked(method, first) : asked(moved.method, url);
+  }
+}
+
+function asked(method: string, url: string): string {
+  const [, origin = '', path = ''] = /^([a-z]+:\/\/[^/?#]+)?(.*)$/is.exec(shown(url)) ?? [];
+  const port = origin === '' || /:\d+$/.test(origin) ? '' : `:${origin.startsWith('https:') ? 443 : 80}`;
+  return `${origin}${port} "${shown(method)} ${path === '' ? '/' : path} HTTP/1.1"`;
 }
 
 /** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */

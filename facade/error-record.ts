@@ -89,6 +89,8 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
       return new ProxyError(message, cause instanceof Error ? cause : null, details);
     case 'ProtocolError':
       return broken(record, details);
+    case 'ResponseError':
+      return new ResponseError(message, { ...details, status: record.status });
     case 'LocationParseError':
       return new LocationParseError(message, { ...details, location: url });
     case 'URLSchemeUnknown':
@@ -100,7 +102,6 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
     case 'ConnectTimeoutError':
     case 'SSLError':
     case 'DecodeError':
-    case 'ResponseError':
     case 'InvalidHeader':
     case 'HeaderParsingError':
     case 'LocationValueError':

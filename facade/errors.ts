@@ -467,6 +467,14 @@ function plain(error: Error, depth: number): ErrorJSON {
   }
   if (depth >= DEEPEST) return out;
   if (error.cause instanceof Error) out.cause = plain(error.cause, depth + 1);
+  if (error instanceof HTTPError && error.history !== undefined) {
+    out['history'] = error.history.map((past) => ({
+      ...past,
+      url: withoutSecrets(past.url),
+      error: past.error === null ? null : plain(past.error, depth + 1),
+      redirectLocation: past.redirectLocation === null ? null : withoutSecrets(past.redirectLocation),
+    }));
+  }
   if (error instanceof AggregateError) {
     out['errors'] = error.errors.filter((each) => each instanceof Error).map((each) => plain(each, depth + 1));
   }

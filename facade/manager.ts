@@ -9,13 +9,15 @@ import type { BeforeAttempt, Sources } from './asking.ts';
 import type { Engine, ErrorRecord, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
 import type { ShelvedPool } from './boundary/handles.ts';
-import { text, wait } from './call.ts';
+import { text } from './call.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
-import { CODE, functionOf, integer, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
+import { CODE, functionOf, integer, POOL_NAMES, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
 import { tellOfPause } from './pause.ts';
-import { Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
+import { closeTimeout, Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
+import { settingsJSON, type ManagerJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
+import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
 
 /** Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. */
@@ -43,7 +45,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null;
+  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null | undefined;
 };
 
 /** A manager's pools, the least recently used first. */
@@ -63,6 +65,7 @@ export class PoolManager extends RequestMethods {
   readonly #handle: number;
   readonly #options: PoolOptions;
   readonly #settings: PoolSettings;
+  readonly #bounds: Readonly<Record<'numPools' | 'maxTotalConnections', number>>;
   readonly #sources: Sources;
   /** Pools that somebody may hold, by their number on the shelf. */
   readonly #held: Map<number, WeakRef<HTTPConnectionPool>> = new Map();
@@ -84,11 +87,8 @@ export class PoolManager extends RequestMethods {
    */
   constructor(options: PoolManagerOptions = {}) {
     super();
-    if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-      throw argumentError('type', CODE, `a manager takes an object of options, not ${describe(options)}`);
-    }
-    const { numPools, maxTotalConnections, jar, beforeAttempt, ...rest } = options;
-    if (Object.hasOwn(rest, 'port')) throw argumentError('type', CODE, "a manager has no option 'port'");
+    checkNames(options, MANAGER_NAMES, 'a manager', CODE);
+    const { numPools = NUM_POOLS, maxTotalConnections = MAX_TOTAL_CONNECTIONS, jar, beforeAttempt, ...rest } = options;
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
     const all: PoolOptions = { maxsize: 64, block: true, ...given };
     this.#settings = poolSettings(all);
@@ -101,18 +101,16 @@ export class PoolManager extends RequestMethods {
           : (functionOf(beforeAttempt, 'beforeAttempt') as BeforeAttempt),
       resolve: this.#settings.resolve,
     };
-    const bounds = {
-      ...(numPools === undefined ? {} : { numPools: integer(numPools, 'numPools', 0, MOST) }),
-      ...(maxTotalConnections === undefined
-        ? {}
-        : { maxTotalConnections: integer(maxTotalConnections ?? 0, 'maxTotalConnections', 0, MOST) }),
+    this.#bounds = {
+      numPools: integer(numPools, 'numPools', 0, MOST),
+      maxTotalConnections: integer(maxTotalConnections ?? 0, 'maxTotalConnections', 0, MOST),
     };
     this.#engine = nextEngine();
     const { headers, limits, retries, wire } = this.#settings;
     const made = { engine: this.#engine, headers, limits, retries, sources: this.#sources, concurrency: 64 };
     // So that a refusal finds them.
     this.ready({ ...made, handle: -1 });
-    this.#handle = this.#engine.handles.manage(this, { ...bounds, pool: wire });
+    this.#handle = this.#engine.handles.manage(this, { ...this.#bounds, pool: wire });
     this.ready({ ...made, handle: this.#handle });
   }
 
@@ -142,7 +140,11 @@ export class PoolManager extends RequestMethods {
    */
   connectionFromHost(
     host: string,
-    options: { port?: number | null; scheme?: string; poolKwargs?: PoolKwargs | null } = {},
+    options: {
+      port?: number | null | undefined;
+      scheme?: string | undefined;
+      poolKwargs?: PoolKwargs | null | undefined;
+    } = {},
   ): HTTPConnectionPool {
     checkNames(options, ['port', 'scheme', 'poolKwargs'], 'connectionFromHost', CODE);
     this.refuseClosed();
@@ -174,7 +176,7 @@ export class PoolManager extends RequestMethods {
 
   /** The pool for `{ scheme, host, port, ...settings }`. */
   connectionFromContext(
-    context: { scheme?: string; host: string; port?: number | null } & PoolKwargs,
+    context: { scheme?: string | undefined; host: string; port?: number | null | undefined } & PoolKwargs,
   ): HTTPConnectionPool {
     if (typeof context !== 'object' || context === null) {
       throw argumentError('type', CODE, `a context is an object, not ${describe(context)}`);
@@ -197,10 +199,9 @@ export class PoolManager extends RequestMethods {
    * Closes the manager and all its pools, those that are held too: idle connections now, leased ones when their request ends
    * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError.
    */
-  close(options: { timeout?: number } = {}): Promise<CloseReport> {
+  close(options: { timeout?: number | null | undefined } = {}): Promise<CloseReport> {
     try {
-      checkNames(options, ['timeout'], 'close', CODE);
-      const timeout = wait("close's timeout", own(options, 'timeout') ?? null);
+      const timeout = closeTimeout(options);
       this.#life.closed = true;
       return this.#engine.close<CloseReport>(this, this.#handle, timeout);
     } catch (error) {
@@ -217,6 +218,14 @@ export class PoolManager extends RequestMethods {
   /** Forgets all pools when a block of `using` ends. */
   [Symbol.dispose](): void {
     if (!this.#life.closed) this.clear();
+  }
+
+  /** What it keeps to, as plain data for logs; of its headers the names alone. */
+  toJSON(): ManagerJSON {
+    const { maxsize, block, timeout } = this.#settings.wire as { maxsize: number; block: boolean; timeout?: Timeout };
+    const { retries, headers } = this;
+    const kept = { maxsize, block, timeout: timeout ?? Timeout.from(null), retries, headers };
+    return { type: this.constructor.name, ...this.#bounds, ...settingsJSON(kept) };
   }
 
   /** `PoolManager(pools=3)`. */
@@ -257,7 +266,9 @@ export class PoolManager extends RequestMethods {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
     for (const name of OF_THE_MANAGER) {
-      if (Object.hasOwn(kwargs, name)) throw argumentError('type', CODE, `poolKwargs has no option '${name}'`);
+      if (!Object.hasOwn(kwargs, name)) continue;
+      const whose = name === 'port' ? 'an argument of its own' : "the manager's: it holds for all pools of a host";
+      throw argumentError('type', CODE, `poolKwargs has no option '${name}', which is ${whose}`);
     }
     const merged: { [name: string]: unknown } & PoolOptions = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
@@ -313,4 +324,15 @@ class PoolName implements AnyPool {
 
 /** What is not one pool's: manners are a host's, over all its pools. */
 const OF_THE_MANAGER = ['port', 'rate', 'pauseOn', 'onPause'] as const;
+const MANAGER_NAMES: readonly string[] = [
+  'numPools',
+  'maxTotalConnections',
+  'jar',
+  'beforeAttempt',
+  ...POOL_NAMES.filter((name) => name !== 'port'),
+];
 const MOST = 2 ** 32 - 1;
+/** Pools. */
+const NUM_POOLS = 1_000;
+/** Connections. */
+const MAX_TOTAL_CONNECTIONS = 512;

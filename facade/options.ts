@@ -109,7 +109,7 @@ export interface PoolOptions {
    * Statuses, of 429 and 503, whose Retry-After pauses all requests to their host, for `retries.retryAfterMax` at most.
    * Default none. Waiting is under `poolTimeout`; the request itself goes by its `retries`.
    */
-  pauseOn?: readonly number[] | null | undefined;
+  pauseOn?: readonly (429 | 503)[] | null | undefined;
   /** Hears of each pause, once; again where it becomes longer by a second or more. Default none. */
   onPause?: OnPause | null | undefined;
 }
@@ -208,7 +208,7 @@ export interface PoolSettings {
  * @internal
  */
 export function poolSettings(options: PoolOptions): PoolSettings {
-  checkNames(options, KNOWN, 'a pool', CODE);
+  checkNames(options, POOL_NAMES, 'a pool', CODE);
   const wire = bare([]);
   let retries: Retry = Retry.DEFAULT;
   let resolve: Resolve | null = null;
@@ -373,7 +373,9 @@ const POOL = {
     if (value === null) return undefined;
     if (!Array.isArray(value)) throw wrong(name, 'an array of 429 and 503', value);
     for (const status of value as unknown[]) {
-      if (status !== 429 && status !== 503) throw wrong(`a status of ${name}`, '429 or 503', status);
+      if (status === 429 || status === 503) continue;
+      if (typeof status !== 'number') throw wrong(`a status of ${name}`, '429 or 503', status);
+      throw argumentError('range', CODE, `a status of ${name} is 429 or 503, not ${status}`);
     }
     return [...(value as number[])];
   },
@@ -381,7 +383,8 @@ const POOL = {
 
 /** Pool options of the contract that later versions serve. */
 const LATER: readonly string[] = ['denyAddresses', 'http2', 'interface', 'proxy', 'proxyConfig', 'proxyHeaders'];
-const KNOWN: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...LATER];
+/** @internal */
+export const POOL_NAMES: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...LATER];
 
 function limitsOf(value: unknown, name: string): Limits {
   const given = record(value, name, ['headerBytes', 'headerCount', 'wire', 'decoded', 'ratio', 'codings']);

@@ -12,7 +12,7 @@ import { text, wait } from './call.ts';
 import { ClosedPoolError, URLSchemeUnknown, type AnyPool } from './errors.ts';
 import { CODE, integer, notSupported, poolSettings, type OnPause, type PoolOptions } from './options.ts';
 import { tellOfPause } from './pause.ts';
-import { poolJSON, type PoolJSON } from './pool-json.ts';
+import { settingsJSON, type PoolJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
 import { parseUrl } from './url.ts';
@@ -81,6 +81,10 @@ export interface PoolStats {
   readonly errors: Readonly<Record<string, number>>;
   /** Milliseconds since the oldest request in flight was made. */
   readonly oldestInFlight: number | null;
+  /**
+   * Of requests that succeeded: how long they waited for a connection and for the head, and how long they took in all,
+   * retries and redirects included. A pool that a manager made has none of its own: they are in the manager's.
+   */
   readonly latency?: Readonly<Record<'pool' | 'headers' | 'total', Percentiles>>;
 }
 
@@ -93,7 +97,7 @@ export abstract class ConnectionPool extends RequestMethods {
   abstract readonly port: number | null;
 
   /** Closes the pool; see {@link HTTPConnectionPool.close}. */
-  abstract close(options?: { timeout?: number }): Promise<CloseReport>;
+  abstract close(options?: { timeout?: number | null | undefined }): Promise<CloseReport>;
 
   /** Closes the pool when a block of `await using` ends, and waits for its requests. */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -217,7 +221,8 @@ export class HTTPConnectionPool extends ConnectionPool {
 
   /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
   toJSON(): PoolJSON {
-    return poolJSON(this);
+    const { scheme, host, port } = this;
+    return { type: this.constructor.name, scheme, host, port, ...settingsJSON(this) };
   }
 
   /** Whether a URL names this pool's host: a path does, `//other/` does not. */
@@ -244,7 +249,7 @@ export class HTTPConnectionPool extends ConnectionPool {
    * Closes the pool: idle connections now, leased ones when their request ends or `timeout` milliseconds (default none)
    * are up. Waiting and later requests reject with ClosedPoolError. A second time does no harm.
    */
-  close(options: { timeout?: number } = {}): Promise<CloseReport> {
+  close(options: { timeout?: number | null | undefined } = {}): Promise<CloseReport> {
     try {
       const timeout = closeTimeout(options);
       this.#closed = true;
@@ -323,7 +328,8 @@ export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPC
   return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
 }
 
-function closeTimeout(options: { timeout?: number }): number | null {
+/** @internal */
+export function closeTimeout(options: { timeout?: number | null | undefined }): number | null {
   checkNames(options, ['timeout'], 'close', CODE);
   return wait("close's timeout", own(options, 'timeout') ?? null);
 }

@@ -26,7 +26,7 @@ interface Requester {
 export function requestMany(
   requester: Requester,
   requests: Iterable<Planned> | AsyncIterable<Planned>,
-  options: { concurrency?: number },
+  options: { concurrency?: number | undefined },
   usual: number,
 ): AsyncIterableIterator<Settled> {
   checkNames(options, ['concurrency'], 'requestMany', CODE);

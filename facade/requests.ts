@@ -107,7 +107,7 @@ export abstract class RequestMethods implements Owner {
    */
   requestMany(
     requests: Iterable<Planned> | AsyncIterable<Planned>,
-    options: { concurrency?: number } = {},
+    options: { concurrency?: number | undefined } = {},
   ): AsyncIterableIterator<Settled> {
     return requestMany(this, requests, options, this.#made.concurrency);
   }

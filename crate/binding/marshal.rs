@@ -455,6 +455,7 @@ fn error_json(fields: &Fields) -> serde_json::Value {
         "message": message,
         "host": host,
         "url": url,
+        "status": extra.status,
         "below": extra.below.as_ref().map(error_text),
         "history": history_json(&extra.history),
         "attempts": attempts,

@@ -32,6 +32,8 @@ export interface ErrorRecord {
   code: string;
   /** The absolute URL that was asked for last, where redirects led there. */
   url: string | null;
+  /** Of a ResponseError: the status of the answer that was one too many. */
+  status: number | null;
   /** Of a MaxRetryError: what the last attempt met. */
   below: ErrorRecord | null;
   history: PastRecord[];
@@ -202,6 +204,7 @@ export const LOST: ErrorRecord = {
   className: 'HTTPError',
   code: 'ERR_INTERNAL',
   url: null,
+  status: null,
   below: null,
   history: [],
   phase: null,

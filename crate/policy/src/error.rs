@@ -257,6 +257,8 @@ pub struct Extra {
     pub received: Option<u64>,
     /// For a `total` deadline: the phase that it cut.
     pub during: Option<Phase>,
+    /// Of `BadResponse`: the status of the answer that was one too many.
+    pub status: Option<u16>,
     /// Of `MaxRetry`: what the last attempt met.
     pub below: Option<Error>,
     /// What was retried and followed before.

@@ -10,8 +10,10 @@
 //!                            └─ none ──────────► Wait, and close one idle connection of another pool if there is any
 //!   connection gone ─► give_back ──────────────► the first in line has the permit: dial
 //!   connection free ─► returning ─┬─ nobody, or the pool's own waiter came first ─► Keep: the pool's ledger has it
-//!                                 ├─ the first in line is of this pool ───────────► HandTo: use it
-//!                                 └─ the first in line is of another pool ────────► Close, then give_back
+//!                                 ├─ the first in line is of this pool, or the
+//!                                 │  first who has no permit on its way ──────────► HandTo: use it
+//!                                 ├─ everybody in line has a permit on its way ───► Keep
+//!                                 └─ somebody of another pool has none ───────────► Close, then give_back
 //! ```
 //!
 //! No host starves another: there is one line over all pools, in the order of [`Fleet::arrival`], and only those stand in
@@ -19,13 +21,12 @@
 //! - `live` is the number of permits out, and with a bound it never exceeds it;
 //! - somebody waits only while every permit is out, so a newcomer can never overtake;
 //! - as long as the caller asks [`Fleet::returning`] about every connection that becomes free and closes every victim at
-//!   once, nobody waits while another pool has an idle connection.
+//!   once, nobody waits while another pool has an idle connection, but for those whose permit is on its way: a connection
+//!   that was closed for them is not gone yet. It takes a socket some turns to close, and whatever comes back meanwhile
+//!   need not be closed for the same waiter.
 //!
-//! What the caller sees to:
-//! - an attempt that was given another slot for its stale connection keeps the permit of that connection (a `retake` or a
-//!   `redial` of the ledger), and must not stand in line with it;
-//! - when a connection is gone and its pool's ledger grants the slot to a waiter of its own, [`Fleet::inherits`] is asked
-//!   before the permit is given back: the waiter may have come before everybody in line.
+//! What the caller sees to: an attempt that was given another slot for its stale connection keeps the permit of that
+//! connection (a `retake` or a `redial` of the ledger), and must not stand in line with it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -52,6 +53,9 @@ pub struct Fleet<P> {
     most: u32,
     live: u32,
     arrivals: u64,
+    /// Connections closed for those in line that are not gone yet; too few where other permits came back first, never too
+    /// many, or somebody would wait for what never comes.
+    closing: u32,
     /// Who waits for a permit, by arrival.
     line: BTreeMap<u64, P>,
     /// How many of each pool are in line; pools with none are not in here.
@@ -89,7 +93,7 @@ pub enum Returning {
     /// The holder of this ticket, a call to the same pool, uses it on with its permit, and dials nothing. The ticket is out
     /// of the line.
     HandTo(u64),
-    /// Close it, then [`Fleet::give_back`]: somebody of another pool comes first.
+    /// Close it, then [`Fleet::give_back`]: somebody of another pool comes first, and nothing has been closed for him.
     Close,
 }
 
@@ -101,6 +105,7 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
             most,
             live: 0,
             arrivals: 0,
+            closing: 0,
             line: BTreeMap::new(),
             in_line: HashMap::new(),
             idle: BTreeMap::new(),
@@ -130,7 +135,9 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
         if self.line.insert(arrival, pool).is_none() {
             *self.in_line.entry(pool).or_insert(0) += 1;
         }
-        Take::Wait { ticket: arrival, evict: self.victim(pool, oldest) }
+        let evict = self.victim(pool, oldest);
+        self.closing += u32::from(evict.is_some());
+        Take::Wait { ticket: arrival, evict }
     }
 
     /// Takes a permit if there is one left, for whoever would rather do without than wait or have another pool's connection
@@ -147,20 +154,13 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
     /// as taken, and its ticket is out of the line. Whoever finds the named waiter gone gives it back again.
     pub fn give_back(&mut self) -> Option<(u64, P)> {
         debug_assert!(self.live > 0, "a permit came back that was not out");
+        self.closing = self.closing.saturating_sub(1);
         let next = self.line.pop_first();
         match next {
             Some((_, pool)) => self.left_line(pool),
             None => self.live = self.live.saturating_sub(1),
         }
         next
-    }
-
-    /// A connection is gone, and the slot of its pool goes to a waiter of that pool who arrived then: has he its permit
-    /// too? True: he dials, and the permit stays out. False: somebody in line came before; first the permit is given back,
-    /// then he [takes](Fleet::take) one.
-    #[must_use]
-    pub fn inherits(&self, arrival: u64) -> bool {
-        self.first().is_none_or(|(ticket, _)| arrival < ticket)
     }
 
     /// A waiter is gone. False: it is not in line any more. If it was granted a permit which it has not used, the caller
@@ -176,14 +176,21 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
     /// What becomes of a connection of `pool` that can carry another request; also one that was made ahead of any. `own` is
     /// the arrival of the first who waits in the ledger of that pool.
     pub fn returning(&mut self, pool: P, own: Option<u64>) -> Returning {
-        match self.first() {
-            None => Returning::Keep,
-            Some(_) if own.is_some_and(|own| self.inherits(own)) => Returning::Keep,
-            Some((ticket, first)) if first == pool => {
+        let comes_before = |ticket: u64| own.is_some_and(|own| own < ticket);
+        // For whom nothing has been closed.
+        let uncovered = self.line.iter().nth(self.closing as usize).map(|(&ticket, &of)| (ticket, of));
+        for (ticket, of) in [self.first(), uncovered].into_iter().flatten() {
+            if of == pool && !comes_before(ticket) {
                 self.cancel(ticket);
-                Returning::HandTo(ticket)
+                return Returning::HandTo(ticket);
             }
-            Some(_) => Returning::Close,
+        }
+        match uncovered {
+            Some((ticket, _)) if !comes_before(ticket) => {
+                self.closing += 1;
+                Returning::Close
+            }
+            _ => Returning::Keep,
         }
     }
 
@@ -382,13 +389,33 @@ mod tests {
         }
     }
 
+    // MGR-04 THR-1011
     #[test]
-    fn the_permit_of_a_connection_that_is_gone_stays_with_its_pool_for_who_came_first() {
-        let (fleet, tickets) = queued(2, &['a', 'b']);
-        assert!(fleet.inherits(tickets[0] - 1));
-        assert!(!fleet.inherits(tickets[0] + 1));
-        let (fleet, _) = queued(2, &[]);
-        assert!(fleet.inherits(9), "nobody else waits");
+    fn one_connection_is_closed_for_each_who_waits_however_many_come_back_until_it_is_gone() {
+        let (mut fleet, tickets) = queued(4, &['a', 'b']);
+        let mut closed = 0;
+        for returning in ['x', 'y', 'z'] {
+            closed += u32::from(fleet.returning(returning, None) == Returning::Close);
+        }
+        assert_eq!(closed, 2);
+        // Its own waiter came after them and is served all the same: their permits are on their way.
+        assert_eq!(fleet.returning('z', Some(tickets[1] + 1)), Returning::Keep);
+        assert_eq!(fleet.give_back(), Some((tickets[0], 'a')));
+        let third = wait(&mut fleet, 'c');
+        assert_eq!(fleet.returning('z', None), Returning::Close, "for the third");
+        assert_eq!((fleet.give_back(), fleet.give_back()), (Some((tickets[1], 'b')), Some((third, 'c'))));
+    }
+
+    // MGR-04
+    #[test]
+    fn a_victim_is_closed_for_who_waits_and_nothing_else_is() {
+        let (mut fleet, _) = queued(2, &[]);
+        let now = epoch();
+        fleet.idle('z', now);
+        let arrival = fleet.arrival();
+        assert_eq!(fleet.take('a', arrival, |_| Some(now)), Take::Wait { ticket: arrival, evict: Some('z') });
+        assert_eq!(fleet.returning('y', None), Returning::Keep);
+        assert_eq!(fleet.give_back(), Some((arrival, 'a')));
     }
 
     #[test]

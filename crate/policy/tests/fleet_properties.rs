@@ -12,6 +12,8 @@ enum Event {
     Call(usize),
     Return(usize),
     Gone(usize),
+    /// A connection that was closed has gone.
+    Closed,
     CancelWaiter(usize),
     CancelArrival(u64),
     CloseIdle(usize),
@@ -36,6 +38,8 @@ struct World {
     pools: Vec<Pool>,
     /// The pool of each connection that is in use.
     leased: Vec<usize>,
+    /// Connections that were closed and are not gone yet.
+    closing: usize,
     /// Those who have a slot of their pool and wait for a permit.
     line: Vec<(u64, usize)>,
     calls: u64,
@@ -48,7 +52,7 @@ impl World {
         let pools = std::iter::repeat_with(Pool::default).take(pools).collect();
         let fleet = Fleet::new(most);
         let (leased, line) = (Vec::new(), Vec::new());
-        Self { most, maxsize, fleet, now: epoch(), pools, leased, line, calls: 0, served: 0, cancelled: 0 }
+        Self { most, maxsize, fleet, now: epoch(), pools, leased, closing: 0, line, calls: 0, served: 0, cancelled: 0 }
     }
 
     fn happens(&mut self, event: Event) {
@@ -62,6 +66,10 @@ impl World {
             Event::Gone(number) if !self.leased.is_empty() => {
                 let pool = self.leased.swap_remove(number % self.leased.len());
                 self.connection_is_gone(pool);
+            }
+            Event::Closed if self.closing > 0 => {
+                self.closing -= 1;
+                self.permit_is_free();
             }
             Event::CancelWaiter(number) if !self.line.is_empty() => {
                 let (ticket, pool) = self.line.remove(number % self.line.len());
@@ -90,7 +98,7 @@ impl World {
                     self.permit_is_free();
                 }
             }
-            Event::Return(_) | Event::Gone(_) | Event::CancelWaiter(_) => {}
+            Event::Return(_) | Event::Gone(_) | Event::Closed | Event::CancelWaiter(_) => {}
         }
     }
 
@@ -99,7 +107,7 @@ impl World {
         let arrival = self.fleet.arrival();
         assert_eq!(arrival, self.calls);
         if self.pools[pool].idle.pop().is_some() {
-            assert!(self.line.is_empty(), "kept, though somebody waits");
+            assert!(self.line.len() <= self.closing, "kept, though somebody waits");
             self.pools[pool].leased += 1;
             self.serve(arrival, pool);
         } else if self.pools[pool].leased < self.maxsize {
@@ -129,7 +137,7 @@ impl World {
                 assert_ne!(evict, Some(pool));
                 if let Some(victim) = evict {
                     self.pools[victim].idle.remove(0);
-                    self.permit_is_free();
+                    self.closing += 1;
                 }
             }
         }
@@ -140,7 +148,13 @@ impl World {
         let first = self.line.iter().min().copied();
         match self.fleet.returning(pool, own) {
             Returning::Keep => {
-                assert!(first.is_none() || own.is_some_and(|own| Some(own) < first.map(|(ticket, _)| ticket)));
+                let mut line: Vec<u64> = self.line.iter().map(|&(ticket, _)| ticket).collect();
+                line.sort_unstable();
+                let uncovered = line.get(self.closing).copied();
+                assert!(
+                    uncovered.is_none_or(|ticket| own.is_some_and(|own| own < ticket)),
+                    "kept, though somebody waits"
+                );
                 if let Some(arrival) = self.pools[pool].own.pop_front() {
                     self.serve(arrival, pool);
                 } else {
@@ -150,7 +164,7 @@ impl World {
                 }
             }
             Returning::HandTo(ticket) => {
-                assert_eq!(Some((ticket, pool)), first);
+                assert!(self.line.contains(&(ticket, pool)));
                 self.line.retain(|&(other, _)| other != ticket);
                 self.serve(ticket, pool);
                 // The slot to dial in is not needed: it goes on.
@@ -158,23 +172,15 @@ impl World {
             }
             Returning::Close => {
                 assert!(first.is_some_and(|(_, of)| of != pool), "closed for nobody");
-                self.connection_is_gone(pool);
+                self.closing += 1;
+                self.slot_is_free(pool);
             }
         }
     }
 
     fn connection_is_gone(&mut self, pool: usize) {
-        let own = self.pools[pool].own.front().copied();
-        let first = self.line.iter().min().map(|&(ticket, _)| ticket);
-        let Some(own) = own.filter(|&own| self.fleet.inherits(own)) else {
-            assert!(own.is_none() || first.is_some_and(|first| Some(first) < own));
-            self.permit_is_free();
-            self.slot_is_free(pool);
-            return;
-        };
-        assert!(first.is_none_or(|first| own < first));
-        self.pools[pool].own.pop_front();
-        self.serve(own, pool);
+        self.permit_is_free();
+        self.slot_is_free(pool);
     }
 
     fn slot_is_free(&mut self, pool: usize) {
@@ -194,13 +200,14 @@ impl World {
     }
 
     fn serve(&mut self, arrival: u64, pool: usize) {
-        assert!(self.line.iter().all(|&(other, _)| other > arrival), "somebody in line came before");
+        let before = self.line.iter().filter(|&&(other, _)| other < arrival).count();
+        assert!(before <= self.closing, "somebody in line came before, and has no permit on its way");
         self.served += 1;
         self.leased.push(pool);
     }
 
     fn live(&self) -> usize {
-        self.leased.len() + self.pools.iter().map(|pool| pool.idle.len()).sum::<usize>()
+        self.closing + self.leased.len() + self.pools.iter().map(|pool| pool.idle.len()).sum::<usize>()
     }
 
     fn sums_add_up(&self) {
@@ -214,7 +221,7 @@ impl World {
             let used = self.leased.iter().filter(|&&of| of == at).count();
             assert_eq!(pool.leased as usize, used + waiting, "the model itself is wrong");
             assert!(pool.own.is_empty() || pool.leased == self.maxsize, "the model itself is wrong");
-            assert!(self.line.is_empty() || pool.idle.is_empty(), "somebody waits while this one is idle");
+            assert!(self.line.len() <= self.closing || pool.idle.is_empty(), "somebody waits while this one is idle");
         }
         assert!(self.line.is_empty() || self.live() == self.most as usize);
         let own: usize = self.pools.iter().map(|pool| pool.own.len()).sum();
@@ -232,6 +239,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         60 => any::<usize>().prop_map(Event::Call),
         40 => any::<usize>().prop_map(Event::Return),
         10 => any::<usize>().prop_map(Event::Gone),
+        20 => Just(Event::Closed),
         6 => any::<usize>().prop_map(Event::CancelWaiter),
         2 => (0_u64..200).prop_map(Event::CancelArrival),
         3 => any::<usize>().prop_map(Event::CloseIdle),
@@ -257,8 +265,9 @@ proptest! {
             world.sums_add_up();
         }
         // Connections come back until nobody waits: everybody is served, and nothing is left over.
-        while !world.leased.is_empty() {
-            world.happens(Event::Return(world.leased.len() - 1));
+        while !world.leased.is_empty() || world.closing > 0 {
+            let event = if world.leased.is_empty() { Event::Closed } else { Event::Return(world.leased.len() - 1) };
+            world.happens(event);
             world.sums_add_up();
         }
         prop_assert_eq!(world.calls, world.served + world.cancelled, "somebody waits for ever");

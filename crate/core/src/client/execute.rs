@@ -176,7 +176,9 @@ async fn attempts(
             Ok(held) => held,
             Err(mut error) => {
                 progress.tell(&mut error, trip.request().started, now());
-                rest(trip.failed(pool, error).await?, pool, progress).await?;
+                let delay = trip.failed(pool, error).await?;
+                progress.rest();
+                rest(delay, pool).await?;
                 (first, replays) = (false, 0);
                 continue;
             }
@@ -208,15 +210,16 @@ async fn attempts(
             }
         };
         (first, replays) = (false, 0);
-        rest(delay, &hop.pool, progress).await?;
+        progress.rest();
+        // What cannot be sent again is told before the wait, not after it.
         trip.rewind().await?;
+        rest(delay, &hop.pool).await?;
     }
 }
 
 /// Nothing of a connection is held while a call waits for its next attempt. It ends at once when its pool is closed, as
 /// whoever waits for a connection does.
-async fn rest(delay: Duration, pool: &Pool, progress: &Progress) -> Result<(), Error> {
-    progress.rest();
+async fn rest(delay: Duration, pool: &Pool) -> Result<(), Error> {
     if delay.is_zero() {
         // A failure that costs no wait (a path that is no socket, a name that is known to be dead) may be tried again without
         // end, where the caller's `Retry` says so: others on this thread have their turn in between.

@@ -148,7 +148,7 @@ impl<'r> Trip<'r> {
                 Ok(left) if left.most_hops().is_none_or(|most| self.hop() < most) => {
                     self.follow(pool, status, location, left, self.asked_delay(headers))
                 }
-                Ok(_) | Err(Refused::Exhausted(_)) => self.too_far(),
+                Ok(_) | Err(Refused::Exhausted(_)) => self.too_far(status),
                 Err(Refused::Rethrow(_)) => Verdict::Give,
             };
         }
@@ -162,16 +162,16 @@ impl<'r> Trip<'r> {
                 Verdict::Again(asked.unwrap_or_else(|| self.back_off()))
             }
             Err(Refused::Exhausted(Some(said))) if self.retry().raise_on_status => {
-                Verdict::Raise(exhausted(refused(said)))
+                Verdict::Raise(exhausted(refused(said, status)))
             }
             Err(_) => Verdict::Give,
         }
     }
 
     /// What becomes of one redirect too many.
-    fn too_far(&self) -> Verdict {
+    fn too_far(&self, status: u16) -> Verdict {
         if self.retry().raise_on_redirect {
-            Verdict::Raise(exhausted(refused("too many redirects".to_owned())))
+            Verdict::Raise(exhausted(refused("too many redirects".to_owned(), status)))
         } else {
             Verdict::Give
         }
@@ -340,7 +340,7 @@ impl<'r> Trip<'r> {
         let Some(asker) = self.original.asker.clone() else { return Verdict::Give };
         // Whatever it answers: a chain that its numbers do not bound has an end.
         if location.is_some() && self.retry().most_hops().is_some_and(|most| self.hop() >= most) {
-            return self.too_far();
+            return self.too_far(status);
         }
         let method = self.request().method.clone();
         let url = self.absolute(pool);
@@ -465,8 +465,10 @@ fn exhausted(below: Error) -> Error {
     error
 }
 
-fn refused(said: String) -> Error {
-    Error::new(Kind::BadResponse, said).in_phase(Phase::Headers)
+fn refused(said: String, status: u16) -> Error {
+    let mut error = Error::new(Kind::BadResponse, said).in_phase(Phase::Headers);
+    error.fields_mut().extra.status = Some(status);
+    error
 }
 
 /// Why an error that `Retry` judges was not retried, in its own words.
