@@ -1444,7 +1444,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null | undefined;
+  readonly [Name in Exclude<keyof PoolOptions, "port" | "rate" | "pauseOn" | "onPause">]?: PoolOptions[Name] | null | undefined;
 };
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -1510,12 +1510,6 @@ export declare class PoolManager extends RequestMethods {
   /** `PoolManager(pools=3)`. */
   toString(): string;
 }
-declare const OF_THE_MANAGER: readonly [
-  "port",
-  "rate",
-  "pauseOn",
-  "onPause"
-];
 /** Options of {@link request}: those of urllib3's, and a signal. */
 export type SimpleOptions = Pick<RequestOptions, "body" | "decodeContent" | "fields" | "headers" | "json" | "preloadContent" | "redirect" | "retries" | "signal" | "timeout">;
 /**

@@ -45,7 +45,10 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, (typeof OF_THE_MANAGER)[number]>]?: PoolOptions[Name] | null | undefined;
+  readonly [Name in Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>]?:
+    | PoolOptions[Name]
+    | null
+    | undefined;
 };
 
 /** A manager's pools, the least recently used first. */
@@ -323,7 +326,7 @@ class PoolName implements AnyPool {
 }
 
 /** What is not one pool's: manners are a host's, over all its pools. */
-const OF_THE_MANAGER = ['port', 'rate', 'pauseOn', 'onPause'] as const;
+const OF_THE_MANAGER: readonly Exclude<keyof PoolOptions, keyof PoolKwargs>[] = ['port', 'rate', 'pauseOn', 'onPause'];
 const MANAGER_NAMES: readonly string[] = [
   'numPools',
   'maxTotalConnections',
