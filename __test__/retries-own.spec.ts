@@ -405,12 +405,11 @@ test('RETRY-04: an abort while a Retry is being asked ends the call with the sig
 
 test('THR-607: a subclass that never counts follows no chain for ever', async (t) => {
   const seen: string[] = [];
-  /** What a constructor that takes no parameters makes of every event: the same again. */
   class Forgetful extends Retry {
     constructor(most: number) {
       super({ total: most });
     }
-    override with(): this {
+    override increment(): this {
       return this;
     }
   }

@@ -384,7 +384,7 @@ test.serial('THR-1212 THR-1213: a wait longer than any clock has is waited for, 
     [{ retryAfterMax: 1e300 }, [asksFor('9999999999999999')], 1],
     [{ retryAfterMax: 1e300 }, [asksFor('9999999999999999', 302)], 1],
     [{ backoffFactor: 1e300, backoffMax: 1e300 }, [null, null, null], 2],
-    [{ backoffMin: 1e15, backoffMax: 1e300 }, [null, null], 2],
+    [{ backoffMin: 1e15, backoffMax: 1e300 }, [null, null], 1],
   ];
   class Own extends Retry {
     override isRetry(method: string, status: number, hasRetryAfter?: boolean): boolean {
