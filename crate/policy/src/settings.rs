@@ -227,7 +227,7 @@ impl Default for PoolSettings {
 /// any can: a delay that is too long to be waited for must not become no delay at all.
 #[must_use]
 pub fn delay(milliseconds: f64) -> Duration {
-    span(milliseconds.min(LONGEST)).unwrap_or_default()
+    if milliseconds >= NEVER { Duration::from_millis(LONGEST) } else { span(milliseconds).unwrap_or_default() }
 }
 
 /// Milliseconds as a span; negative and NaN are nothing, what no clock could be moved forward by is "never".
@@ -253,8 +253,8 @@ const MOST_WHOLE: u64 = u32::MAX as u64;
 
 /// Some thirty thousand years: any system's `Instant` can be that far away, and nobody waits for it.
 const NEVER: f64 = 1e15;
-/// The longest [`delay`].
-const LONGEST: f64 = 9e14;
+/// The longest [`delay`], in milliseconds.
+const LONGEST: u64 = 900_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
