@@ -364,3 +364,48 @@ test('a manager that is collected while its questions are open answers them, and
   t.true(seen.collected);
   t.is(seen.open, 0);
 });
+
+// Answers of any size
+
+test('THR-123 THR-1015: an answer of any size arrives whole: a server that fills a jar ends nobody’s requests', async (t) => {
+  const kept: string[] = [];
+  const jar = {
+    getCookieString: () => kept.join('; '),
+    setCookie: (line: string) => void kept.push(line),
+  };
+  // Two heads full of cookies are more than a batch of submissions holds.
+  const flood = Array.from({ length: 100 }, (_, n) => `Set-Cookie: c${n}=${'x'.repeat(400)}\r\n`).join('');
+  const { manager, asked } = await world(
+    t,
+    {
+      'a.example': ({ target }) =>
+        target === '/end' ? OK : `HTTP/1.1 200 OK\r\n${flood}Content-Length: 0\r\nConnection: close\r\n\r\n`,
+    },
+    { jar, retries: false },
+  );
+  for (let n = 0; n < 4; n += 1) await manager.request('GET', 'http://a.example/fill');
+  t.true(kept.join('; ').length > 2 * 65_536);
+  t.is((await manager.request('GET', 'http://a.example/end')).text(), 'end');
+  t.deepEqual(asked.at(-1)?.all('cookie'), [kept.join('; ')]);
+  const { manager: addressed } = await world(
+    t,
+    { 'a.example': () => OK },
+    { resolve: () => Array.from({ length: 9_000 }, () => '127.0.0.1:1'), retries: false },
+  );
+  t.is(await endOf(addressed.request('GET', 'http://a.example/')), 'ECONNREFUSED');
+});
+
+test('a gate’s header that has no bytes is refused by its name, half a surrogate pair too', async (t) => {
+  for (const value of ['\ud800', '€']) {
+    const { manager } = await world(
+      t,
+      { 'a.example': () => OK },
+      { beforeAttempt: ({ headers }) => headers.set('X-A', value) },
+    );
+    t.is(await endOf(manager.request('GET', 'http://a.example/')), 'ERR_INVALID_HEADER', JSON.stringify(value));
+  }
+});
+
+async function endOf(call: Promise<unknown>): Promise<unknown> {
+  return call.then(() => 'resolved', codeOf);
+}

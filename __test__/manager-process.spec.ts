@@ -200,6 +200,8 @@ test.serial(
       ],
       'orphan before': `2/x${' 0/y'.repeat(8)}`,
       'orphan after': `2/x${' 1/y'.repeat(8)} 2/z`,
+      // To whom a function of the caller's answers is nobody else, on whatever thread.
+      'late answer': ['ERR_INTERNAL', 'own=late'],
       closed: 'ERR_POOL_CLOSED ERR_POOL_CLOSED 1/open',
       report: 0,
       end: 0,

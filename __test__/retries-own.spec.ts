@@ -401,3 +401,25 @@ test('RETRY-04: an abort while a Retry is being asked ends the call with the sig
   t.true(Retry.isPlain(idle.retries));
   await idle.close();
 });
+
+test('THR-607: a subclass that never counts follows no chain for ever', async (t) => {
+  const seen: string[] = [];
+  class Forgetful extends Retry {
+    constructor(most: number) {
+      super({ total: most });
+    }
+    override increment(): this {
+      return this;
+    }
+  }
+  for (const [most, hops] of [
+    [3, 20],
+    [30, 30],
+  ] as const) {
+    const { pool } = await retrying(t, told(seen), WAIT);
+    seen.length = 0;
+    const error = await rejection(pool.request('GET', '/0/302', { retries: new Forgetful(most) }), MaxRetryError);
+    t.true(error.reason instanceof ResponseError);
+    t.is(seen.length, hops + 1);
+  }
+});

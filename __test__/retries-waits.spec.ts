@@ -399,3 +399,29 @@ test.serial('RETRY-05 RETRY-13: endless retries of what fails at once leave ever
   t.true(served > 3, `${served}`);
   await nowhere.close();
 });
+
+test.serial('THR-1212 THR-1213: a wait longer than any clock has is waited for, and is not none', async (t) => {
+  const cases: [options: RetryOptions, replies: (string | null)[], asked: number][] = [
+    [{ retryAfterMax: 1e300 }, [asksFor('9999999999999999')], 1],
+    [{ retryAfterMax: 1e300 }, [asksFor('9999999999999999', 302)], 1],
+    [{ backoffFactor: 1e300, backoffMax: 1e300 }, [null, null, null], 2],
+    [{ backoffMin: 1e15, backoffMax: 1e300 }, [null, null], 1],
+  ];
+  class Own extends Retry {
+    override isRetry(method: string, status: number, hasRetryAfter?: boolean): boolean {
+      return super.isRetry(method, status, hasRetryAfter);
+    }
+  }
+  for (const of of [Retry, Own]) {
+    for (const [options, replies, asked] of cases) {
+      const arrivals: Arrivals = [];
+      const { pool } = await retrying(t, says(arrivals, ...replies), WAIT);
+      const call = pool.request('GET', '/', {
+        retries: new of({ total: 5, ...options }),
+        timeout: { total: 400 },
+      });
+      t.is((await rejection(call, HTTPError)).code, 'ERR_TOTAL_TIMEOUT', JSON.stringify(options));
+      t.is(arrivals.length, asked, JSON.stringify(options));
+    }
+  }
+});

@@ -67,12 +67,12 @@ export class Asking implements Answerer {
     this.#aborter?.abort();
   }
 
-  async answer(question: Question, pending: Pending): Promise<unknown> {
+  async answer(question: Question, pending: Pending): Promise<string> {
     try {
-      return await this.#reply(question as Asked, pending);
+      return JSON.stringify(await this.#reply(question as Asked, pending));
     } catch (error) {
       this.#thrown ??= { error };
-      return { kind: 'threw' };
+      return JSON.stringify({ kind: 'threw' });
     }
   }
 
@@ -136,7 +136,9 @@ export class Asking implements Answerer {
     if (JSON.stringify([...headers.entries()]) === before) return null;
     const lines = wireLines(headers);
     const out: [string, string | null][] = skipped.filter(([name]) => !headers.has(name));
-    for (let at = 0; at < lines.length; at += 2) out.push([lines[at] as string, lines[at + 1] as string]);
+    for (let at = 0; at < lines.length; at += 2) {
+      out.push([scalars(lines[at] as string), scalars(lines[at + 1] as string)]);
+    }
     return out;
   }
 

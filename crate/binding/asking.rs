@@ -1,10 +1,11 @@
 //! Questions on their way to JavaScript, and answers on their way back. A question goes out as a completion and its call
 //! waits; the answer comes as a submission with the question's number. Only slow paths ask, so both are JSON.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ferropool_core::client::ask::{Answer, Answering, Asker, Happened, Question};
@@ -12,25 +13,28 @@ use ferropool_core::client::line::{Line as Way, Pace};
 use ferropool_core::client::request::Line;
 use ferropool_core::client::upload::Source;
 use ferropool_policy::error::{Error, Kind};
-use ferropool_policy::settings::span;
+use ferropool_policy::settings;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::engine::Outgoing;
+use crate::engine::{Link, Outgoing};
 use crate::layout::completion;
 use crate::marshal::error_text;
 use crate::stream::{Flows, Wire};
 use crate::submission::Id;
 
 /// The questions that wait for an answer.
-#[derive(Default)]
 pub(crate) struct Questions {
-    next: Cell<u32>,
+    link: Arc<Link>,
     open: RefCell<HashMap<u32, oneshot::Sender<Reply>>>,
 }
 
 impl Questions {
+    pub(crate) fn new(link: Arc<Link>) -> Rc<Self> {
+        Rc::new(Self { link, open: RefCell::default() })
+    }
+
     /// An answer came. One to a question that nobody waits for any more is dropped.
     pub(crate) fn answer(&self, number: u32, text: &[u8]) {
         let Some(waiting) = self.open.borrow_mut().remove(&number) else { return };
@@ -40,8 +44,7 @@ impl Questions {
     }
 
     fn ask(&self) -> (u32, oneshot::Receiver<Reply>) {
-        let number = self.next.get();
-        self.next.set(number.wrapping_add(1));
+        let number = self.link.questions.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.open.borrow_mut().insert(number, sender);
         (number, receiver)
@@ -177,7 +180,7 @@ fn answer(reply: Reply) -> Result<Answer, Error> {
         Reply::Text { text } => Answer::Text(text.map(|text| octets(&text)).transpose()?),
         Reply::Lines { lines } => Answer::Lines(lines.map(lines_of).transpose()?),
         Reply::Give => Answer::Give,
-        Reply::Again { delay } => Answer::Again(span(delay).unwrap_or(Duration::ZERO)),
+        Reply::Again { delay } => Answer::Again(settings::delay(delay)),
         Reply::Addresses { addresses } => Answer::Addresses(addresses),
         Reply::Body { length } => Answer::Body(length.filter(|length| *length >= 0.0).map(|length| length as u64)),
         Reply::NoBody => Answer::NoBody,

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -70,6 +70,9 @@ pub(crate) struct Link {
     pub(crate) wake_up: WakeUp,
     /// What the engine's clock counts from.
     pub(crate) epoch: Instant,
+    /// The number of the next question. Here, and not with the I/O thread: should that fall, what is answered late is not
+    /// taken for the answer to a question of the next one's, whose call is another.
+    pub(crate) questions: AtomicU32,
     /// The I/O thread has ended by a panic of ours; calls are refused from now on until it is started again.
     pub(crate) fallen: AtomicBool,
 }
@@ -113,7 +116,7 @@ async fn serve(link: Arc<Link>) {
         targets: Vec::new(),
         abortable: Rc::default(),
         flows: Rc::default(),
-        questions: Rc::default(),
+        questions: Questions::new(Arc::clone(&link)),
         budget: Rc::default(),
     };
     let mut work = Vec::new();

@@ -4,7 +4,7 @@
 #![expect(clippy::needless_pass_by_value, reason = "the binding's macro hands strings over by value")]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -129,6 +129,7 @@ impl Engine {
             outbox: Outbox::default(),
             wake_up: WakeUp::new(env, &on_wake)?,
             epoch: Instant::now(),
+            questions: AtomicU32::new(0),
             fallen: AtomicBool::new(false),
         });
         let thread = engine::start(Arc::clone(&link))?;

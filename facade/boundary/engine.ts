@@ -201,9 +201,12 @@ export class Engine implements Carrier {
   }
 
   #payload(kind: number, slot: number, generation: number, payload: string | Uint8Array): void {
-    if (!this.#batch.fits(layout.REQUEST_FIXED + payload.length * 3 + 8)) this.#flush();
+    const most = layout.REQUEST_FIXED + payload.length * 3 + 8;
+    if (!this.#batch.fits(most)) this.#makeRoom(most);
     this.#batch.payload(kind, slot, generation, payload);
     this.#schedule();
+    // An answer can be as large as a jar, which servers fill.
+    if (this.#batch.enlarged) this.#flush();
   }
 
   /** Takes a call out that has ended. */
@@ -397,8 +400,7 @@ export class Engine implements Carrier {
   }
 
   async #answer(asking: Answerer, question: Question, pending: Pending): Promise<void> {
-    const reply = await asking.answer(question, pending);
-    this.#payload(layout.SUBMISSION_ANSWER, question.number, 0, JSON.stringify(reply));
+    this.#payload(layout.SUBMISSION_ANSWER, question.number, 0, await asking.answer(question, pending));
   }
 
   #piece(base: number): number {

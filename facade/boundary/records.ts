@@ -79,8 +79,8 @@ export interface Question {
 
 /** Who answers a call's questions. */
 export interface Answerer {
-  /** What goes back; never throws. */
-  answer(question: Question, pending: Pending): Promise<unknown>;
+  /** What goes back, as JSON; never rejects. */
+  answer(question: Question, pending: Pending): Promise<string>;
   /** What a function of the caller's threw, once the call has ended of it: it rejects with that. */
   rejection(record: ErrorRecord): { readonly error: unknown } | null;
   /** The call is over. */

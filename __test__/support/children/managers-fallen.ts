@@ -12,7 +12,8 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 const servers = await Promise.all(
   [0, 1, 2].map((n) =>
     httpServer((request, response) => {
-      if (request.url !== '/never') response.end(`${n}${request.url}`);
+      if (request.url === '/cookie') response.end(request.headers.cookie);
+      else if (request.url !== '/never') response.end(`${n}${request.url}`);
     }),
   ),
 );
@@ -77,6 +78,25 @@ report['orphan after'] = await texts([
   ...others.map((one) => one.request('GET', url(1, 'y'))),
   held.request('GET', '/z'),
 ]);
+
+// The answer to a question of the thread that fell, which is given when the next one has asked its first.
+const answers: ((text: string) => void)[] = [];
+const jar = {
+  getCookieString: () => new Promise<string>((resolve) => answers.push(resolve)),
+  setCookie: () => undefined,
+};
+const asked = new PoolManager({ retries: false, jar });
+const early = texts([asked.request('GET', url(0, 'cookie'))]);
+while (answers.length < 1) await turn();
+fall();
+await texts([pool.request('GET', '/lost')]);
+await early;
+const late = texts([asked.request('GET', url(0, 'cookie'))]);
+while (answers.length < 2) await turn();
+answers[0]?.('secret=early');
+for (let n = 0; n < 20; n += 1) await turn();
+answers[1]?.('own=late');
+report['late answer'] = [await early, await late];
 
 // What was closed stays closed.
 const shut = new PoolManager({ retries: false });

@@ -332,7 +332,7 @@ impl Pool {
         let Some(gate) = self.group.gate.as_ref().filter(|gate| gate.heeds(status)) else { return };
         let asked =
             headers.get(http::header::RETRY_AFTER).and_then(|value| retry.retry_after(value.as_bytes(), wall_clock()));
-        let Some(span) = asked.and_then(ferropool_policy::settings::span) else { return };
+        let Some(span) = asked.map(ferropool_policy::settings::delay) else { return };
         if gate.pause(&self.name, status, span) {
             let pause = Pause { group: self.group.handle, host: &self.name, span, status };
             self.shared.observer.paused(&pause);

@@ -223,6 +223,13 @@ impl Default for PoolSettings {
     }
 }
 
+/// Milliseconds before another attempt; negative and NaN are none. What no clock could be moved forward by is as long as
+/// any can: a delay that is too long to be waited for must not become no delay at all.
+#[must_use]
+pub fn delay(milliseconds: f64) -> Duration {
+    if milliseconds >= NEVER { Duration::from_millis(LONGEST) } else { span(milliseconds).unwrap_or_default() }
+}
+
 /// Milliseconds as a span; negative and NaN are nothing, what no clock could be moved forward by is "never".
 #[must_use]
 pub fn span(milliseconds: f64) -> Option<Duration> {
@@ -246,10 +253,12 @@ const MOST_WHOLE: u64 = u32::MAX as u64;
 
 /// Some thirty thousand years: any system's `Instant` can be that far away, and nobody waits for it.
 const NEVER: f64 = 1e15;
+/// The longest [`delay`], in milliseconds.
+const LONGEST: u64 = 900_000_000_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{Limits, span, wait};
+    use super::{Limits, delay, span, wait};
     use std::time::Duration;
 
     #[test]
@@ -262,6 +271,18 @@ mod tests {
         assert_eq!((wait(0.0), wait(2.0)), (Some(Duration::ZERO), Some(Duration::from_millis(2))));
         assert_eq!((wait(-1.0), wait(f64::NAN), wait(f64::INFINITY)), (None, None, None));
         assert_eq!(span(9.9e14), Some(Duration::from_secs(990_000_000_000)));
+    }
+
+    // THR-1212 THR-1213
+    #[test]
+    fn a_delay_that_nobody_can_wait_for_is_not_none() {
+        assert_eq!(delay(1.5), Duration::from_micros(1_500));
+        for none in [0.0, -1.0, f64::NAN, f64::NEG_INFINITY] {
+            assert_eq!(delay(none), Duration::ZERO, "{none}");
+        }
+        for long in [9e14, 1e15, 9e15, 1e300, f64::INFINITY] {
+            assert_eq!(delay(long), Duration::from_secs(900_000_000_000), "{long}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::origin::Origin;
 use ferropool_policy::redirect::{self, BODY_FIELDS, Hop};
 use ferropool_policy::retry::{Event, Refused, Retry, class_of};
+use ferropool_policy::settings::delay;
 use ferropool_policy::story::{Past, in_a_row};
 use ferropool_policy::{query, url};
 use http::HeaderMap;
@@ -181,12 +182,12 @@ impl<'r> Trip<'r> {
     fn asked_delay(&self, headers: &HeaderMap) -> Option<Duration> {
         let retry = self.retry();
         let value = headers.get(RETRY_AFTER).filter(|_| retry.respect_retry_after_header)?;
-        millis(retry.retry_after(value.as_bytes(), wall_clock())?)
+        retry.retry_after(value.as_bytes(), wall_clock()).map(delay)
     }
 
     fn back_off(&self) -> Duration {
         let history = self.moved.as_ref().map_or(&[][..], |moved| &moved.history);
-        millis(self.retry().backoff(in_a_row(history), random())).unwrap_or_default()
+        delay(self.retry().backoff(in_a_row(history), random()))
     }
 
     /// Turns to where the answer leads.
@@ -338,8 +339,8 @@ impl<'r> Trip<'r> {
         location: Option<&[u8]>,
     ) -> Verdict {
         let Some(asker) = self.original.asker.clone() else { return Verdict::Give };
-        // Whatever it answers: a chain that its numbers do not bound has an end.
-        if location.is_some() && self.retry().most_hops().is_some_and(|most| self.hop() >= most) {
+        // Whatever it answers, and whether or not it counts: a chain has an end.
+        if location.is_some() && self.hop() >= self.retry().most_hops_unjudged() {
             return self.too_far(status);
         }
         let method = self.request().method.clone();
@@ -478,10 +479,6 @@ fn explained(mut error: Error, why: Option<String>) -> Error {
         *message = format!("{message} (not retried: {why})");
     }
     error
-}
-
-fn millis(span: f64) -> Option<Duration> {
-    ferropool_policy::settings::span(span)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -355,6 +355,16 @@ impl Retry {
         (!is_counted(self.total) && !is_counted(self.redirect)).then_some(MOST_HOPS)
     }
 
+    /// How long a chain may be whatever the caller's own methods say, which may not count: as long as the larger of the
+    /// numbers allows, and no shorter than [`MOST_HOPS`].
+    pub fn most_hops_unjudged(&self) -> u32 {
+        let numbers = [self.total, self.redirect].into_iter().filter_map(|count| match count {
+            Count::Left(left) => u32::try_from(left.min(i64::from(u32::MAX))).ok(),
+            Count::Unset | Count::Off => None,
+        });
+        numbers.max().unwrap_or(0).max(MOST_HOPS)
+    }
+
     /// Whether a field of this name, in any case, stays behind when another origin is asked.
     pub fn removes(&self, name: &[u8]) -> bool {
         self.remove_headers_on_redirect.iter().any(|removed| removed.as_bytes().eq_ignore_ascii_case(name))

@@ -128,6 +128,22 @@ fn redirects_are_followed_unless_switched_off_and_capped_where_nobody_counts() {
     }
 }
 
+// THR-607: methods of the caller's that do not count make no chain endless.
+#[test]
+fn a_chain_that_others_judge_has_an_end() {
+    for (json, most) in [
+        ("{}", MOST_HOPS),
+        (r#"{"total":null}"#, MOST_HOPS),
+        (r#"{"total":3}"#, MOST_HOPS),
+        (r#"{"total":-1}"#, MOST_HOPS),
+        (r#"{"total":100}"#, 100),
+        (r#"{"total":30,"redirect":100}"#, 100),
+        (r#"{"total":9007199254740991}"#, u32::MAX),
+    ] {
+        assert_eq!(written(json).most_hops_unjudged(), most, "{json}");
+    }
+}
+
 // REDIR-05 THR-602
 #[test]
 fn headers_that_stay_behind_are_known_in_any_case() {
