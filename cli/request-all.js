@@ -16,8 +16,8 @@ export async function requestAll(urls) {
     let pool = null;
     try {
       pool = connectionFromUrl(url);
-      // A pool is one host: a redirect is shown, not followed, for it may lead to another.
-      const options = { timeout: PATIENCE_MS, redirect: false };
+      // What happened is shown, not what came of it in the end: nothing is followed, and nothing tried again.
+      const options = { timeout: PATIENCE_MS, redirect: false, retries: false };
       const response = await pool.request('GET', parseUrl(url).requestUri, options);
       for (const line of described(response, plain)) console.log(`  ${line}`);
       answered += 1;
