@@ -164,13 +164,19 @@ onLinux('READ-13: a body that is read whole is there once, and of a part only th
   const server = await bodyServer();
   t.teardown(() => server.close());
   const node = ['--expose-gc'];
-  const seen = await outcome<Record<string, Whole>>('downloads.ts', [server.port, 'whole'], { node });
-  for (const name of ['preloaded', 'read()', 'after a piece']) {
-    const { at, wrong, grown } = seen[name] as Whole;
-    t.deepEqual([at, wrong], [10 * MIB, 0], name);
-    // It, and the block of 4 MiB in which it began; twice would be 20.
-    t.true(grown < 17, `${name}: ${grown} MiB`);
+  const names = ['preloaded', 'read()', 'after a piece'];
+  const least = new Map<string, number>();
+  // What else a process does in the meantime only adds to its memory: the least of three is what the body takes.
+  for (let run = 0; run < 3; run += 1) {
+    const seen = await outcome<Record<string, Whole>>('downloads.ts', [server.port, 'whole'], { node });
+    for (const name of names) {
+      const { at, wrong, grown } = seen[name] as Whole;
+      t.deepEqual([at, wrong], [10 * MIB, 0], name);
+      least.set(name, Math.min(least.get(name) ?? Infinity, grown));
+    }
   }
+  // It, and the block of 4 MiB in which it began; twice would be 20.
+  for (const [name, grown] of least) t.true(grown < 17, `${name}: ${grown} MiB`);
   const part = await outcome<Part>('downloads.ts', [server.port, 'decoded'], { node });
   t.is(part.at, 1_000_000);
   t.true(part.decoded - part.decodedBefore < 2 * MIB);
