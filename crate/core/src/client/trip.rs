@@ -438,10 +438,7 @@ fn redirected_lines(
     let is = |line: &Line, name: &str| line.name.eq_ignore_ascii_case(name.as_bytes());
     if foreign {
         // A Host of the caller's own names the origin that he meant, and no other.
-        lines.retain(|line| {
-            let goes = left.remove_headers_on_redirect.iter().any(|name| is(line, name));
-            !(goes || (is(line, "host") && line.value.is_some()))
-        });
+        lines.retain(|line| !(left.removes(&line.name) || (is(line, "host") && line.value.is_some())));
     }
     if drops_body {
         lines.retain(|line| !BODY_FIELDS.iter().any(|name| is(line, name)));
