@@ -23,7 +23,6 @@ export interface PoolCall extends Call {
 export interface Usual {
   readonly limits: Limits;
   readonly headers: HTTPHeaderDict;
-  readonly retries: Retry;
 }
 
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. @internal */

@@ -163,8 +163,8 @@ export abstract class RequestMethods implements Owner {
 
   #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
     const call = this.#call(method, url);
-    const { limits, headers, retries } = this.#made;
-    const signal = merge(call, options, fields, { limits, headers, retries });
+    const { limits, headers } = this.#made;
+    const signal = merge(call, options, fields, { limits, headers });
     if (signal !== null && signal.aborted) {
       call.source?.discard?.();
       return Promise.reject(signal.reason as Error);

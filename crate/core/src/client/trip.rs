@@ -211,7 +211,7 @@ impl<'r> Trip<'r> {
         let here = self.absolute(pool);
         let (method, drops_body) = redirect::method_after(status, &self.request().method);
         let method = Bytes::copy_from_slice(method);
-        let own: Option<Vec<Line>> = self.request().headers.clone();
+        let own = self.request().headers.as_deref();
         let lines = redirected_lines(own, pool, &left, next.foreign, drops_body);
         let moved = self.moved();
         moved.remember(Past {
@@ -425,16 +425,16 @@ pub struct Story {
 
 /// The header lines of the next hop; `None` where they stay as they are.
 fn redirected_lines(
-    own: Option<Vec<Line>>,
+    own: Option<&[Line]>,
     pool: &Pool,
     left: &Retry,
     foreign: bool,
     drops_body: bool,
 ) -> Option<Vec<Line>> {
     if !foreign && !drops_body {
-        return own;
+        return None;
     }
-    let mut lines = own.unwrap_or_else(|| pool.defaults.lines().to_vec());
+    let mut lines = own.unwrap_or_else(|| pool.defaults.lines()).to_vec();
     let is = |line: &Line, name: &str| line.name.eq_ignore_ascii_case(name.as_bytes());
     if foreign {
         // A Host of the caller's own names the origin that he meant, and no other.

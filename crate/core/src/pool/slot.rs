@@ -94,18 +94,17 @@ impl Pool {
             Checkout::Full => return Err(self.too_many()),
             Checkout::Closed => return Err(closed()),
         };
-        let granted = match (granted, wanted) {
-            (Granted::Use(lease, connection, _), Wanted::Fresh) => {
-                connection.close(Discard::Stale);
-                match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
-                    Checkout::Dial(lease) => Granted::Dial(lease),
-                    _ => return Err(internal("a held slot was not to be dialled in")),
-                }
-            }
-            (granted, _) => granted,
-        };
         self.sync();
         match granted {
+            Granted::Use(lease, connection, _) if wanted == Wanted::Fresh => {
+                // The connection that takes its place has its leave: it does not stand in line with it.
+                let permit = Permit::of(&connection);
+                connection.close(Discard::Stale);
+                match self.ledger.borrow_mut().redial(lease, Discard::Stale) {
+                    Checkout::Dial(lease) => Ok(Slot::Dial(lease, permit)),
+                    _ => Err(internal("a held slot was not to be dialled in")),
+                }
+            }
             Granted::Use(lease, connection, life) => Ok(Slot::Use(lease, connection, life)),
             Granted::Dial(lease) => self.permitted(lease, arrival, until).await,
         }
