@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::ledger::{Bounds, Discard, Figures, Granted, Ledger, Ticket};
-use ferropool_policy::origin::{Origin, Scheme};
+use ferropool_policy::origin::Origin;
 use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Notify;
@@ -110,7 +110,7 @@ pub struct Blueprint {
 impl Blueprint {
     /// Checks everything that can be checked without touching the network.
     pub fn new(settings: PoolSettings) -> Result<Self, Error> {
-        let origin = Origin::new(Scheme::Http, &settings.host, settings.port)?;
+        let origin = Origin::new(settings.scheme, &settings.host, settings.port)?;
         Self::of(origin, settings)
     }
 

@@ -384,7 +384,7 @@ fn answer(stream: &mut TcpStream, path: &str, head: bool) -> std::io::Result<boo
             stream.write_all(GZIP)?;
         }
         "/then-closes" => {
-            stream.write_all(SMALL)?;
+            with_the_end(stream, SMALL)?;
             return Ok(false);
         }
         "/then-more" => {
@@ -395,6 +395,20 @@ fn answer(stream: &mut TcpStream, path: &str, head: bool) -> std::io::Result<boo
         _ => stream.write_all(SMALL)?,
     }
     Ok(true)
+}
+
+/// Bytes that leave with the end of the stream, in one segment: whoever has read them can see that the peer has closed.
+/// Two segments would let a request go out in between, which may fail of nothing but that.
+fn with_the_end(stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        const MSG_MORE: i32 = 0x8000;
+        let sent = socket2::SockRef::from(&*stream).send_with_flags(bytes, MSG_MORE)?;
+        assert_eq!(sent, bytes.len());
+        Ok(())
+    }
+    #[cfg(not(target_os = "linux"))]
+    stream.write_all(bytes)
 }
 
 const LARGE: usize = 300_000;

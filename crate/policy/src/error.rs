@@ -40,8 +40,12 @@ pub enum Kind {
     Connect,
     /// The name did not resolve.
     Dns,
+    /// TLS failed: the handshake, the certificate, its name or fingerprint, or a record later on.
+    Tls,
     /// The peer broke the protocol.
     Protocol,
+    /// HTTP/2: the peer says that it has not processed the request (RFC 9113 §8.7).
+    Unprocessed,
     /// The body ended early.
     IncompleteRead,
     /// A chunk size, extension or line end is wrong.
@@ -86,7 +90,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::PoolEmpty,
         Self::PoolFull,
         Self::PoolClosed,
@@ -100,7 +104,9 @@ impl Kind {
         Self::TotalTimeout,
         Self::Connect,
         Self::Dns,
+        Self::Tls,
         Self::Protocol,
+        Self::Unprocessed,
         Self::IncompleteRead,
         Self::Chunk,
         Self::Decode,
@@ -150,7 +156,9 @@ impl Kind {
             Self::TotalTimeout => ("ERR_TOTAL_TIMEOUT", "ReadTimeoutError"),
             Self::Connect => ("ERR_CONNECT", "NewConnectionError"),
             Self::Dns => ("ERR_DNS", "NameResolutionError"),
+            Self::Tls => ("ERR_TLS", "SSLError"),
             Self::Protocol => ("ERR_PROTOCOL", "ProtocolError"),
+            Self::Unprocessed => ("ERR_PROTOCOL", "ProtocolError"),
             Self::IncompleteRead => ("ERR_INCOMPLETE_READ", "ProtocolError"),
             Self::Chunk => ("ERR_CHUNK", "ProtocolError"),
             Self::Decode => ("ERR_DECODE", "DecodeError"),
@@ -263,6 +271,17 @@ pub struct Extra {
     pub below: Option<Error>,
     /// What was retried and followed before.
     pub history: Vec<Past>,
+    /// Of `Tls`: the peer's certificates as it sent them, its own first, and the name that they were asked for.
+    pub chain: Option<Chain>,
+}
+
+/// What a peer showed, and whom it should have shown.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Chain {
+    /// DER, as sent: the peer's own first.
+    pub certificates: Vec<Vec<u8>>,
+    /// The name or address that was checked; `None` where none was.
+    pub asserted: Option<String>,
 }
 
 /// The error of the product; boxed, so that a `Result` on the hot path stays two words.

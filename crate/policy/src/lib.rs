@@ -15,4 +15,5 @@ pub mod retry;
 pub mod settings;
 pub mod shelf;
 pub mod story;
+pub mod tls;
 pub mod url;

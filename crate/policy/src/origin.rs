@@ -6,11 +6,14 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use serde::Deserialize;
+
 use crate::error::{Error, Kind, quote};
 use crate::url::{self, Allowed, Literal, Reading, Separator, Url};
 
 /// The schemes that there are pools for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Plain.
     Http,

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::origin::Scheme;
 use crate::retry::Retry;
+use crate::tls::{Http2, TlsSettings};
 
 /// Spans in milliseconds, as JavaScript has them. `None` is "none": the clock does not exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
@@ -116,6 +118,8 @@ pub struct KeepAlive {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PoolSettings {
+    /// http or https; of a manager it is each origin's own.
+    pub scheme: Scheme,
     /// The host as the caller wrote it.
     pub host: String,
     /// `None` is the scheme's default.
@@ -167,6 +171,15 @@ pub struct PoolSettings {
     pub rate: Option<f64>,
     /// Statuses whose Retry-After pauses the whole host.
     pub pause_on: Vec<u16>,
+    /// Whether HTTP/2 is spoken.
+    pub http2: Http2,
+    /// For https. Shared: each pool of a manager has it.
+    #[serde(deserialize_with = "shared_tls")]
+    pub tls: Arc<TlsSettings>,
+}
+
+fn shared_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TlsSettings>, D::Error> {
+    TlsSettings::deserialize(deserializer).map(Arc::new)
 }
 
 fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<BTreeMap<String, String>>, D::Error> {
@@ -194,6 +207,7 @@ impl Default for ManagerSettings {
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
+            scheme: Scheme::Http,
             host: String::new(),
             port: None,
             maxsize: 1,
@@ -219,6 +233,8 @@ impl Default for PoolSettings {
             retries: None,
             rate: None,
             pause_on: Vec::new(),
+            http2: Http2::Off,
+            tls: Arc::default(),
         }
     }
 }

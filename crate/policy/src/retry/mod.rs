@@ -212,7 +212,10 @@ impl Class {
 #[must_use]
 pub const fn class_of(kind: Kind) -> Option<Class> {
     match kind {
-        Kind::ConnectTimeout | Kind::Connect | Kind::Dns => Some(Class::Connect),
+        // What the peer says it has not processed is as if it had never been sent (RFC 9113 §8.7).
+        Kind::ConnectTimeout | Kind::Connect | Kind::Dns | Kind::Unprocessed => Some(Class::Connect),
+        // TLS-19: as urllib3 counts it.
+        Kind::Tls => Some(Class::Other),
         Kind::ReadTimeout | Kind::SendTimeout | Kind::Protocol | Kind::IncompleteRead | Kind::Chunk => {
             Some(Class::Read)
         }

@@ -55,10 +55,11 @@ fn an_event_makes_another_value_with_everything_else_as_it_was() {
 // RETRY-06 RETRY-07 RETRY-20: a deadline over the whole call among those that nobody retries (decisions).
 #[test]
 fn every_kind_of_error_has_its_class_or_is_thrown_as_it_is() {
-    use Class::{Connect, Read};
+    use Class::{Connect, Other, Read};
     for kind in Kind::ALL {
         let class = match kind {
-            Kind::ConnectTimeout | Kind::Connect | Kind::Dns => Some(Connect),
+            Kind::ConnectTimeout | Kind::Connect | Kind::Dns | Kind::Unprocessed => Some(Connect),
+            Kind::Tls => Some(Other),
             Kind::ReadTimeout | Kind::SendTimeout | Kind::Protocol | Kind::IncompleteRead | Kind::Chunk => Some(Read),
             _ => None,
         };
@@ -66,7 +67,7 @@ fn every_kind_of_error_has_its_class_or_is_thrown_as_it_is() {
         let error = Error::new(kind, "").in_phase(Phase::Headers);
         let again = |method: &[u8]| Retry::default().increment(method, &Event::Error(&error)).map(|_| ());
         let on_post = match class {
-            Some(Connect) => Ok(()),
+            Some(Connect | Other) => Ok(()),
             Some(Read) => Err(Refused::Rethrow(Some("POST is not in allowedMethods".to_owned()))),
             _ => Err(Refused::Rethrow(None)),
         };
