@@ -14,10 +14,35 @@ import type { Timeout } from './timeout.ts';
 import { TLS_NAMES, type TLSOptions } from './tls-options.ts';
 
 /** Options of an {@link HTTPConnection}: a pool's, but for those about many connections and about trying again. */
-export type ConnectionOptions = Omit<PoolOptions, (typeof OF_POOLS)[number]>;
+export type ConnectionOptions = Omit<
+  PoolOptions,
+  | 'block'
+  | 'idleTimeout'
+  | 'maxAge'
+  | 'maxRequestsPerConnection'
+  | 'maxWaiting'
+  | 'maxsize'
+  | 'onPause'
+  | 'pauseOn'
+  | 'rate'
+  | 'retries'
+>;
 
 /** What a request on an {@link HTTPConnection} may bring. */
-export type ConnectionRequestOptions = Pick<RequestOptions, (typeof OF_REQUESTS)[number]>;
+export type ConnectionRequestOptions = Pick<
+  RequestOptions,
+  | 'body'
+  | 'chunked'
+  | 'decodeContent'
+  | 'enforceContentLength'
+  | 'headers'
+  | 'json'
+  | 'limits'
+  | 'onProgress'
+  | 'preloadContent'
+  | 'signal'
+  | 'timeout'
+>;
 
 /**
  * One connection to one host. A request goes out with {@link HTTPConnection.request}, and its response is taken with
@@ -220,7 +245,7 @@ export class HTTPConnection {
   }
 
   #names(): readonly string[] {
-    const names = POOL_NAMES.filter((name) => !(OF_POOLS as readonly string[]).includes(name));
+    const names = POOL_NAMES.filter((name) => !OF_POOLS.has(name));
     return this instanceof HTTPSConnection ? [...names, ...TLS_NAMES] : names;
   }
 }
@@ -263,7 +288,7 @@ interface Exchange {
 }
 
 /** What has a meaning only where there are several connections, or several attempts. */
-const OF_POOLS = [
+const OF_POOLS: ReadonlySet<string> = new Set([
   'block',
   'idleTimeout',
   'maxAge',
@@ -274,8 +299,8 @@ const OF_POOLS = [
   'pauseOn',
   'rate',
   'retries',
-] as const satisfies readonly (keyof PoolOptions)[];
-const OF_REQUESTS = [
+]);
+const OF_REQUESTS: readonly string[] = [
   'body',
   'chunked',
   'decodeContent',
@@ -287,4 +312,4 @@ const OF_REQUESTS = [
   'preloadContent',
   'signal',
   'timeout',
-] as const satisfies readonly (keyof RequestOptions)[];
+];

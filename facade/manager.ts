@@ -57,8 +57,8 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'>, TLSOption
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof AnyOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>]?:
-    | AnyOptions[Name]
+  readonly [Name in Exclude<keyof (PoolOptions & TLSOptions), 'port' | 'rate' | 'pauseOn' | 'onPause'>]?:
+    | (PoolOptions & TLSOptions)[Name]
     | null
     | undefined;
 };

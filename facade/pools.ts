@@ -318,7 +318,8 @@ export class HTTPSConnectionPool extends HTTPConnectionPool {
     super(host, options);
   }
 
-  override get scheme(): 'http' | 'https' {
+  /** `'https'`. */
+  override get scheme(): 'https' {
     return 'https';
   }
 }
