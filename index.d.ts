@@ -299,6 +299,16 @@ export interface CertificateInfo {
   /** Its DER. */
   readonly raw: Buffer;
 }
+/**
+ * Whether a certificate (its DER) has this fingerprint: MD5, SHA-1 or SHA-256 in hexadecimal by its length, colons and either
+ * case allowed. urllib3's `assert_fingerprint`; for a pool there is the option of this name.
+ *
+ * @throws SSLError ERR_TLS (`reason` ERR_FINGERPRINT) if it has not, for what is no fingerprint, and without a certificate;
+ * TypeError ERR_INVALID_OPTION.
+ * @example
+ * assertFingerprint(response.connection.tls.chain[0].raw, '8A:5D:26:…');
+ */
+export declare function assertFingerprint(certificate: Uint8Array | null | undefined, fingerprint: string): void;
 /** The connection that a response came on. Stays readable after the connection has gone. */
 export interface ConnectionInfo {
   /** The connection's number, unique in its thread. */
@@ -1235,7 +1245,7 @@ export interface TLSOptions {
    * same to a client. `'none'` checks nothing but a fingerprint, and says so in an InsecureRequestWarning, once a pool.
    * urllib3's names are taken too. urllib3's `cert_reqs`; Node's `rejectUnauthorized`.
    */
-  certReqs?: CertReqs | null | undefined;
+  certReqs?: CertReqs | undefined;
   /**
    * Whom to trust: paths of PEM files, PEM texts (told by their `-----BEGIN`), or `'system'` for the system's store. Given,
    * this, `caCertDir` and `caCertData` together are all that is trusted. Default: Mozilla's roots, which are compiled in, and
@@ -1249,7 +1259,7 @@ export interface TLSOptions {
   caCertData?: CertificateData | readonly CertificateData[] | null | undefined;
   /**
    * The client's certificate: the path of a PEM file with the certificate, the intermediates after it and, if there is no
-   * `keyFile`, its key. Default none. urllib3's `cert_file`.
+   * `keyFile`, its key; or that PEM itself. Default none. urllib3's `cert_file`.
    */
   certFile?: string | null | undefined;
   /** The same as PEM text. Not together with `certFile`. */
@@ -1543,7 +1553,8 @@ export declare class HTTPSConnectionPool extends HTTPConnectionPool {
    * cannot be used (`reason` ERR_TLS_CA, ERR_TLS_CERT, ERR_TLS_KEY, ERR_TLS_CIPHER, ERR_FINGERPRINT).
    */
   constructor(host: string, options?: PoolOptions & TLSOptions);
-  get scheme(): "http" | "https";
+  /** `'https'`. */
+  get scheme(): "https";
 }
 /**
  * A pool for a URL's host: https gives an {@link HTTPSConnectionPool}, everything else an {@link HTTPConnectionPool}, which
@@ -1556,9 +1567,9 @@ export declare class HTTPSConnectionPool extends HTTPConnectionPool {
  */
 export declare function connectionFromUrl(url: string, options?: PoolOptions & TLSOptions): HTTPConnectionPool | HTTPSConnectionPool;
 /** Options of an {@link HTTPConnection}: a pool's, but for those about many connections and about trying again. */
-export type ConnectionOptions = Omit<PoolOptions, (typeof OF_POOLS)[number]>;
+export type ConnectionOptions = Omit<PoolOptions, "block" | "idleTimeout" | "maxAge" | "maxRequestsPerConnection" | "maxWaiting" | "maxsize" | "onPause" | "pauseOn" | "rate" | "retries">;
 /** What a request on an {@link HTTPConnection} may bring. */
-export type ConnectionRequestOptions = Pick<RequestOptions, (typeof OF_REQUESTS)[number]>;
+export type ConnectionRequestOptions = Pick<RequestOptions, "body" | "chunked" | "decodeContent" | "enforceContentLength" | "headers" | "json" | "limits" | "onProgress" | "preloadContent" | "signal" | "timeout">;
 /**
  * One connection to one host. A request goes out with {@link HTTPConnection.request}, and its response is taken with
  * {@link HTTPConnection.getResponse}; one at a time. Nothing is tried again and no redirect is followed.
@@ -1648,31 +1659,6 @@ export declare class HTTPSConnection extends HTTPConnection {
    */
   constructor(host: string, options?: ConnectionOptions & TLSOptions);
 }
-declare const OF_POOLS: readonly [
-  "block",
-  "idleTimeout",
-  "maxAge",
-  "maxRequestsPerConnection",
-  "maxWaiting",
-  "maxsize",
-  "onPause",
-  "pauseOn",
-  "rate",
-  "retries"
-];
-declare const OF_REQUESTS: readonly [
-  "body",
-  "chunked",
-  "decodeContent",
-  "enforceContentLength",
-  "headers",
-  "json",
-  "limits",
-  "onProgress",
-  "preloadContent",
-  "signal",
-  "timeout"
-];
 /**
  * A cookie jar, as `tough-cookie`'s `CookieJar` is one.
  *
@@ -1713,9 +1699,8 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port">, TLSOption
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof AnyOptions, "port" | "rate" | "pauseOn" | "onPause">]?: AnyOptions[Name] | null | undefined;
+  readonly [Name in Exclude<keyof (PoolOptions & TLSOptions), "port" | "rate" | "pauseOn" | "onPause">]?: (PoolOptions & TLSOptions)[Name] | null | undefined;
 };
-export type AnyOptions = PoolOptions & TLSOptions;
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
   readonly size: number;

@@ -3,6 +3,7 @@ export type { CloseReport, Percentiles, PoolStats, PoolView } from './facade/poo
 export { HTTPConnection, HTTPSConnection } from './facade/connection.ts';
 export type { ConnectionOptions, ConnectionRequestOptions } from './facade/connection.ts';
 export type { CertificateData, CertReqs, TLSJSON, TLSOptions, TLSVersion } from './facade/tls-options.ts';
+export { assertFingerprint } from './facade/certificates.ts';
 export type { CertificateInfo } from './facade/certificates.ts';
 export type { ConnectionInfo, TLSInfo } from './facade/connection-info.ts';
 export { PoolManager } from './facade/manager.ts';

@@ -13,12 +13,13 @@ import { environmentOf, keyLogFromEnvironment, refuseElevated, type TrustEnviron
  * certificate and the like are an SSLError then.
  */
 export interface TLSOptions {
+  // Without null: to some it would mean "none".
   /**
    * Whether the server's certificate is checked. Default `'required'`: its chain and its name are. `'optional'` means the
    * same to a client. `'none'` checks nothing but a fingerprint, and says so in an InsecureRequestWarning, once a pool.
    * urllib3's names are taken too. urllib3's `cert_reqs`; Node's `rejectUnauthorized`.
    */
-  certReqs?: CertReqs | null | undefined;
+  certReqs?: CertReqs | undefined;
   /**
    * Whom to trust: paths of PEM files, PEM texts (told by their `-----BEGIN`), or `'system'` for the system's store. Given,
    * this, `caCertDir` and `caCertData` together are all that is trusted. Default: Mozilla's roots, which are compiled in, and
@@ -32,7 +33,7 @@ export interface TLSOptions {
   caCertData?: CertificateData | readonly CertificateData[] | null | undefined;
   /**
    * The client's certificate: the path of a PEM file with the certificate, the intermediates after it and, if there is no
-   * `keyFile`, its key. Default none. urllib3's `cert_file`.
+   * `keyFile`, its key; or that PEM itself. Default none. urllib3's `cert_file`.
    */
   certFile?: string | null | undefined;
   /** The same as PEM text. Not together with `certFile`. */
@@ -129,7 +130,7 @@ interface Checked {
   keyLogFile?: string;
 }
 
-/** One an option; `null` has been taken for absence before. */
+/** One an option. `null` has been taken for absence before, but of `certReqs`. */
 const TLS = {
   certReqs: (value, name) => {
     const reqs = typeof value === 'string' && Object.hasOwn(CERT_REQS, value) ? CERT_REQS[value] : undefined;
@@ -141,9 +142,9 @@ const TLS = {
   caCertData: (value, name) => {
     return listed(value, name, 'PEM text, DER or an array of them').flatMap((one) => certificate(one, name));
   },
-  certFile: (value, name) => file(value, name, 'cert'),
+  certFile: material,
   cert: (value, name) => ({ pem: pemOf(value, name, 'certFile') }),
-  keyFile: (value, name) => file(value, name, 'key'),
+  keyFile: material,
   key: (value, name) => ({ pem: pemOf(value, name, 'keyFile') }),
   keyPassword: (value, name) => {
     const bytes = typeof value === 'string' ? Buffer.from(value) : bytesOf(value);
@@ -196,7 +197,7 @@ export function tlsWire(options: TLSOptions): TLSWire {
   const given: Checked = {};
   for (const name of TLS_NAMES) {
     const value: unknown = Object.hasOwn(options, name) ? options[name as keyof TLSOptions] : undefined;
-    if (value === undefined || value === null) continue;
+    if (value === undefined || (value === null && name !== 'certReqs')) continue;
     const checked: unknown = TLS[name as keyof typeof TLS](value, name);
     if (checked !== undefined) Object.assign(given, { [name]: checked });
   }
@@ -233,7 +234,7 @@ export function tlsJSON(options: TLSOptions): TLSJSON {
   const shown: Record<string, unknown> = {};
   for (const name of TLS_NAMES) {
     const value: unknown = Object.hasOwn(options, name) ? options[name as keyof TLSOptions] : undefined;
-    if (value === undefined || value === null || SECRET.has(name)) continue;
+    if (value === undefined || value === null || isSecret(name, value)) continue;
     shown[name] = Array.isArray(value) ? value.map(plain) : plain(value);
   }
   return shown;
@@ -290,10 +291,9 @@ function certificate(value: unknown, name: string): Authority {
   return bytes.includes(BEGIN) ? { pem: bytes.toString('latin1') } : { der: bytes.toString('base64') };
 }
 
-function file(value: unknown, name: string, other: string): Material {
-  const path = string(value, name);
-  if (path.includes(BEGIN)) throw apart(`${name} is a path, and this is PEM text; give it as ${other}`);
-  return { file: path };
+function material(value: unknown, name: string): Material {
+  const text = string(value, name);
+  return text.includes(BEGIN) ? { pem: text } : { file: text };
 }
 
 function pemOf(value: unknown, name: string, other: string): string {
@@ -318,21 +318,32 @@ function suite(value: unknown, name: string): string {
   const wanted = SUITES_13.has(given) ? given.replace(/^TLS_/, 'TLS13_') : given;
   if (SUITES.includes(wanted)) return wanted;
   if (/[:!+@]/.test(given) || /^[A-Z0-9]+(-[A-Z0-9]+)+$/.test(given)) {
-    throw apart(`${name} is an array of ${SUITES.join(', ')}, and no cipher string of OpenSSL's`);
+    throw apart(
+      `${name} has names of rustls (${SUITES.join(', ')}) and none of OpenSSL's, as '${shortened(given)}' is`,
+    );
   }
   throw unknown(name, `an array of ${SUITES.join(', ')}`, value);
 }
 
 /** What was given is a word at most, and nobody's secret. */
 function unknown(name: string, wanted: string, given: unknown): Error {
-  if (typeof given !== 'string') return wrong(name, wanted, given);
-  return apart(
-    `${name} is ${wanted}, not '${given.length > LONGEST_SHOWN ? `${given.slice(0, LONGEST_SHOWN)}…` : given}'`,
-  );
+  return typeof given === 'string'
+    ? apart(`${name} is ${wanted}, not '${shortened(given)}'`)
+    : wrong(name, wanted, given);
+}
+
+function shortened(word: string): string {
+  return word.length > LONGEST_SHOWN ? `${word.slice(0, LONGEST_SHOWN)}…` : word;
 }
 
 function defined<T extends object>(record: T): { [K in keyof T]: T[K] } {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** A file's path is none, but a key may have been given in its place. */
+function isSecret(name: string, value: unknown): boolean {
+  const isPem = (name === 'certFile' || name === 'keyFile') && String(value).includes(BEGIN);
+  return SECRET.has(name) || isPem;
 }
 
 /** Certificates of authorities are public. */
