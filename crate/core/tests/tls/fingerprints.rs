@@ -13,7 +13,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::pki::{Papers, issue, leaf_params, root, self_signed, usual};
-use crate::server::{Server, plan, reason, refusal, trusting};
+use crate::server::{Server, plan, reason, refusal, resuming, trusting};
 
 #[derive(Deserialize)]
 struct Vectors {
@@ -110,12 +110,8 @@ async fn whoever_shows_the_certificate_without_its_key_is_refused() {
     let ca = root("Root");
     let real = issue(&leaf_params(&["localhost"]), &ca);
     let thief = Papers { chain: real.chain.clone(), key: rcgen::KeyPair::generate().unwrap() };
-    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&thief.key_der()).unwrap();
-    let certified = rustls::sign::CertifiedKey::new(thief.chain.clone(), key);
-    let resolver = std::sync::Arc::new(rustls::sign::SingleCertAndKey::from(certified));
     for versions in [&[&rustls::version::TLS13], &[&rustls::version::TLS12]] {
-        let resolver = std::sync::Arc::<rustls::sign::SingleCertAndKey>::clone(&resolver);
-        let server = Server::start(crate::server::builder(versions).with_cert_resolver(resolver)).await;
+        let server = Server::start(resuming(versions, &thief)).await;
         let lax = TlsSettings { cert_reqs: CertReqs::None, ..TlsSettings::default() };
         let settings = marked(lax, &hex::<Sha256>(&real));
         let error = server.visit(&plan(&settings, "localhost")).await.unwrap_err();

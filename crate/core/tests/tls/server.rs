@@ -9,6 +9,7 @@ use ferropool_policy::error::Error;
 use ferropool_policy::tls::{Authority, TlsSettings};
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{Acceptor, WantsServerCert};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -104,7 +105,16 @@ pub(crate) fn builder(versions: &[&'static SupportedProtocolVersion]) -> ConfigB
 }
 
 pub(crate) fn presenting(papers: &Papers) -> ServerConfig {
-    builder(rustls::ALL_VERSIONS).with_single_cert(papers.chain.clone(), papers.key_der()).unwrap()
+    resuming(rustls::ALL_VERSIONS, papers)
+}
+
+/// Presents them however wrong they are, and gives out tickets in either version.
+pub(crate) fn resuming(versions: &[&'static SupportedProtocolVersion], papers: &Papers) -> ServerConfig {
+    let key = aws_lc_rs::sign::any_supported_type(&papers.key_der()).unwrap();
+    let certified = CertifiedKey::new(papers.chain.clone(), key);
+    let mut config = builder(versions).with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    config.ticketer = aws_lc_rs::Ticketer::new().unwrap();
+    config
 }
 
 /// Wants a certificate that this CA issued.

@@ -10,17 +10,10 @@ use rustls::SupportedProtocolVersion;
 use sha2::{Digest, Sha256};
 
 use crate::pki::{Ca, Papers, issue, leaf_params, root, usual};
-use crate::server::{Server, builder, demanding, plan, presenting, reason, trusting};
+use crate::server::{Server, demanding, plan, presenting, reason, resuming, trusting};
 use crate::trust::Scratch;
 
 const VERSIONS: [&[&SupportedProtocolVersion]; 2] = [&[&rustls::version::TLS13], &[&rustls::version::TLS12]];
-
-/// A server that resumes in one version alone.
-fn speaking(versions: &[&'static SupportedProtocolVersion], papers: &Papers) -> rustls::ServerConfig {
-    let mut config = builder(versions).with_single_cert(papers.chain.clone(), papers.key_der()).unwrap();
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
-    config
-}
 
 async fn visit(server: &Server, settings: &TlsSettings) -> Secured {
     server.visit(&plan(settings, "localhost")).await.unwrap()
@@ -31,7 +24,7 @@ async fn visit(server: &Server, settings: &TlsSettings) -> Secured {
 async fn equal_settings_share_their_sessions() {
     let (ca, papers) = usual();
     for versions in VERSIONS {
-        let server = Server::start(speaking(versions, &papers)).await;
+        let server = Server::start(resuming(versions, &papers)).await;
         // A plan must be held for its configuration to last: a pool does.
         let held = plan(&trusting(&ca), "localhost");
         let first = server.visit(&held).await.unwrap();
@@ -53,7 +46,7 @@ async fn a_session_made_without_verification_is_worth_nothing_with_it() {
     let own = crate::pki::self_signed(&leaf_params(&["localhost"]));
     let ca = root("Root");
     for versions in VERSIONS {
-        let server = Server::start(speaking(versions, &own)).await;
+        let server = Server::start(resuming(versions, &own)).await;
         let lax = plan(&TlsSettings { cert_reqs: CertReqs::None, ..TlsSettings::default() }, "localhost");
         server.visit(&lax).await.unwrap();
         assert!(server.visit(&lax).await.unwrap().resumed, "there is a session to misuse");
@@ -168,7 +161,7 @@ fn issue_client(clients: &Ca) -> Papers {
 async fn a_fingerprint_holds_on_a_resumed_handshake() {
     let (ca, papers) = usual();
     for versions in VERSIONS {
-        let server = Server::start(speaking(versions, &papers)).await;
+        let server = Server::start(resuming(versions, &papers)).await;
         let fingerprint = Some(Sha256::digest(papers.leaf()).iter().map(|b| format!("{b:02x}")).collect());
         let held = plan(&TlsSettings { assert_fingerprint: fingerprint, ..trusting(&ca) }, "localhost");
         server.visit(&held).await.unwrap();
@@ -180,11 +173,11 @@ async fn a_fingerprint_holds_on_a_resumed_handshake() {
 
 // THR-813
 #[tokio::test]
-async fn early_data_is_not_sent_to_a_server_that_takes_it_and_tickets_are_bounded() {
+async fn early_data_is_not_sent_and_a_flood_of_tickets_is_survived() {
     let (ca, papers) = usual();
-    let mut config = speaking(&[&rustls::version::TLS13], &papers);
+    let mut config = resuming(&[&rustls::version::TLS13], &papers);
     config.max_early_data_size = u32::MAX;
-    config.send_tls13_tickets = 1000;
+    config.send_tls13_tickets = 100;
     let server = Server::start(config).await;
     let held = plan(&trusting(&ca), "localhost");
     for at in 0..3 {
@@ -193,7 +186,7 @@ async fn early_data_is_not_sent_to_a_server_that_takes_it_and_tickets_are_bounde
         assert!(!stream.get_ref().1.is_early_data_accepted());
         let mut greeting = [0; 5];
         tokio::io::AsyncReadExt::read_exact(&mut stream, &mut greeting).await.unwrap();
-        // Eight are kept, each good for one handshake, whatever the peer sends.
-        assert!(stream.get_ref().1.tls13_tickets_received() >= 1000 || at > 0);
+        // Eight are kept, each good for one handshake.
+        assert!(stream.get_ref().1.tls13_tickets_received() >= 100);
     }
 }
