@@ -9,6 +9,7 @@ pub mod fingerprint;
 mod failure;
 mod identity;
 mod keylog;
+mod paths;
 mod pem;
 mod provider;
 mod shared;
