@@ -11,14 +11,18 @@ import {
   handshake,
   HELLO_REQUEST,
   helloOf,
+  chosenProtocol,
   record,
+  serverFlight12,
   serverHello,
+  serverHello12,
   TYPE,
   VERSION,
   type Hello,
 } from './servers/tls-bytes.ts';
 import { outcome } from './support/child.ts';
 import { rejection } from './support/fixtures.ts';
+import { usual } from './support/pki.ts';
 import { folderOf, greets, reasonOf, refused, secured, securePool, servedSecurely } from './support/secure.ts';
 
 /** What a pool of these options says first. */
@@ -35,7 +39,10 @@ async function hello(t: Parameters<typeof securePool>[0], options: Parameters<ty
 
 test('TLS-13 TLS-18: TLS 1.2 and 1.3 are offered, nothing older, no compression and no way to renegotiate', async (t) => {
   const { versions, compression, ciphers, extensions } = await hello(t, {});
-  t.deepEqual([...versions].toSorted(), [0x0303, 0x0304]);
+  t.deepEqual(
+    [...versions].toSorted((one, other) => one - other),
+    [0x0303, 0x0304],
+  );
   t.deepEqual(compression, [0]);
   // TLS 1.3's, and those of TLS 1.2 with forward secrecy and AEAD.
   for (const cipher of ciphers) {
@@ -63,7 +70,7 @@ test('TLS-13: the bounds are kept, in what is offered and in what comes of it', 
     ],
   ] as const) {
     const { versions } = await hello(t, options);
-    t.deepEqual(versions.length === 0 ? [0x0303] : [...versions].toSorted(), [...offered]);
+    t.deepEqual(versions.length === 0 ? [0x0303] : [...versions].toSorted((one, other) => one - other), [...offered]);
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { pool, server } = await secured(t, greets, { minVersion: version, maxVersion: version }, options);
       const wanted = offers[version];
@@ -196,6 +203,17 @@ const ANSWERS: Readonly<Record<string, [reason: string, bytes: Uint8Array | stri
   'the alert access_denied': ['ERR_TLS_ALERT', alert(ALERT.accessDenied), /access.?denied/i],
   'the alert no_application_protocol': ['ERR_TLS_ALPN', alert(ALERT.noApplicationProtocol)],
   'the alert close_notify': ['ERR_TLS_EOF', alert(ALERT.closeNotify, true)],
+  'a protocol that was not offered': ['ERR_TLS_ALPN', serverHello12([chosenProtocol('h2')])],
+  'a protocol of its own': ['ERR_TLS_ALPN', serverHello12([chosenProtocol('spdy/3')])],
+  'a certificate that is none': [
+    'CERT_MALFORMED',
+    Buffer.concat([serverHello12(), serverFlight12([Buffer.from('no certificate')])]),
+  ],
+  'no certificate': ['ERR_TLS_HANDSHAKE', Buffer.concat([serverHello12(), serverFlight12([])])],
+  'a certificate of somebody else': [
+    'ERR_TLS_HANDSHAKE',
+    Buffer.concat([serverHello12(), serverFlight12([usual().leaf.der])]),
+  ],
   'application data': ['ERR_TLS_HANDSHAKE', record(TYPE.data, Buffer.alloc(30))],
   'a request to begin again': ['ERR_TLS_HANDSHAKE', HELLO_REQUEST],
 };

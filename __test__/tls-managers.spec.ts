@@ -86,7 +86,7 @@ test('THR-603: https to http and back, on one host: another origin, so secrets s
     const response = await manager.request('GET', url, { headers: SECRETS });
     t.is(response.status, 200, first);
     t.deepEqual(asked, [...seen], first);
-    t.is(response.retries.history?.length, seen.length - 1);
+    t.is(response.retries?.history.length, seen.length - 1);
   }
   t.is(manager.pools.size, 2);
 });
@@ -105,8 +105,7 @@ test('MGR-07: settings of TLS are not passed to pools of http, whatever they say
     { sslMinimumVersion: 'TLSv1.3' },
     { ciphers: ['TLS13_AES_256_GCM_SHA384'] },
   ] as PoolManagerOptions[]) {
-    const { caCertData: _, ...rest } = { caCertData: undefined, ...options };
-    const { manager, http } = await both(t, 'caCertData' in options ? options : { ...rest, caCertData: undefined });
+    const { manager, http } = await both(t, { caCertData: undefined, ...options });
     t.is((await manager.request('GET', `${http}/`)).text(), 'http', JSON.stringify(options));
     const pool = manager.connectionFromUrl(http);
     t.false(pool instanceof HTTPSConnectionPool);

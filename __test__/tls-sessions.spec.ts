@@ -1,4 +1,5 @@
 /** Sessions: resumed where everything about trust is equal, and never across a difference (THR-812). */
+import path from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 
 import { HTTPSConnectionPool, PoolManager, type HTTPResponse, type TLSOptions } from '../index.ts';
@@ -141,6 +142,7 @@ function flipped(t: ExecutionContext): Readonly<Record<string, TLSOptions & Secu
     keepAlive: { keepAlive: true },
     lenient: { lenient: false },
     keyLogFile: { keyLogFile: fileOf(t, '') },
+    headers: { headers: { 'x-mine': '1' } },
   };
 }
 
@@ -169,7 +171,7 @@ test('THR-323 MGR-08: in a manager each setting is another pool, another socket,
     t.is(response.connection?.reused, false, name);
     t.is(server.sockets.length, sockets + 1, name);
     // Only what is not TLS's may share its sessions.
-    const shares = ['localAddress', 'resolve', 'socketOptions', 'keepAlive', 'lenient'].includes(name);
+    const shares = ['localAddress', 'resolve', 'socketOptions', 'keepAlive', 'lenient', 'headers'].includes(name);
     if (!shares) t.is(resumed(response), false, name);
     // Equal by value.
     const again = manager.connectionFromUrl(url, structuredClone(kwargs) as never);
@@ -177,4 +179,18 @@ test('THR-323 MGR-08: in a manager each setting is another pool, another socket,
     t.is((await again.request('GET', '/')).connection?.reused, true, name);
     t.is((await plain.request('GET', '/')).connection?.reused, true, name);
   }
+});
+
+test('THR-323: a Unix socket in place of an address is another pool, and knows no session of it', async (t) => {
+  const unixSocket = path.join(folderOf(t, {}), 's');
+  const [server, other] = [await opened(t), await tlsServer(one, { listenOn: unixSocket })];
+  t.teardown(() => other.close());
+  const manager = new PoolManager({ caCertData: ca.pem, resolve: { localhost: '127.0.0.1' }, retries: false });
+  t.teardown(() => manager.close({ timeout: 0 }));
+  const url = `https://localhost:${server.port}/`;
+  for (const again of [false, true]) t.is(resumed(await manager.request('GET', url)), again);
+  const pool = manager.connectionFromUrl(url, { unixSocket });
+  await pool.request('GET', '/');
+  // What the other server makes of a ticket that is not its own is a whole handshake.
+  t.deepEqual([server.shaken.length, other.shaken.length, other.shaken[0]?.resumed], [2, 1, false]);
 });
