@@ -57,8 +57,8 @@ test('TLS-21: a response tells the version, the cipher, the chain, and the time 
     const { connection, timings } = await pool.request('GET', '/');
     t.like(connection, { protocol: 'http/1.1', reused: false, remoteAddress: '127.0.0.1', remotePort: server.port });
     t.like(connection?.tls, { version, resumed: false, verified: true, serverName: 'localhost' });
-    // By IANA's name, as the server has it.
-    t.is(connection?.tls?.cipher, server.shaken[0]?.cipher);
+    // By rustls' name, which is IANA's but for one prefix.
+    t.is(connection?.tls?.cipher.replace('TLS13_', 'TLS_'), server.shaken[0]?.cipher);
     t.is(connection?.tls?.chain.length, 1);
     const [told] = connection?.tls?.chain ?? [];
     t.true(told?.raw.equals(leaf.der));
@@ -211,8 +211,9 @@ test('a body up in pieces, and no faster than the server takes it', async (t) =>
     { objectMode: false },
   );
   const call = pool.request('PUT', '/', { body });
-  for (let before = -1; before !== made || made === 0;) {
-    before = made;
+  const count = (): number => made;
+  for (let before = -1; before !== count() || before === 0;) {
+    before = count();
     await after(300);
   }
   t.true(made < 320, `${made} blocks were read for a server that takes none`);

@@ -44,11 +44,11 @@ test('TLS-11: by file or as text, key beside it or within; intermediates are sen
     { certFile: file('both too.pem') },
     { cert: client.chain, key: client.keyPem },
     { cert: client.chain + client.keyPem },
-    { cert: Buffer.from(client.chain), key: Buffer.from(client.keyPem) } as never,
+    { cert: Buffer.from(client.chain), key: Buffer.from(client.keyPem) },
     { cert: client.chain, keyFile: file('key.pem') },
     { certFile: file('chain.pem'), key: client.keyPem },
     { certFile: client.chain, keyFile: client.keyPem },
-  ] as TLSOptions[]) {
+  ] satisfies TLSOptions[]) {
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
       t.deepEqual(await seen(t, options, { maxVersion }), ['client'], JSON.stringify(options));
     }
@@ -123,6 +123,8 @@ test('TLS-11: two sources of one thing, and a key without a certificate, are Typ
     { keyFile: fileOf(t, key) },
     { keyPassword: 'x' },
     { cert: 1 },
+    { certFile: 1 },
+    { cert: 'a path' },
     { cert, key: {} },
     { cert, key, keyPassword: 7 },
     { cert, key, keyPassword: {} },
@@ -189,7 +191,7 @@ test('THR-821: a certificate goes only to the origins of its own settings: not b
   t.deepEqual([near.shaken.at(-1)?.client[0], far.shaken.at(-1)?.client[0]], ['client', 'client']);
 });
 
-test('THR-821 THR-812: another client certificate is another connection and another session', async (t) => {
+test.serial('THR-821 THR-812: another client certificate is another connection and another session', async (t) => {
   const closes = async (peer: { request(): Promise<string>; write(bytes: string): Promise<void>; end(): void }) => {
     await peer.request();
     await peer.write('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok');

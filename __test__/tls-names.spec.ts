@@ -199,7 +199,7 @@ test('THR-805: a NUL, or what is no name, is refused before anything is sent', (
     for (const option of ['serverHostname', 'assertHostname']) {
       t.throws(
         () => new HTTPSConnectionPool('localhost', { [option]: wrong }),
-        { instanceOf: Error, code: /^ERR_INVALID_(OPTION|URL)$/ as never },
+        { code: 'ERR_INVALID_OPTION' },
         `${option} ${JSON.stringify(wrong)}`,
       );
     }
