@@ -143,7 +143,10 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
     const short = { cert: client.pem, key: client.keyPem };
     for (const options of [{}, { cert: unknown.chain, key: unknown.keyPem }, short]) {
       const { pool, server } = await secured(t, greets, { ...REQUIRED, maxVersion }, options);
-      const error = await refused(t, pool.request('GET', '/'), 'ERR_TLS_CLIENT_CERT');
+      const error = await rejection(pool.request('GET', '/'), SSLError);
+      // Before TLS 1.3 a server has but a general alert for one that is missing.
+      const general = maxVersion === 'TLSv1.2' && !('cert' in options);
+      t.is(error.reason, general ? 'ERR_TLS_ALERT' : 'ERR_TLS_CLIENT_CERT');
       t.regex(error.message, /certificate/i);
       t.is(server.shaken.length, 0);
       await server.fails(1);
@@ -203,10 +206,8 @@ test.serial('THR-821 THR-812: another client certificate is another connection a
   for (const resumed of [false, true]) {
     for (const identity of identities) {
       const pool = securePool(t, server.port, { ...TRUSTING, ...identity });
-      for (const again of [false, true]) {
-        const response = await pool.request('GET', '/');
-        t.is(response.connection?.tls?.resumed, resumed || again);
-      }
+      const response = await pool.request('GET', '/');
+      t.is(response.connection?.tls?.resumed, resumed);
     }
   }
   t.deepEqual(

@@ -109,8 +109,6 @@ test('MGR-07: settings of TLS are not passed to pools of http, whatever they say
     t.is((await manager.request('GET', `${http}/`)).text(), 'http', JSON.stringify(options));
     const pool = manager.connectionFromUrl(http);
     t.false(pool instanceof HTTPSConnectionPool);
-    // They do not tell pools of http apart either.
-    t.is(manager.connectionFromUrl(http, { assertHostname: 'third.test' }), pool, JSON.stringify(options));
   }
 });
 
