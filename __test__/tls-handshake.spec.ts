@@ -202,6 +202,9 @@ const ANSWERS: Readonly<Record<string, [reason: string, bytes: Uint8Array | stri
   'the alert internal_error': ['ERR_TLS_ALERT', alert(ALERT.internalError), /internal.?error/i],
   'the alert unrecognized_name': ['ERR_TLS_ALERT', alert(ALERT.unrecognizedName), /unrecogni[sz]ed.?name/i],
   'the alert access_denied': ['ERR_TLS_CLIENT_CERT', alert(ALERT.accessDenied), /access.?denied/i],
+  'the alert bad_certificate': ['ERR_TLS_CLIENT_CERT', alert(ALERT.badCertificate), /bad_certificate/],
+  'the alert unknown_ca': ['ERR_TLS_CLIENT_CERT', alert(ALERT.unknownCa), /unknown_ca/],
+  'the alert certificate_required': ['ERR_TLS_CLIENT_CERT', alert(ALERT.certificateRequired), /certificate_required/],
   'the alert no_application_protocol': ['ERR_TLS_ALPN', alert(ALERT.noApplicationProtocol)],
   'the alert close_notify': ['ERR_TLS_EOF', alert(ALERT.closeNotify, true)],
   'a protocol that was not offered': ['ERR_TLS_ALPN', serverHello12([chosenProtocol('h2')])],
@@ -303,6 +306,7 @@ test('TIME-08 WART-09 TLS-20: a handshake that stalls is a ConnectTimeoutError i
     MaxRetryError,
   );
   t.like(retried.reason, { code: 'ERR_CONNECT_TIMEOUT', phase: 'tls' });
+  await server.peer(before + 2);
   t.is(server.peers.length, before + 2);
   t.like(pool.stats(), { live: 0, leased: 0 });
 });

@@ -35,16 +35,16 @@ for (const maxVersion of VERSIONS) {
       const server = await opened(t, { maxVersion });
       const first = securePool(t, server.port);
       const found: unknown[] = [];
-      for (let n = 0; n < 3; n += 1) found.push(resumed(await first.request('GET', '/')));
+      for (let n = 0; n < 2; n += 1) found.push(resumed(await first.request('GET', '/')));
+      // OpenSSL gives two tickets, and none again to who resumes; rustls uses each once (RFC 8446, appendix C.4).
       const second = securePool(t, server.port);
-      found.push(resumed(await second.request('GET', '/')));
-      t.deepEqual(found, [false, true, true, true]);
+      const { connection } = await second.request('GET', '/');
+      t.deepEqual([...found, connection?.tls?.resumed], [false, true, true]);
       t.deepEqual(
         server.shaken.map((shaken) => shaken.resumed),
-        [false, true, true, true],
+        [false, true, true],
       );
       // What was verified once stays so: chain and name are those of the session.
-      const { connection } = await second.request('GET', '/');
       t.like(connection?.tls, { verified: true, resumed: true, serverName: 'localhost' });
       t.true(connection?.tls?.chain[0]?.raw.equals(leaf.der));
     },
@@ -111,7 +111,6 @@ test.serial(
       for (const [name, options] of Object.entries(all)) {
         const pool = securePool(t, server.port, options);
         t.is(resumed(await pool.request('GET', '/')), round, name);
-        t.true(resumed(await pool.request('GET', '/')), name);
       }
     }
   },
