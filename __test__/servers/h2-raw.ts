@@ -89,6 +89,8 @@ export class H2Peer {
   ended = false;
   /** Frames that have come, but for DATA, by type. */
   readonly counts = new Map<number, number>();
+  /** Bytes of the largest frame. */
+  largest = 0;
   /** The client's settings. */
   readonly settings = new Map<number, number>();
   /** All requests, in the order in which they came. */
@@ -253,6 +255,7 @@ export class H2Peer {
   #take(frame: Frame): void {
     const { type, flags, stream, payload } = frame;
     this.counts.set(type, this.count(type) + 1);
+    this.largest = Math.max(this.largest, payload.length);
     if (this.#block !== null && (type !== TYPE.CONTINUATION || stream !== this.#block.stream)) {
       throw new Error('the client interrupts a header block');
     }
