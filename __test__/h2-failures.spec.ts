@@ -2,12 +2,11 @@
 import { Readable } from 'node:stream';
 import test from 'ava';
 
-import { IncompleteRead, Retry, type RequestBody, type RequestOptions } from '../index.ts';
+import { HTTPConnectionPool, IncompleteRead, Retry, type RequestBody, type RequestOptions } from '../index.ts';
 import { answer, CODE, data, goaway, head, rstStream } from './servers/h2-frames.ts';
 import { each, type H2Peer, type H2Request, type H2Script } from './servers/h2-raw.ts';
 import { rawServer } from './servers/raw.ts';
 import { counted, echo, failure, get, overFrames, root, WAIT } from './support/h2.ts';
-import { HTTPConnectionPool } from '../index.ts';
 
 /** Refuses the first so many requests of the server, in this way, and serves the others. */
 function refusing(
@@ -316,7 +315,7 @@ test('H2-05: a peer that speaks HTTP/1.1, or nothing, is an error, and teaches n
   });
   t.teardown(() => server.close());
   const options = { port: server.port, retries: false, timeout: WAIT, http2: 'prior-knowledge' } as const;
-  const pool = new HTTPConnectionPool('127.0.0.1', options as object);
+  const pool = new HTTPConnectionPool('127.0.0.1', options);
   for (const words of [speaks, '', 'SSH-2.0-x\r\n']) {
     speaks = words;
     const error = await failure(get(pool));

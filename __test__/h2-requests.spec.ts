@@ -33,7 +33,7 @@ test('H2-01 HDR-02: the head: pseudo-headers first, names in lower case, the def
   });
   const names = lower(request as H2Request);
   t.true(names.slice(0, 4).every((name) => name.startsWith(':')));
-  t.deepEqual(names.slice(4).sort(), ['accept-encoding', 'cookie', 'user-agent', 'x-mixed-case']);
+  t.deepEqual(names.slice(4).toSorted(), ['accept-encoding', 'cookie', 'user-agent', 'x-mixed-case']);
   t.is(request?.get('accept-encoding'), 'identity');
   t.regex(request?.get('user-agent') ?? '', /^ferropool\/\d/);
   t.is(request?.get('x-mixed-case'), 'Value');

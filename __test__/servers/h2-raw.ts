@@ -48,6 +48,8 @@ export class H2Request {
   ended = false;
   /** The code of the client's RST_STREAM. */
   reset: number | null = null;
+  /** For the script: that it has been answered. */
+  done = false;
   /** Bytes of DATA that have come. */
   received = 0;
   /** What the client allows to be sent on this stream; {@link H2Peer.pour} keeps to it. */
@@ -101,6 +103,8 @@ export class H2Peer {
   acknowledged = 0;
   /** What the client allows to be sent on the connection. */
   credit = 65_535;
+  /** How many PINGs of ours the client has answered. */
+  pongs = 0;
   readonly #streams = new Map<number, H2Request>();
   readonly #manners: Manners;
   readonly #decoder = new HpackDecoder();
@@ -219,12 +223,10 @@ export class H2Peer {
 
   /** Waits until the client has seen everything that was sent before. */
   async settled(): Promise<void> {
-    const before = this.#pongs;
+    const before = this.pongs;
     await this.send(ping('settled?'));
-    await this.until(() => this.#pongs > before);
+    await this.until(() => this.pongs > before);
   }
-
-  #pongs = 0;
 
   /** FIN. */
   end(): void {
@@ -268,7 +270,7 @@ export class H2Peer {
       request.reset = payload.readUInt32BE(0);
     } else if (type === TYPE.GOAWAY) this.goaway = payload.readUInt32BE(4);
     else if (type === TYPE.PING) {
-      if ((flags & FLAG.ACK) !== 0) this.#pongs += 1;
+      if ((flags & FLAG.ACK) !== 0) this.pongs += 1;
       else if (this.#manners.pongs !== false) void this.send(ping(payload.toString('latin1'), true));
     } else if (type === TYPE.WINDOW_UPDATE) {
       const increment = payload.readUInt32BE(0);
