@@ -5,7 +5,7 @@
 import test, { type ExecutionContext } from 'ava';
 
 import type { HTTPConnectionPool, PoolOptions } from '../index.ts';
-import { answer, CODE, goaway, head, settings, SETTING } from './servers/h2-frames.ts';
+import { CODE, data, goaway, head, settings, SETTING } from './servers/h2-frames.ts';
 import { each, h2Server, type H2Peer, type H2Request, type H2Script } from './servers/h2-raw.ts';
 import { counted, echo, failure, get, overFrames, type H2Fixture } from './support/h2.ts';
 import { Notices } from './support/notices.ts';
@@ -421,7 +421,7 @@ test.serial('WARN-05: a connection that says goodbye closes once it is empty, an
     t,
     each(async (request, peer) => {
       await peer.send(head(request.id, 200), goaway(request.id), settings());
-      await peer.send(answer(request.id, 'x').subarray(head(request.id, 200).length));
+      await peer.send(data(request.id, 'x', { end: true }));
     }),
   );
   const notices = new Notices(t, ['connection:open', 'connection:close']);
