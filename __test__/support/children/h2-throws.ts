@@ -70,7 +70,7 @@ for (let round = 0; round < 12; round += 1) {
       .request(method, `/${seed % 97}`, { ...body, preloadContent: !streamed, ...(seed % 7 === 0 && { signal }) })
       .then(async (response) => {
         if (streamed && seed % 2 === 0) await response.read();
-        note('response');
+        return note('response');
       })
       .catch((error: Error) => note(error.name))
       .finally(() => (settled += 1));
