@@ -63,6 +63,7 @@ export const FLOW_LEAST = 256;
 export const FLOW_READ = 512;
 export const FLOW_REST = 256;
 export const FLOW_SECOND = 9;
+export const FLOW_SENT = 2048;
 export const FLOW_TOTAL = 8;
 export const FLOW_UNASKED = 65536;
 export const FLOW_UP = 1024;
@@ -135,6 +136,7 @@ export const REQUEST_STAY = 8388608;
 export const REQUEST_STREAM = 262144;
 export const REQUEST_STREAM_ASKS = 1048576;
 export const REQUEST_STREAM_WHOLE = 524288;
+export const REQUEST_TELLS_SENT = 134217728;
 export const REQUEST_TOTAL = 16;
 export const REQUEST_URL = 6;
 
