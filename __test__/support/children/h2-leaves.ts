@@ -8,7 +8,7 @@
 import { HTTPConnectionPool } from '../../../index.ts';
 
 const [port, way] = process.argv.slice(2);
-const options = { port: Number(port), http2: 'prior-knowledge' };
+const options = { port: Number(port), http2: 'prior-knowledge' as const };
 const pool = new HTTPConnectionPool('127.0.0.1', options);
 await pool.request('GET', '/');
 console.log('ready');

@@ -51,7 +51,7 @@ const server = await h2Server(
     await faults[Number(request.path.slice(1)) % faults.length]?.(request, peer);
   }),
 );
-const options = { port: server.port, http2: 'prior-knowledge', maxsize: 4, timeout: { read: 100 } };
+const options = { port: server.port, http2: 'prior-knowledge' as const, maxsize: 4, timeout: { read: 100 } };
 const counts: Record<string, number> = {};
 const note = (how: string): void => void (counts[how] = (counts[how] ?? 0) + 1);
 let settled = 0;
