@@ -119,7 +119,10 @@ test('H2-05: a handshake that fails teaches nothing: the next request finds out'
   const behind = await h2Server(each(echo), { tls: leaf.identity });
   t.teardown(() => behind.close());
   const front = net.createServer((socket) => {
-    if (broken) return void socket.end('no TLS here\r\n');
+    if (broken) {
+      socket.end('no TLS here\r\n');
+      return;
+    }
     const to = net.connect(behind.port, '127.0.0.1');
     socket.pipe(to).pipe(socket);
     socket.on('error', () => to.destroy());

@@ -334,7 +334,6 @@ test('RESP-12: trailers come with the end of the body; pseudo-headers among them
   const response = await get(pool);
   t.deepEqual([response.text(), response.trailers.getAll('x-sum')], ['body', ['4', '5']]);
   const streamed = await get(pool, '/', { preloadContent: false });
-  t.is(streamed.trailers.size, 0);
   t.is((await streamed.read()).toString(), 'body');
   t.is(streamed.trailers.get('x-sum'), '4, 5');
   t.like(await failure(get(pool, '/bad')), { name: 'ProtocolError' });
@@ -436,7 +435,8 @@ test('our own settings: no push, windows of 2 and 16 MiB, and headers up to limi
   await peer.settled();
   t.is(peer.settings.get(SETTING.ENABLE_PUSH), 0);
   t.is(peer.settings.get(SETTING.INITIAL_WINDOW_SIZE), 2 << 20);
-  t.is(peer.settings.get(SETTING.MAX_HEADER_LIST_SIZE), 100_000);
+  // What is too large is told apart from what is malformed by being decoded: twice as much is.
+  t.is(peer.settings.get(SETTING.MAX_HEADER_LIST_SIZE), 200_000);
   t.is(peer.credit, 16 << 20);
   t.is(peer.count(TYPE.RST_STREAM), 0);
 });

@@ -338,7 +338,7 @@ test('THR-1220: close with a time-out cuts off every stream that is left, and co
 test('warm makes connections ahead, and requests use them', async (t) => {
   const { pool, server } = await overFrames(t, each(echo), { maxsize: 2 });
   await pool.warm(1);
-  t.is(server.peers.length, 1);
+  await server.peer(1);
   t.deepEqual(pool.pool, { idle: 1, leased: 0, waiting: 0, maxsize: 2 });
   t.is((await get(pool)).text(), '/');
   t.is(server.peers.length, 1);

@@ -41,12 +41,13 @@ export async function nodeServer(speaks: Speaks, handler: Handler, identity: Ide
     requests += 1;
     Promise.resolve(handler(request, response)).catch(() => response.destroy());
   };
+  // What waits for a window counts there: megabytes, by default ten.
   const sockets = new Set<net.Socket>();
   const server =
     speaks === 'h2c'
-      ? http2.createServer(handle as never)
+      ? http2.createServer({ maxSessionMemory: 1_000 }, handle as never)
       : speaks === 'h2'
-        ? http2.createSecureServer({ ...identity, allowHTTP1: true }, handle as never)
+        ? http2.createSecureServer({ ...identity, allowHTTP1: true, maxSessionMemory: 1_000 }, handle as never)
         : https.createServer({ ...identity, ALPNProtocols: ['http/1.1'] }, handle);
   server.on('sessionError', () => undefined);
   server.on('connection', (socket: net.Socket) => {

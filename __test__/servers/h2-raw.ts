@@ -211,9 +211,12 @@ export class H2Peer {
     let at = 0;
     do {
       const room = (): number => Math.min(this.credit, request.credit, FRAME_SIZE);
-      if (at < body.length) await this.until(() => room() > 0 || request.reset !== null);
+      // Others take of the same window, one after the other.
+      while (at < body.length && room() <= 0 && request.reset === null) {
+        await this.until(() => room() > 0 || request.reset !== null);
+      }
       if (request.reset !== null) return;
-      const piece = body.subarray(at, at + room());
+      const piece = body.subarray(at, at + Math.max(0, room()));
       at += piece.length;
       this.credit -= piece.length;
       request.credit -= piece.length;

@@ -116,10 +116,14 @@ impl StreamLease {
     /// It is given up: what there is of the stream is reset when its handles go.
     pub(super) fn give_up(mut self, why: Discard) {
         if matches!(why, Discard::Abandoned | Discard::Aborted) {
-            let counts = self.pool.stream_counts.get();
-            self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
+            self.count_abandoned();
         }
         self.release();
+    }
+
+    fn count_abandoned(&self) {
+        let counts = self.pool.stream_counts.get();
+        self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
     }
 
     fn release(&mut self) {
@@ -131,6 +135,9 @@ impl StreamLease {
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
+        if self.carrier.is_some() {
+            self.count_abandoned();
+        }
         self.release();
     }
 }
@@ -403,6 +410,14 @@ impl Pool {
         let Some(streams) = &self.streams else { return 0 };
         let elsewhere = self.ledger.borrow().figures().waiting + self.group.waiting_of(self.member);
         streams.borrow().waiting().saturating_sub(elsewhere)
+    }
+
+    /// Leases, each stream being one: what a caller waits for when the pool is closed.
+    pub(super) fn leases(&self) -> u32 {
+        let leased = self.figures().leased;
+        let Some(streams) = &self.streams else { return leased };
+        let (carriers, open) = streams.borrow().open();
+        leased.saturating_sub(carriers) + open
     }
 
     pub(super) fn with_streams(&self, figures: Figures) -> Figures {
