@@ -54,6 +54,8 @@ export class H2Request {
   received = 0;
   /** What the client allows to be sent on this stream; {@link H2Peer.pour} keeps to it. */
   credit: number;
+  /** What of that came by WINDOW_UPDATE, spent or not. */
+  granted = 0;
   readonly pieces: Buffer[] = [];
 
   constructor(id: number, lines: readonly Line[], credit: number) {
@@ -221,6 +223,7 @@ export class H2Peer {
       this.credit -= piece.length;
       request.credit -= piece.length;
       await this.send(data(request.id, piece, { end: end && at === body.length }));
+      this.#wake();
     } while (at < body.length);
   }
 
@@ -278,7 +281,10 @@ export class H2Peer {
     } else if (type === TYPE.WINDOW_UPDATE) {
       const increment = payload.readUInt32BE(0);
       if (stream === 0) this.credit += increment;
-      else if (request !== undefined) request.credit += increment;
+      else if (request !== undefined) {
+        request.credit += increment;
+        request.granted += increment;
+      }
     }
   }
 

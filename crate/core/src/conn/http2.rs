@@ -81,6 +81,8 @@ pub async fn handshake(
         .max_header_list_size(header_bytes.saturating_mul(2))
         .initial_max_send_streams(UNSAID)
         .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(REMEMBERED)
+        .max_local_error_reset_streams(Some(RESETS))
         .handshake::<_, Bytes>(TapIo(Rc::clone(&tap)))
         .await
         .map_err(|error| {
@@ -215,6 +217,11 @@ const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 const LARGEST_FRAME: u32 = 16 * 1024;
 /// Bytes of an upload that lie in h2's buffer, for each stream.
 const SEND_BUFFER: usize = 1024 * 1024;
+/// Streams that were given up in the last second, whose late frames are dropped without a word. With the crate's 50 each of the
+/// others' would cost a reset, of which there may be so many in a connection's life before it ends with all that is on it:
+/// 1,024, which a crawler that takes few of the bodies has soon (THR-424).
+const REMEMBERED: usize = 4 * 1024;
+const RESETS: usize = 16 * 1024;
 /// The crate's figure until the peer's settings come: one that no peer has.
 const UNSAID: usize = 0x7fff_ff1d;
 /// How often silence is looked for while streams are open, and how often in a row it is found before a PING: after 30 to 40 s.

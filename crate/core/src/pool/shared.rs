@@ -200,7 +200,7 @@ impl Pool {
         let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
         let seat = Seat::new(now(), 0);
         self.stream_seats.borrow_mut().insert(ticket, Rc::clone(&seat));
-        let mut standing = Standing { pool: self, streams, ticket, seat, opening };
+        let mut standing = Standing { pool: self, streams, ticket, seat, opening, answered: false };
         self.sync();
         if !opening {
             self.watch_waiters();
@@ -440,12 +440,15 @@ struct Standing<'p> {
     seat: Rc<Seat<StreamGrant>>,
     /// It was told to get a connection, and nobody knows yet what comes of it.
     opening: bool,
+    /// What came of it has been said.
+    answered: bool,
 }
 
 impl Standing<'_> {
     /// What came of it is said by whoever calls this.
     fn leave(&mut self) {
         self.opening = false;
+        self.answered = true;
     }
 }
 
@@ -462,6 +465,11 @@ impl Drop for Standing<'_> {
         if opening {
             let grants = self.streams.borrow_mut().forgone();
             self.pool.hand_out(grants);
+        }
+        if self.answered {
+            // It comes back to the line, where a connection without room is waited for.
+            self.pool.sync();
+            return;
         }
         let unused = self.streams.borrow_mut().unused();
         if let Some(held) = unused.and_then(|carrier| carrier.held.take()) {
