@@ -295,3 +295,6 @@ impl<C> Carrier<C> {
         !self.draining && self.open < most
     }
 }
+
+#[cfg(test)]
+mod tests;
