@@ -32,8 +32,8 @@ export async function overFrames(
 ): Promise<H2Fixture> {
   const server = await h2Server(script, manners);
   const { port } = server;
-  const settings = { port, retries: false, timeout: WAIT, http2: 'prior-knowledge', ...options } as PoolOptions;
-  const pool = new HTTPConnectionPool('127.0.0.1', settings);
+  const own = { port, retries: false, timeout: WAIT, ...options } as const;
+  const pool = new HTTPConnectionPool('127.0.0.1', { http2: 'prior-knowledge', ...own });
   t.teardown(async () => {
     await pool.close({ timeout: 0 });
     const { opened, closed, idle, leased, waiting } = pool.stats();

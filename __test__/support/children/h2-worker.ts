@@ -1,10 +1,10 @@
 /** A worker with streams in flight for ever: small ones, ones that are held, and ones that are read by pieces. */
 import { parentPort, workerData } from 'node:worker_threads';
 
-import { HTTPConnectionPool, type PoolOptions } from '../../../index.ts';
+import { HTTPConnectionPool } from '../../../index.ts';
 
 const { port } = workerData as { port: number };
-const pool = new HTTPConnectionPool('127.0.0.1', { port, http2: 'prior-knowledge' } as PoolOptions);
+const pool = new HTTPConnectionPool('127.0.0.1', { port, http2: 'prior-knowledge' });
 const first = await pool.request('GET', '/token');
 if (first.text() !== '/token') throw new Error(`another's response: ${first.text()}`);
 const again = async (path: string): Promise<void> => {
