@@ -2,12 +2,14 @@
 //!
 //! N connections, each with a loop that sends GET, reads the body whole, checks it and sends again. Every client that
 //! is built on hyper does this work and more, so no figure of theirs can honestly be above this one.
+//! TLS is rustls with aws-lc-rs and a verified certificate; over HTTP/2 the N loops share one connection.
 //! A streamed body, down or up, is one connection's and one at a time; its figures are MiB instead of requests.
 //! It prints the same JSON line as `bench/client.js`; what it cannot know (a JavaScript thread) is null.
 //! Started as `ferropool-ceiling sink` it is the server that uploads go to (see `sink`).
 //! Not here: parsing of JSON (there is no JavaScript to parse for) and anything a product would need.
 
 mod arguments;
+mod connection;
 mod load;
 mod machine;
 mod sink;
