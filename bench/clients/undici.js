@@ -1,8 +1,10 @@
 /**
  * undici's fastest promise interface: `Pool.request`, the body taken by `bytes()` or `text()`; it decodes nothing itself.
- * `pipelining: 0` is its way not to keep a connection. Over HTTP/2 one connection has all the streams.
+ * `pipelining: 0` is its way not to keep a connection; a context made beforehand spares each the reading of the authority.
+ * Over HTTP/2 one connection has all the streams.
  */
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import { locate, versionOf } from '../packages.js';
 
@@ -38,7 +40,7 @@ export async function open({ origin, transport, ca }, concurrency) {
 
 function over(transport, ca, concurrency) {
   if (!transport) return {};
-  const connect = { ca: readFileSync(ca) };
+  const connect = { secureContext: createSecureContext({ ca: readFileSync(ca) }) };
   if (transport === 'https-new') return { connect, pipelining: 0 };
   if (transport === 'https') return { connect };
   return { connect, allowH2: true, connections: 1, pipelining: concurrency, maxConcurrentStreams: concurrency };
