@@ -285,6 +285,67 @@ export interface Charset {
   /** What said so: a byte order mark, Content-Type, an HTML meta element, or nothing. */
   readonly from: "bom" | "header" | "meta" | "default";
 }
+/** A certificate. What cannot be read has empty texts and invalid dates, and its bytes all the same. */
+export interface CertificateInfo {
+  /** As in RFC 4514, `CN=example.com,O=Example`. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+  /** As Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
+  readonly subjectAltName: readonly string[];
+  /** The hash of its DER, in lower-case hexadecimal: an `assertFingerprint`. */
+  readonly sha256: string;
+  /** Its DER. */
+  readonly raw: Buffer;
+}
+/**
+ * Whether a certificate (its DER) has this fingerprint: MD5, SHA-1 or SHA-256 in hexadecimal by its length, colons and either
+ * case allowed. urllib3's `assert_fingerprint`; for a pool there is the option of this name.
+ *
+ * @throws SSLError ERR_TLS (`reason` ERR_FINGERPRINT) if it has not, for what is no fingerprint, and without a certificate;
+ * TypeError ERR_INVALID_OPTION.
+ * @example
+ * assertFingerprint(response.connection.tls.chain[0].raw, '8A:5D:26:…');
+ */
+export declare function assertFingerprint(certificate: Uint8Array | null | undefined, fingerprint: string): void;
+/** The connection that a response came on. Stays readable after the connection has gone. */
+export interface ConnectionInfo {
+  /** The connection's number, unique in its thread. */
+  readonly id: number;
+  /** The peer's address, or the path of its Unix socket. */
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  /** Whether it had carried an exchange before. */
+  readonly reused: boolean;
+  readonly protocol: "http/1.1" | "http/1.0" | "h2";
+  readonly proxy: string | null;
+  /** Each address that was tried, in order, the last one successfully. */
+  readonly triedAddresses: readonly {
+    readonly address: string;
+    readonly error: string | null;
+    readonly elapsed: number;
+  }[];
+  /** `null` where there is none. */
+  readonly tls: TLSInfo | null;
+}
+/** What a TLS handshake agreed on, and whom it met. */
+export interface TLSInfo {
+  /** `'TLSv1.3'` or `'TLSv1.2'`. */
+  readonly version: string;
+  /** The cipher suite's name. */
+  readonly cipher: string;
+  /** Whether a session was resumed, in place of a full handshake. */
+  readonly resumed: boolean;
+  /** Whether the peer was verified: its chain was checked, or its fingerprint. */
+  readonly verified: boolean;
+  /** The name that was sent (SNI); `null` where none was, as for addresses. */
+  readonly serverName: string | null;
+  /** The peer's certificates as it sent them, its own first. */
+  readonly chain: readonly CertificateInfo[];
+}
 /** Where in a request's life something happened: the word for it in errors, timings and documentation. */
 export type Phase = "pool" | "dns" | "connect" | "proxy" | "tls" | "send" | "headers" | "body" | "total";
 /** What every error of the tree may know; the defaults are those of a request that never began. */
@@ -413,9 +474,22 @@ export declare class NewConnectionError extends ConnectTimeoutError {
 export declare class NameResolutionError extends NewConnectionError {
   constructor(message?: string, details?: ErrorDetails);
 }
-/** TLS failed: handshake, certificate, name, fingerprint, a record. ERR_TLS. */
+/**
+ * TLS failed: handshake, certificate, name, fingerprint, a record; or what the options of TLS name cannot be used. ERR_TLS;
+ * `reason` says which check it was, in Node.js' words where it has some (`CERT_HAS_EXPIRED`).
+ */
 export declare class SSLError extends HTTPError {
-  constructor(message?: string, details?: ErrorDetails);
+  /**
+   * The certificates as the peer sent them, its own first; empty where none came. Not enumerable: a logged error does not
+   * drag their bytes along.
+   */
+  readonly chain: readonly CertificateInfo[];
+  /** The name that the certificate was checked for; `null` where no name was. */
+  readonly assertedName: string | null;
+  constructor(message?: string, details?: ErrorDetails & {
+    chain?: readonly CertificateInfo[];
+    assertedName?: string | null;
+  });
 }
 /** The proxy could not be reached, or would not serve. ERR_PROXY. */
 export declare class ProxyError extends HTTPError {
@@ -761,27 +835,6 @@ export interface Timings {
   /** The whole call, up to the completion. */
   readonly total: number | null;
 }
-/** The connection that a response came on. Stays readable after the connection has gone. */
-export interface ConnectionInfo {
-  /** The connection's number, unique in its thread. */
-  readonly id: number;
-  /** The peer's address, or the path of its Unix socket. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** Whether it had carried an exchange before. */
-  readonly reused: boolean;
-  readonly protocol: "http/1.1" | "http/1.0" | "h2";
-  readonly proxy: string | null;
-  /** Each address that was tried, in order, the last one successfully. */
-  readonly triedAddresses: readonly {
-    readonly address: string;
-    readonly error: string | null;
-    readonly elapsed: number;
-  }[];
-  readonly tls: null;
-}
 /** What a response of one's own is made of. */
 export interface HTTPResponseInit {
   /** Default 200. */
@@ -1031,7 +1084,7 @@ export interface KeepAlive {
 }
 /** Options of an {@link HTTPConnectionPool}. */
 export interface PoolOptions {
-  /** Default: the scheme's (80). */
+  /** Default: the scheme's (80, or 443). */
   port?: number | null | undefined;
   /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
   maxsize?: number | undefined;
@@ -1065,6 +1118,13 @@ export interface PoolOptions {
   maxAge?: number | undefined;
   /** Requests after which a connection is not used again. Default 0: never. */
   maxRequestsPerConnection?: number | undefined;
+  /**
+   * Speak HTTP/2. `true` offers it by ALPN (RFC 7301), so that over https the server chooses, and HTTP/1.1 is what is left;
+   * over http it has no effect. `'prior-knowledge'` speaks it at once over http (RFC 9113, 3.3) and is a TypeError for an
+   * https pool; of a manager it means that for http, and `true` for https. Then `maxsize` counts connections, each of which
+   * carries as many requests at once as the server allows. Default `false`.
+   */
+  http2?: boolean | "prior-knowledge" | undefined;
   /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
   lenient?: boolean | undefined;
   /** What a response may cost. */
@@ -1174,8 +1234,84 @@ export type FieldSource = Iterable<readonly [
 ]> | {
   readonly [name: string]: FieldValue | undefined;
 };
-/** What pools and managers have in common as plain data. */
-export interface SettingsJSON {
+/**
+ * Options of TLS, for an {@link HTTPSConnectionPool}, and for a {@link PoolManager} as far as it makes such pools. `null` is
+ * the same as not giving an option. Files are read when a pool is made; one that cannot be read, a key that does not fit its
+ * certificate and the like are an SSLError then.
+ */
+export interface TLSOptions {
+  /**
+   * Whether the server's certificate is checked. Default `'required'`: its chain and its name are. `'optional'` means the
+   * same to a client. `'none'` checks nothing but a fingerprint, and says so in an InsecureRequestWarning, once a pool.
+   * urllib3's names are taken too. urllib3's `cert_reqs`; Node's `rejectUnauthorized`.
+   */
+  certReqs?: CertReqs | undefined;
+  /**
+   * Whom to trust: paths of PEM files, PEM texts (told by their `-----BEGIN`), or `'system'` for the system's store. Given,
+   * this, `caCertDir` and `caCertData` together are all that is trusted. Default: Mozilla's roots, which are compiled in, and
+   * what the environment says (`NODE_EXTRA_CA_CERTS`, `SSL_CERT_FILE`, `SSL_CERT_DIR`, `NODE_USE_SYSTEM_CA`). urllib3's
+   * `ca_certs`; Node's `ca`.
+   */
+  caCerts?: string | readonly string[] | null | undefined;
+  /** Whom to trust: a directory, of which every PEM file is read. Default none. urllib3's `ca_cert_dir`. */
+  caCertDir?: string | null | undefined;
+  /** Whom to trust: PEM text, as a string or as bytes, or one certificate's DER. Default none. urllib3's `ca_cert_data`. */
+  caCertData?: CertificateData | readonly CertificateData[] | null | undefined;
+  /**
+   * The client's certificate: the path of a PEM file with the certificate, the intermediates after it and, if there is no
+   * `keyFile`, its key; or that PEM itself. Default none. urllib3's `cert_file`.
+   */
+  certFile?: string | null | undefined;
+  /** The same as PEM text. Not together with `certFile`. */
+  cert?: string | Uint8Array | null | undefined;
+  /** The path of a PEM file with the client's key. Default: it is with the certificate. urllib3's `key_file`. */
+  keyFile?: string | null | undefined;
+  /** The same as PEM text. Not together with `keyFile`. */
+  key?: string | Uint8Array | null | undefined;
+  /** What an encrypted key is opened with; without effect on any other. Default none. urllib3's `key_password`. */
+  keyPassword?: string | Uint8Array | null | undefined;
+  /**
+   * The name that the certificate is checked for, in place of `serverHostname` and the host; `false` checks the chain and no
+   * name. Not a name together with `certReqs: 'none'`. urllib3's `assert_hostname`.
+   */
+  assertHostname?: string | false | null | undefined;
+  /**
+   * What the server's own certificate hashes to: MD5, SHA-1 or SHA-256 in hexadecimal (colons and either case allowed), by
+   * its length. It replaces the check of the name, and is checked under `certReqs: 'none'` too. What is no fingerprint is an
+   * SSLError. Default none. urllib3's `assert_fingerprint`.
+   */
+  assertFingerprint?: string | null | undefined;
+  /** The name that is sent (SNI) and checked in place of the host. Default: the host. urllib3's `server_hostname`. */
+  serverHostname?: string | null | undefined;
+  /** Default `'TLSv1.2'`; nothing older is spoken at all. urllib3's `ssl_minimum_version`. */
+  sslMinimumVersion?: TLSVersion | null | undefined;
+  /** Default none. Not below `sslMinimumVersion`. urllib3's `ssl_maximum_version`. */
+  sslMaximumVersion?: TLSVersion | null | undefined;
+  /**
+   * Cipher suites by rustls' or IANA's names, in order of preference; nothing else is offered. Default: rustls' choice. An
+   * OpenSSL cipher string is refused. urllib3's `ciphers`.
+   */
+  ciphers?: string | readonly string[] | null | undefined;
+  /**
+   * A file (made with mode 0600) that the secrets of each connection are appended to, for tools that read captures;
+   * `true` takes its path from the variable `SSLKEYLOGFILE`, in which `$NAME` and `${NAME}` are replaced; unset or empty it
+   * means none. Default none: the variable alone does nothing. Refused in a setuid process.
+   */
+  keyLogFile?: string | boolean | null | undefined;
+}
+/** How a server is verified: see {@link TLSOptions.certReqs}. */
+export type CertReqs = "required" | "optional" | "none" | "CERT_REQUIRED" | "CERT_OPTIONAL" | "CERT_NONE" | "REQUIRED" | "OPTIONAL" | "NONE";
+/** The versions of TLS that there are. */
+export type TLSVersion = "TLSv1.2" | "TLSv1.3";
+/** PEM text, as a string or as bytes, or DER. */
+export type CertificateData = string | Uint8Array;
+/** Options of TLS as plain data. */
+export type TLSJSON = Omit<TLSOptions, "cert" | "key" | "keyPassword">;
+/**
+ * What pools and managers have in common as plain data. Of TLS what was given, but for the client's certificate, key and
+ * password.
+ */
+export interface SettingsJSON extends TLSJSON {
   maxsize: number;
   block: boolean;
   /** `new Timeout(…)` makes an equal one of it. */
@@ -1184,6 +1320,8 @@ export interface SettingsJSON {
   retries: RetryJSON;
   /** The names of its own headers: their values may be secrets. */
   headers: string[];
+  /** Where it is spoken. */
+  http2?: PoolOptions["http2"];
 }
 /** What `JSON.stringify(pool)` writes. */
 export interface PoolJSON extends SettingsJSON {
@@ -1353,10 +1491,9 @@ export declare abstract class ConnectionPool extends RequestMethods {
  */
 export declare class HTTPConnectionPool extends ConnectionPool {
   #private;
-  readonly scheme: "http";
   /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
   readonly host: string;
-  /** As given; `null` is the scheme's default (80). */
+  /** As given; `null` is the scheme's default (80, or 443). */
   readonly port: number | null;
   /** Connections kept for reuse. */
   readonly maxsize: number;
@@ -1371,6 +1508,8 @@ export declare class HTTPConnectionPool extends ConnectionPool {
    * ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
    */
   constructor(host: string, options?: PoolOptions);
+  /** `'http'`, and `'https'` of an {@link HTTPSConnectionPool}. */
+  get scheme(): "http" | "https";
   /** Live figures; `null` once the pool is closed. */
   get pool(): PoolView | null;
   /** Sockets ever opened. (urllib3 misses those that were dialled again.) */
@@ -1398,15 +1537,128 @@ export declare class HTTPConnectionPool extends ConnectionPool {
   }): Promise<CloseReport>;
 }
 /**
- * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
- * {@link HTTPConnectionPool}. The port is always shown.
+ * The connections to one host over TLS, kept and reused. The server's certificate is checked, chain and name, unless the
+ * options say otherwise. With `http2: true` requests share connections where the server speaks HTTP/2.
  *
- * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
- * ERR_NOT_SUPPORTED for https.
+ * @example
+ * const pool = new HTTPSConnectionPool('localhost', { port: 8443, caCerts: 'ca.pem', http2: true });
+ * const response = await pool.request('GET', '/');
+ * response.connection?.tls?.version; // 'TLSv1.3'
+ */
+export declare class HTTPSConnectionPool extends HTTPConnectionPool {
+  /**
+   * Makes a pool; nothing is opened until the first request, but files that the options name are read.
+   *
+   * @throws as {@link HTTPConnectionPool}'s; SSLError ERR_TLS for certificates, keys, cipher suites and fingerprints that
+   * cannot be used (`reason` ERR_TLS_CA, ERR_TLS_CERT, ERR_TLS_KEY, ERR_TLS_CIPHER, ERR_FINGERPRINT).
+   */
+  constructor(host: string, options?: PoolOptions & TLSOptions);
+  /** `'https'`. */
+  get scheme(): "https";
+}
+/**
+ * A pool for a URL's host: https gives an {@link HTTPSConnectionPool}, everything else an {@link HTTPConnectionPool}, which
+ * takes no options of TLS. The port is always shown.
+ *
+ * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; what the pool's
+ * constructor throws.
  * @example
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
-export declare function connectionFromUrl(url: string, options?: PoolOptions): HTTPConnectionPool;
+export declare function connectionFromUrl(url: string, options?: PoolOptions & TLSOptions): HTTPConnectionPool | HTTPSConnectionPool;
+/** Options of an {@link HTTPConnection}: a pool's, but for those about many connections and about trying again. */
+export type ConnectionOptions = Omit<PoolOptions, "block" | "idleTimeout" | "maxAge" | "maxRequestsPerConnection" | "maxWaiting" | "maxsize" | "onPause" | "pauseOn" | "rate" | "retries">;
+/** What a request on an {@link HTTPConnection} may bring. */
+export type ConnectionRequestOptions = Pick<RequestOptions, "body" | "chunked" | "decodeContent" | "enforceContentLength" | "headers" | "json" | "limits" | "onProgress" | "preloadContent" | "signal" | "timeout">;
+/**
+ * One connection to one host. A request goes out with {@link HTTPConnection.request}, and its response is taken with
+ * {@link HTTPConnection.getResponse}; one at a time. Nothing is tried again and no redirect is followed.
+ *
+ * @example
+ * const connection = new HTTPConnection('localhost', { port: 8080 });
+ * await connection.request('GET', '/');
+ * const response = await connection.getResponse();
+ */
+export declare class HTTPConnection {
+  #private;
+  /** 80; 443 of an {@link HTTPSConnection}. */
+  static readonly defaultPort: number;
+  /** What a socket has where `socketOptions` is not given. */
+  static readonly defaultSocketOptions: Readonly<SocketOptions>;
+  /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
+  readonly host: string;
+  readonly port: number;
+  /** The time-outs of a request that brings none. */
+  readonly timeout: Timeout;
+  /**
+   * Makes a connection; nothing is opened until {@link HTTPConnection.connect} or the first request.
+   *
+   * @throws as {@link HTTPConnectionPool}'s constructor.
+   */
+  constructor(host: string, options?: ConnectionOptions);
+  /** Whether there is no connection: not yet, or not any more. */
+  get isClosed(): boolean;
+  /** Whether there is a connection, as far as is known without writing to it. */
+  get isConnected(): boolean;
+  /** Whether the peer of the connection was verified: its chain, or its fingerprint. Never over http, and never closed. */
+  get isVerified(): boolean;
+  /** Whether the proxy was verified; `null` without one. */
+  get proxyIsVerified(): boolean | null;
+  /** Whether the connection leads to a proxy. */
+  get hasConnectedToProxy(): boolean;
+  /** Whether a proxy is given requests to pass on. */
+  get proxyIsForwarding(): boolean;
+  /** Whether a proxy makes a tunnel. */
+  get proxyIsTunneling(): boolean;
+  /**
+   * Opens the connection, and sends nothing. Does nothing if there is one.
+   *
+   * @throws (rejects with) what dialling meets.
+   */
+  connect(): Promise<void>;
+  /**
+   * Sends a request, and resolves when all of it has been handed to the system, or when its response has come before. Opens
+   * the connection if there is none. The method goes out as it is given; 3xx are responses like any other.
+   *
+   * @throws (rejects with) ResponseNotReady while the response before has not been taken, or its body not been read; what
+   * dialling and sending meet; TypeError or RangeError for options.
+   */
+  request(method: string, url: string, options?: ConnectionRequestOptions): Promise<void>;
+  /**
+   * The response to the request that was sent: with its body, or (`preloadContent: false`) with its head, and then the
+   * connection is taken until the body has been read, drained or closed.
+   *
+   * @throws (rejects with) ResponseNotReady without a request, and a second time for one; what reading meets.
+   */
+  getResponse(): Promise<HTTPResponse>;
+  /**
+   * Closes the connection, now: a request in flight and a body that is being read are cut off. The next request, and
+   * {@link HTTPConnection.connect}, open another. Never rejects.
+   */
+  close(): Promise<void>;
+  /** Closes when a block of `await using` ends. */
+  [Symbol.asyncDispose](): Promise<void>;
+  /** Closes when a block of `using` ends. */
+  [Symbol.dispose](): void;
+  /** `HTTPConnection(host='localhost', port=8080)`. */
+  toString(): string;
+}
+/**
+ * One connection to one host over TLS: an {@link HTTPConnection} with the options of TLS.
+ *
+ * @example
+ * const connection = new HTTPSConnection('localhost', { port: 8443, caCerts: 'ca.pem' });
+ */
+export declare class HTTPSConnection extends HTTPConnection {
+  #private;
+  static readonly defaultPort: number;
+  /**
+   * Makes a connection; nothing is opened, but files that the options name are read.
+   *
+   * @throws as {@link HTTPSConnectionPool}'s constructor.
+   */
+  constructor(host: string, options?: ConnectionOptions & TLSOptions);
+}
 /**
  * A cookie jar, as `tough-cookie`'s `CookieJar` is one.
  *
@@ -1420,8 +1672,11 @@ export interface CookieJar {
   /** Takes a Set-Cookie line that came from this URL. What it throws (the cookie is not for this site) is not the request's. */
   setCookie(line: string, url: string): unknown;
 }
-/** Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. */
-export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
+/**
+ * Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. Those of TLS are for
+ * its https pools; files that they name are read when the first of those is made.
+ */
+export interface PoolManagerOptions extends Omit<PoolOptions, "port">, TLSOptions {
   /** Pools that are kept; the least recently used goes for one more. Default 1,000; 0 keeps none. */
   numPools?: number | undefined;
   /**
@@ -1444,7 +1699,7 @@ export interface PoolManagerOptions extends Omit<PoolOptions, "port"> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, "port" | "rate" | "pauseOn" | "onPause">]?: PoolOptions[Name] | null | undefined;
+  readonly [Name in Exclude<keyof (PoolOptions & TLSOptions), "port" | "rate" | "pauseOn" | "onPause">]?: (PoolOptions & TLSOptions)[Name] | null | undefined;
 };
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -1471,7 +1726,8 @@ export declare class PoolManager extends RequestMethods {
    * The pool for a host, made if there is none. Equal settings give the same pool; a pool that is held stays usable when
    * the manager has forgotten it.
    *
-   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION.
+   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION; SSLError for
+   * files of TLS's options that cannot be used.
    */
   connectionFromHost(host: string, options?: {
     port?: number | null | undefined;
@@ -1551,7 +1807,7 @@ export interface Configuration {
  */
 export declare function configure(options: Configuration): void;
 /** What {@link disableWarnings} silences: a type of warnings (`warning.name`), or one of them (`warning.code`). */
-export type WarningCategory = "FerropoolWarning" | "InsecureRequestWarning" | "FERROPOOL_BODY_UNREAD" | "FERROPOOL_POOL_FULL" | "FERROPOOL_POOL_STARVING" | "FERROPOOL_SHORT_TIMEOUT";
+export type WarningCategory = "FerropoolWarning" | "InsecureRequestWarning" | "FERROPOOL_BODY_UNREAD" | "FERROPOOL_EXTRA_CERTS" | "FERROPOOL_INSECURE_REQUEST" | "FERROPOOL_POOL_FULL" | "FERROPOOL_POOL_STARVING" | "FERROPOOL_SHORT_TIMEOUT";
 /**
  * Silences warnings of this thread: those of one type, the one with this code, or all. There is no way back, as in urllib3.
  *
@@ -1610,7 +1866,7 @@ export interface ConnectionNotice {
   readonly port: number;
   /** The peer's address, or the path of its Unix socket. */
   readonly remoteAddress: string;
-  readonly protocol: "http/1.1";
+  readonly protocol: "http/1.1" | "h2";
   /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
   readonly reason: string | null;
 }

@@ -1,5 +1,11 @@
-export { connectionFromUrl, ConnectionPool, HTTPConnectionPool } from './facade/pools.ts';
+export { connectionFromUrl, ConnectionPool, HTTPConnectionPool, HTTPSConnectionPool } from './facade/pools.ts';
 export type { CloseReport, Percentiles, PoolStats, PoolView } from './facade/pools.ts';
+export { HTTPConnection, HTTPSConnection } from './facade/connection.ts';
+export type { ConnectionOptions, ConnectionRequestOptions } from './facade/connection.ts';
+export type { CertificateData, CertReqs, TLSJSON, TLSOptions, TLSVersion } from './facade/tls-options.ts';
+export { assertFingerprint } from './facade/certificates.ts';
+export type { CertificateInfo } from './facade/certificates.ts';
+export type { ConnectionInfo, TLSInfo } from './facade/connection-info.ts';
 export { PoolManager } from './facade/manager.ts';
 export type { PoolCollection, PoolKwargs, PoolManagerOptions } from './facade/manager.ts';
 export { request } from './facade/request.ts';
@@ -35,7 +41,7 @@ export type {
 } from './facade/channels.ts';
 
 export { HTTPResponse } from './facade/response.ts';
-export type { ConnectionInfo, Head, HTTPResponseInit, Timings } from './facade/response.ts';
+export type { Head, HTTPResponseInit, Timings } from './facade/response.ts';
 export type { Charset } from './facade/charset.ts';
 
 export { HTTPHeaderDict, SKIP_HEADER } from './facade/headers.ts';

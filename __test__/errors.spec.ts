@@ -34,6 +34,8 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
     expected: null,
     received: null,
     causes: [],
+    chain: null,
+    asserted: null,
     ...given,
   };
 }

@@ -81,6 +81,7 @@ const flipped = {
   idleTimeout: 60_000,
   maxAge: 60_000,
   maxRequestsPerConnection: 100,
+  http2: true,
   lenient: false,
   limits: { headerCount: 100 },
   unreadTimeout: 1_000,

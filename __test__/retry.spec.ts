@@ -240,6 +240,8 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
     expected: null,
     received: null,
     causes: [],
+    chain: null,
+    asserted: null,
   };
   let thrown = 0;
   for (const { className, code, retried } of ERRORS) {

@@ -9,7 +9,7 @@ import { Readable } from 'node:stream';
 
 import { argumentError, describe } from './arguments.ts';
 import type { Pieces, Source } from './boundary/stream.ts';
-import { bytesOf } from './options.ts';
+import { bytesOf } from './bytes.ts';
 
 /** Pieces of bytes and Blobs in their order. Each is read from its start, however often. */
 export class InParts implements Source {

@@ -9,10 +9,10 @@ import { InParts, Made, ofArray, OfIterable, OfReadable, OfWebStream } from './b
 import type { Call } from './boundary/marshal.ts';
 import * as layout from './boundary/generated.ts';
 import type { Source } from './boundary/stream.ts';
+import { bytesOf } from './bytes.ts';
 import { requestFields, type FormFields } from './fields.ts';
 import { wireLines, type HeaderSource } from './headers.ts';
 import { multipartParts } from './multipart.ts';
-import { bytesOf } from './options.ts';
 import { encodeFormUrlencoded } from './urlencoded.ts';
 
 /** A piece of a body: a string goes out as UTF-8. */

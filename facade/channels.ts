@@ -64,7 +64,7 @@ export interface ConnectionNotice {
   readonly port: number;
   /** The peer's address, or the path of its Unix socket. */
   readonly remoteAddress: string;
-  readonly protocol: 'http/1.1';
+  readonly protocol: 'http/1.1' | 'h2';
   /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
   readonly reason: string | null;
 }
@@ -116,6 +116,9 @@ export function tellClosed(facts: () => ConnectionFacts, reason: string): void {
   if (closed.hasSubscribers) closed.publish(notice(facts(), reason));
 }
 
-function notice({ pool: { host, port }, remoteAddress }: ConnectionFacts, reason: string | null): ConnectionNotice {
-  return { host, port, remoteAddress, protocol: 'http/1.1', reason };
+function notice(
+  { pool: { host, port }, remoteAddress, protocol }: ConnectionFacts,
+  reason: string | null,
+): ConnectionNotice {
+  return { host, port, remoteAddress, protocol, reason };
 }

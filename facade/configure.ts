@@ -4,8 +4,8 @@
  */
 import { argumentError, checkNames, describe } from './arguments.ts';
 import { allow, canSpread, spread } from './boundary/engines.ts';
+import { CODE, integer, notSupported } from './checks.ts';
 import { publishOn, SUITES, type Suite } from './observe.ts';
-import { CODE, integer, notSupported } from './options.ts';
 
 /** What {@link configure} takes. */
 export interface Configuration {

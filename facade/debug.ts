@@ -57,13 +57,13 @@ function asked(method: string, url: string): string {
 }
 
 /** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */
-export function debugOpened({ pool: { host, port, number } }: ConnectionFacts): void {
-  log('Starting new HTTP connection (%d): %s', number, place(host, port));
+export function debugOpened({ scheme, pool: { host, port, number } }: ConnectionFacts): void {
+  log('Starting new %s connection (%d): %s', scheme.toUpperCase(), number, place(host, port));
 }
 
 /** @internal */
-export function debugClosed({ pool: { host, port, number } }: ConnectionFacts, reason: string): void {
-  log('Closed HTTP connection (%d): %s: %s', number, place(host, port), reason);
+export function debugClosed({ scheme, pool: { host, port, number } }: ConnectionFacts, reason: string): void {
+  log('Closed %s connection (%d): %s: %s', scheme.toUpperCase(), number, place(host, port), reason);
 }
 
 /** What happened to a call before its outcome; told with it, since the core does not stop to tell. */

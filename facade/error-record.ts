@@ -16,9 +16,11 @@ import {
   ProxyError,
   ResponseError,
   ResponseTooLarge,
+  SSLError,
 } from './errors.ts';
 import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
 import type { ErrorRecord } from './boundary/engine.ts';
+import { withChain } from './certificates.ts';
 import { historyOf } from './history.ts';
 
 export type { ErrorRecord };
@@ -84,7 +86,7 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
       return new CLASSES[record.className](pool, message, details);
     case 'NewConnectionError':
     case 'NameResolutionError':
-      return notConnected(record, details);
+      return notConnected(record, details, pool);
     case 'ProxyError':
       return new ProxyError(message, cause instanceof Error ? cause : null, details);
     case 'ProtocolError':
@@ -98,9 +100,12 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
       return new CLASSES[record.className](message, { ...details, scheme: /^([^:/?#]+):/.exec(url)?.[1] ?? null });
     case 'ResponseTooLarge':
       return new ResponseTooLarge(message, record.limit ?? '', record.allowed ?? 0, details);
+    case 'SSLError': {
+      const failed = new SSLError(message, { ...details, assertedName: record.asserted });
+      return withChain(failed, record.chain ?? [], false);
+    }
     case 'TimeoutError':
     case 'ConnectTimeoutError':
-    case 'SSLError':
     case 'DecodeError':
     case 'InvalidHeader':
     case 'HeaderParsingError':
@@ -119,7 +124,7 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
  * The system's code of the address that failed last becomes the error's own, and stands in the message: logs are searched
  * for it. The core tells of that one first.
  */
-function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnectionError {
+function notConnected(record: ErrorRecord, details: ErrorDetails, pool: AnyPool | null): NewConnectionError {
   const [last] = record.causes;
   const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
   const system = last?.code ?? null;
@@ -127,12 +132,19 @@ function notConnected(record: ErrorRecord, details: ErrorDetails): NewConnection
   // As urllib3 has it: the connection that was not made comes first. A name that does not resolve is in its own message.
   const [, host, at] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
   const named = record.className === 'NameResolutionError' || host === undefined;
-  const message = named ? said : `HTTPConnection(host='${host}', port=${at}): ${said}`;
+  const message = named
+    ? said
+    : `${isSecure(pool) ? 'HTTPSConnection' : 'HTTPConnection'}(host='${host}', port=${at}): ${said}`;
   // `ip:port`, the IP of the sixth version in brackets; anything else is a Unix socket's path.
   const [, bracketed, ip, port] = /^(?:\[(.+)\]|([^:/]+)):(\d+)$/.exec(last?.address ?? '') ?? [];
   const address = bracketed ?? ip ?? last?.address ?? null;
   const type = record.className === 'NameResolutionError' ? NameResolutionError : NewConnectionError;
   return new type(message, { ...details, code, address, port: port === undefined ? null : Number(port) });
+}
+
+/** Pools and their names have a scheme. */
+function isSecure(pool: AnyPool | null): boolean {
+  return (pool as { scheme?: unknown } | null)?.scheme === 'https';
 }
 
 /** A body that broke off has a cause of a class of its own, between the error and what the system said. */

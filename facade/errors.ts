@@ -9,6 +9,7 @@
  * `error.toJSON()`, which keeps both.
  */
 
+import type { CertificateInfo } from './certificates.ts';
 import type { RequestHistory } from './retry.ts';
 
 /** Where in a request's life something happened: the word for it in errors, timings and documentation. */
@@ -214,10 +215,26 @@ export class NameResolutionError extends NewConnectionError {
   }
 }
 
-/** TLS failed: handshake, certificate, name, fingerprint, a record. ERR_TLS. */
+/**
+ * TLS failed: handshake, certificate, name, fingerprint, a record; or what the options of TLS name cannot be used. ERR_TLS;
+ * `reason` says which check it was, in Node.js' words where it has some (`CERT_HAS_EXPIRED`).
+ */
 export class SSLError extends HTTPError {
-  constructor(message = '', details: ErrorDetails = {}) {
+  /**
+   * The certificates as the peer sent them, its own first; empty where none came. Not enumerable: a logged error does not
+   * drag their bytes along.
+   */
+  declare readonly chain: readonly CertificateInfo[];
+  /** The name that the certificate was checked for; `null` where no name was. */
+  readonly assertedName: string | null;
+
+  constructor(
+    message = '',
+    details: ErrorDetails & { chain?: readonly CertificateInfo[]; assertedName?: string | null } = {},
+  ) {
     super(message, withCode('ERR_TLS', details));
+    Object.defineProperty(this, 'chain', { value: details.chain ?? [], enumerable: false, configurable: true });
+    this.assertedName = details.assertedName ?? null;
   }
 }
 
@@ -475,10 +492,25 @@ function plain(error: Error, depth: number): ErrorJSON {
       redirectLocation: past.redirectLocation === null ? null : withoutSecrets(past.redirectLocation),
     }));
   }
+  if (error instanceof SSLError && error.chain.length > 0) {
+    out['chain'] = error.chain.map(({ subject, issuer, subjectAltName, sha256, validFrom, validTo }) => ({
+      subject,
+      issuer,
+      subjectAltName: [...subjectAltName],
+      sha256,
+      validFrom: date(validFrom),
+      validTo: date(validTo),
+    }));
+  }
   if (error instanceof AggregateError) {
     out['errors'] = error.errors.filter((each) => each instanceof Error).map((each) => plain(each, depth + 1));
   }
   return out;
+}
+
+/** `null` for a date that could not be read, as JSON has it. */
+function date(of: Date): string | null {
+  return of.toJSON();
 }
 
 /** User info is everything between `//` and the last `@` of the authority (RFC 3986, section 3.2.1). @internal */

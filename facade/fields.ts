@@ -9,8 +9,8 @@
 import { Readable } from 'node:stream';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { bytesOf } from './bytes.ts';
 import { guessContentType } from './content-types.ts';
-import { bytesOf } from './options.ts';
 
 /** What a part can hold: text goes out as UTF-8, a number or boolean as its text. */
 export type FieldData = string | number | bigint | boolean | ArrayBuffer | ArrayBufferView | Blob;

@@ -10,18 +10,30 @@ import type { Engine, ErrorRecord, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
 import type { ShelvedPool } from './boundary/handles.ts';
 import { text } from './call.ts';
+import { CODE, functionOf, integer, MOST } from './checks.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
-import { CODE, functionOf, integer, POOL_NAMES, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
+import { POOL_NAMES, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
 import { tellOfPause } from './pause.ts';
-import { closeTimeout, Held, HTTPConnectionPool, type CloseReport, type PoolStats } from './pools.ts';
-import { settingsJSON, type ManagerJSON } from './pool-json.ts';
+import {
+  closeTimeout,
+  Held,
+  HTTPConnectionPool,
+  HTTPSConnectionPool,
+  type CloseReport,
+  type PoolStats,
+} from './pools.ts';
+import { settingsJSON, spokenJSON, type ManagerJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
+import { TLS_NAMES, type TLSOptions } from './tls-options.ts';
 import { parseUrl } from './url.ts';
 
-/** Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. */
-export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
+/**
+ * Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. Those of TLS are for
+ * its https pools; files that they name are read when the first of those is made.
+ */
+export interface PoolManagerOptions extends Omit<PoolOptions, 'port'>, TLSOptions {
   /** Pools that are kept; the least recently used goes for one more. Default 1,000; 0 keeps none. */
   numPools?: number | undefined;
   /**
@@ -45,11 +57,13 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'> {
  * `onPause`) hold for all pools of a host and are not among them.
  */
 export type PoolKwargs = {
-  readonly [Name in Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>]?:
-    | PoolOptions[Name]
+  readonly [Name in Exclude<keyof (PoolOptions & TLSOptions), 'port' | 'rate' | 'pauseOn' | 'onPause'>]?:
+    | (PoolOptions & TLSOptions)[Name]
     | null
     | undefined;
 };
+
+type AnyOptions = PoolOptions & TLSOptions;
 
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
@@ -66,7 +80,7 @@ export interface PoolCollection extends Iterable<HTTPConnectionPool> {
 export class PoolManager extends RequestMethods {
   readonly #engine: Engine;
   readonly #handle: number;
-  readonly #options: PoolOptions;
+  readonly #options: AnyOptions;
   readonly #settings: PoolSettings;
   readonly #bounds: Readonly<Record<'numPools' | 'maxTotalConnections', number>>;
   readonly #sources: Sources;
@@ -77,7 +91,7 @@ export class PoolManager extends RequestMethods {
     if (this.#held.get(id)?.deref() === undefined) this.#held.delete(id);
   });
   /** Options of pools that have their own, by their number on the shelf; some may be gone from there. */
-  readonly #own: Map<number, PoolOptions> = new Map();
+  readonly #own: Map<number, AnyOptions> = new Map();
   /** How many of those there may be before it is seen who is gone. */
   #ownMost = 64;
   /** Shared with the pools that are held. */
@@ -93,8 +107,8 @@ export class PoolManager extends RequestMethods {
     checkNames(options, MANAGER_NAMES, 'a manager', CODE);
     const { numPools = NUM_POOLS, maxTotalConnections = MAX_TOTAL_CONNECTIONS, jar, beforeAttempt, ...rest } = options;
     const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-    const all: PoolOptions = { maxsize: 64, block: true, ...given };
-    this.#settings = poolSettings(all);
+    const all: AnyOptions = { maxsize: 64, block: true, ...given };
+    this.#settings = poolSettings(all, 'manager');
     this.#options = readOnce(all, this.#settings);
     this.#sources = {
       jar: jar === undefined || jar === null ? null : jarOf(jar, 'jar'),
@@ -139,7 +153,8 @@ export class PoolManager extends RequestMethods {
    * The pool for a host, made if there is none. Equal settings give the same pool; a pool that is held stays usable when
    * the manager has forgotten it.
    *
-   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION.
+   * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION; SSLError for
+   * files of TLS's options that cannot be used.
    */
   connectionFromHost(
     host: string,
@@ -157,7 +172,7 @@ export class PoolManager extends RequestMethods {
     const scheme = own(options, 'scheme') ?? 'http';
     const kwargs = own(options, 'poolKwargs') ?? null;
     const merged = kwargs === null ? null : this.#merged(kwargs);
-    const settings = merged === null ? null : poolSettings(merged);
+    const settings = merged === null ? null : poolSettings(merged, 'manager');
     const origin = { scheme: text(scheme, 'a scheme'), host: text(host, 'a host'), port };
     const shelved = this.#engine.handles.shelve(this, this.#handle, origin, settings?.wire ?? null);
     if (merged !== null && settings !== null) this.#keepOwn(shelved.id, readOnce(merged, settings));
@@ -228,7 +243,7 @@ export class PoolManager extends RequestMethods {
     const { maxsize, block, timeout } = this.#settings.wire as { maxsize: number; block: boolean; timeout?: Timeout };
     const { retries, headers } = this;
     const kept = { maxsize, block, timeout: timeout ?? Timeout.from(null), retries, headers };
-    return { type: this.constructor.name, ...this.#bounds, ...settingsJSON(kept) };
+    return { type: this.constructor.name, ...this.#bounds, ...settingsJSON(kept, spokenJSON(this.#options)) };
   }
 
   /** `PoolManager(pools=3)`. */
@@ -249,13 +264,15 @@ export class PoolManager extends RequestMethods {
   /** @internal */
   override poolOf(url: string): AnyPool | null {
     const { scheme, host, port } = parseUrl(url);
-    return host === null ? null : new PoolName(host, port ?? (scheme === 'https' ? 443 : 80));
+    const secure = scheme === 'https';
+    return host === null ? null : new PoolName(secure ? 'https' : 'http', host, port ?? (secure ? 443 : 80));
   }
 
   /** @internal */
-  protected override named(record: ErrorRecord): AnyPool | null {
+  protected override named(record: ErrorRecord, url: string): AnyPool | null {
     const [, host, port] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
-    return host === undefined ? null : new PoolName(host, Number(port));
+    const scheme = /^https:/i.test(url) ? 'https' : 'http';
+    return host === undefined ? null : new PoolName(scheme, host, Number(port));
   }
 
   /** @internal */
@@ -264,7 +281,7 @@ export class PoolManager extends RequestMethods {
   }
 
   /** MGR-06: a value replaces, `null` removes, what is left as it is. */
-  #merged(kwargs: PoolKwargs): PoolOptions {
+  #merged(kwargs: PoolKwargs): AnyOptions {
     if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
@@ -273,7 +290,7 @@ export class PoolManager extends RequestMethods {
       const whose = name === 'port' ? 'an argument of its own' : "the manager's: it holds for all pools of a host";
       throw argumentError('type', CODE, `poolKwargs has no option '${name}', which is ${whose}`);
     }
-    const merged: { [name: string]: unknown } & PoolOptions = { ...this.#options };
+    const merged: { [name: string]: unknown } & AnyOptions = { ...this.#options };
     for (const [name, value] of Object.entries(kwargs)) {
       if (value === null) delete merged[name];
       else if (value !== undefined) merged[name] = value;
@@ -282,7 +299,7 @@ export class PoolManager extends RequestMethods {
   }
 
   /** Not the record that the core has: functions are in none. */
-  #keepOwn(id: number, options: PoolOptions): void {
+  #keepOwn(id: number, options: AnyOptions): void {
     this.#own.set(id, options);
     if (this.#own.size <= this.#ownMost) return;
     const here = new Set(this.#engine.handles.shelf(this.#handle).map((shelved) => shelved.id));
@@ -297,7 +314,8 @@ export class PoolManager extends RequestMethods {
     const handle = this.#engine.handles.holdPool(this.#handle, shelved.id);
     if (handle === null) return null;
     const held = new Held(this.#engine, handle, shelved, this.#sources, this.#life);
-    const pool = new HTTPConnectionPool(held as never, this.#own.get(shelved.id) ?? this.#options);
+    const type = shelved.scheme === 'https' ? HTTPSConnectionPool : HTTPConnectionPool;
+    const pool = new type(held as never, this.#own.get(shelved.id) ?? this.#options);
     this.#held.set(shelved.id, new WeakRef(pool));
     this.#collected.register(pool, shelved.id);
     return pool;
@@ -305,23 +323,24 @@ export class PoolManager extends RequestMethods {
 }
 
 /** Headers may come from an iterator, and pools are made of the options again. */
-function readOnce(options: PoolOptions, { headers }: PoolSettings): PoolOptions {
+function readOnce(options: AnyOptions, { headers }: PoolSettings): AnyOptions {
   return options.headers === undefined ? options : { ...options, headers };
 }
 
 /** What an error of a manager's calls the pool that it is about: the pool itself may be gone by then. */
 class PoolName implements AnyPool {
-  readonly scheme = 'http';
+  readonly scheme: 'http' | 'https';
   readonly host: string;
   readonly port: number;
 
-  constructor(host: string, port: number) {
+  constructor(scheme: 'http' | 'https', host: string, port: number) {
+    this.scheme = scheme;
     this.host = host;
     this.port = port;
   }
 
   toString(): string {
-    return `HTTPConnectionPool(host='${this.host}', port=${this.port})`;
+    return `${this.scheme === 'https' ? 'HTTPS' : 'HTTP'}ConnectionPool(host='${this.host}', port=${this.port})`;
   }
 }
 
@@ -333,8 +352,8 @@ const MANAGER_NAMES: readonly string[] = [
   'jar',
   'beforeAttempt',
   ...POOL_NAMES.filter((name) => name !== 'port'),
+  ...TLS_NAMES,
 ];
-const MOST = 2 ** 32 - 1;
 /** Pools. */
 const NUM_POOLS = 1_000;
 /** Connections. */

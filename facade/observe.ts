@@ -152,7 +152,7 @@ listenToNotices({
     if (own) tellClosed(facts, reason);
   },
   warned(code, message) {
-    emitWarning('FerropoolWarning', code, message);
+    emitWarning(code === 'FERROPOOL_INSECURE_REQUEST' ? 'InsecureRequestWarning' : 'FerropoolWarning', code, message);
   },
 });
 

@@ -2,17 +2,34 @@
  * What pools and requests may be told: one descriptor an option, so that a new one touches its descriptor, its use, its
  * test and its documentation, and nothing else. A wrong type is refused here; what a value means is the core's to judge.
  */
-import { isAnyArrayBuffer, isUint8Array } from 'node:util/types';
-
-import { argumentError, checkNames, describe } from './arguments.ts';
+import { argumentError, checkNames } from './arguments.ts';
 import type { Resolve } from './asking.ts';
 import type { RequestBody } from './body.ts';
+import { bytesOf } from './bytes.ts';
+import {
+  bare,
+  boolean,
+  CODE,
+  functionOf,
+  integer,
+  mapped,
+  milliseconds,
+  MOST,
+  notSupported,
+  positive,
+  record,
+  size,
+  string,
+  wrong,
+  type Check,
+} from './checks.ts';
 import type { FormFields } from './fields.ts';
 import { HTTPHeaderDict, wireLines, type HeaderSource } from './headers.ts';
 import { ACCEPT_ENCODING } from './make-headers.ts';
 import type { Head } from './response.ts';
 import { Retry, type RetryLike } from './retry.ts';
 import { Timeout, type TimeoutLike } from './timeout.ts';
+import { TLS_NAMES, tlsWire, type TLSOptions } from './tls-options.ts';
 
 /** What a response may cost; past a limit it rejects with ResponseTooLarge, whose `limit` is the name here. */
 export interface Limits {
@@ -52,7 +69,7 @@ export interface KeepAlive {
 
 /** Options of an {@link HTTPConnectionPool}. */
 export interface PoolOptions {
-  /** Default: the scheme's (80). */
+  /** Default: the scheme's (80, or 443). */
   port?: number | null | undefined;
   /** Connections kept for reuse; with `block` also the most that can exist. Default 1, at least 1. */
   maxsize?: number | undefined;
@@ -83,6 +100,13 @@ export interface PoolOptions {
   maxAge?: number | undefined;
   /** Requests after which a connection is not used again. Default 0: never. */
   maxRequestsPerConnection?: number | undefined;
+  /**
+   * Speak HTTP/2. `true` offers it by ALPN (RFC 7301), so that over https the server chooses, and HTTP/1.1 is what is left;
+   * over http it has no effect. `'prior-knowledge'` speaks it at once over http (RFC 9113, 3.3) and is a TypeError for an
+   * https pool; of a manager it means that for http, and `true` for https. Then `maxsize` counts connections, each of which
+   * carries as many requests at once as the server allows. Default `false`.
+   */
+  http2?: boolean | 'prior-knowledge' | undefined;
   /** Take what browsers and curl take of a head. Default `true`; `false` is RFC 9112 to the letter. */
   lenient?: boolean | undefined;
   /** What a response may cost. */
@@ -201,20 +225,24 @@ export interface PoolSettings {
   readonly onPause: OnPause | null;
 }
 
+/** Whose options they are: a pool's of one scheme, or a manager's, which makes both. @internal */
+export type OptionsOf = 'http' | 'https' | 'manager';
+
 /**
  * Checks a pool's options.
  *
  * @throws TypeError or RangeError ERR_INVALID_OPTION.
  * @internal
  */
-export function poolSettings(options: PoolOptions): PoolSettings {
-  checkNames(options, POOL_NAMES, 'a pool', CODE);
+export function poolSettings(options: PoolOptions & TLSOptions, of: OptionsOf): PoolSettings {
+  checkPoolNames(options, of);
   const wire = bare([]);
   let retries: Retry = Retry.DEFAULT;
   let resolve: Resolve | null = null;
   let onPause: OnPause | null = null;
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined) continue;
+    if (TLS_NAMES.includes(name)) continue;
     if (LATER.includes(name)) throw notSupported(name);
     if (name === 'retries') {
       retries = Retry.fromInt(value as RetryLike);
@@ -230,9 +258,24 @@ export function poolSettings(options: PoolOptions): PoolSettings {
       if (checked !== undefined) wire[name] = checked;
     }
   }
+  if (of !== 'http') wire['tls'] = tlsWire(options);
+  if (of === 'https' && wire['http2'] === 'prior-knowledge') {
+    const message = "http2: 'prior-knowledge' is for http; over https true lets the server choose";
+    throw argumentError('type', CODE, message);
+  }
   // From the checked lines: the option may be an iterator, which can be read once only.
   const headers = new HTTPHeaderDict((wire['headers'] as [string, string | null][] | undefined) ?? []);
   return { wire, headers, limits: (wire['limits'] as Limits | undefined) ?? {}, retries, resolve, onPause };
+}
+
+/** THR-323: an option that would be silently without effect could be one that somebody's safety hangs on. */
+function checkPoolNames(options: PoolOptions & TLSOptions, of: OptionsOf): void {
+  if (of !== 'http') return checkNames(options, [...POOL_NAMES, ...TLS_NAMES], 'a pool', CODE);
+  for (const name of TLS_NAMES) {
+    if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
+    throw argumentError('type', CODE, `a pool for http has no option '${name}', which is HTTPSConnectionPool's`);
+  }
+  checkNames(options, POOL_NAMES, 'a pool', CODE);
 }
 
 /** The same number for the same function or subclass's object, so that pools which differ in it are told apart. */
@@ -248,12 +291,6 @@ function numberOf(code: object): number {
 
 const NUMBERS: WeakMap<object, number> = new WeakMap();
 let numbered = 0;
-
-/** @internal */
-export function functionOf(value: unknown, name: string): unknown {
-  if (typeof value !== 'function') throw wrong(name, 'a function', value);
-  return value;
-}
 
 /**
  * Checks limits and writes them as the core takes them, over the given ones.
@@ -283,49 +320,7 @@ export function fieldPairs(source: unknown): (string | Uint8Array)[] {
   return out;
 }
 
-/**
- * Bytes of a buffer or view, or `null` for anything else.
- *
- * @throws TypeError ERR_INVALID_BODY for memory that was transferred away.
- * @internal
- */
-export function bytesOf(value: unknown): Uint8Array | null {
-  if (isPlain(value) && value.byteLength > 0) return value;
-  if (!ArrayBuffer.isView(value) && !isAnyArrayBuffer(value)) return null;
-  try {
-    if (!ArrayBuffer.isView(value)) return new Uint8Array(value);
-    // Only a constructor tells an empty array from one whose memory is gone. It copies what is there, whatever the array
-    // itself says of its length.
-    if (isUint8Array(value)) return new Uint8Array(value);
-    const whole = new Uint8Array(value.buffer);
-    const view = whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
-    return isPlain(view) ? view : Uint8Array.from(view);
-  } catch {
-    throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
-  }
-}
-
-/**
- * Bytes whose length is what it says: no class, property or Proxy of the caller's own stands between. What lies about its
- * length, or runs code when it is asked, would break into a record that is being written down.
- */
-function isPlain(value: unknown): value is Uint8Array {
-  if (!isUint8Array(value) || Object.hasOwn(value, 'byteLength') || Object.hasOwn(value, 'length')) return false;
-  const type: unknown = Object.getPrototypeOf(value);
-  return type === Buffer.prototype || type === Uint8Array.prototype;
-}
-
-/** @internal */
-export function notSupported(what: string): Error {
-  return argumentError('type', 'ERR_NOT_SUPPORTED', `${what} is not supported by this version of ferropool`);
-}
-
-/** @internal */
-export const CODE = 'ERR_INVALID_OPTION';
-
-type Check = (value: unknown, name: string) => unknown;
-
-/** One an option: returns what the core gets, `undefined` for nothing. */
+/** One an option. */
 const POOL = {
   port: (value, name) => (value === null ? undefined : integer(value, name, 0, 65_535)),
   maxsize: (value, name) => integer(value, name, 1, MOST),
@@ -358,6 +353,11 @@ const POOL = {
   idleTimeout: milliseconds,
   maxAge: milliseconds,
   maxRequestsPerConnection: (value, name) => integer(value, name, 0, MOST),
+  http2: (value, name) => {
+    if (value === 'prior-knowledge') return value;
+    if (typeof value !== 'boolean') throw wrong(name, "a boolean or 'prior-knowledge'", value);
+    return value ? 'on' : undefined;
+  },
   lenient: boolean,
   limits: limitsOf,
   unreadTimeout: milliseconds,
@@ -382,7 +382,7 @@ const POOL = {
 } satisfies Record<Exclude<keyof PoolOptions, 'retries' | 'onPause'>, Check>;
 
 /** Pool options of the contract that later versions serve. */
-const LATER: readonly string[] = ['denyAddresses', 'http2', 'interface', 'proxy', 'proxyConfig', 'proxyHeaders'];
+const LATER: readonly string[] = ['denyAddresses', 'interface', 'proxy', 'proxyConfig', 'proxyHeaders'];
 /** @internal */
 export const POOL_NAMES: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...LATER];
 
@@ -435,68 +435,6 @@ function fieldError(given: unknown): Error {
   return wrong('fields', 'an object, a Map or pairs of a name and a value', given);
 }
 
-function record(value: unknown, name: string, known: readonly string[] | null): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'an object', value);
-  if (known !== null) checkNames(value, known, name, CODE);
-  return bare(Object.entries(value).filter(([, one]) => one !== undefined));
-}
-
-/** Without a prototype: what is read of it and is not there is not found in a polluted one either. */
-function bare(entries: [string, unknown][]): Record<string, unknown> {
-  return Object.assign(Object.create(null) as Record<string, unknown>, Object.fromEntries(entries));
-}
-
-function mapped(given: Record<string, unknown>, checks: Record<string, Check>, name: string): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(given).map(([key, one]) => [key, checks[key]?.(one, `${name}.${key}`)]));
-}
-
-/** @internal */
-export function boolean(value: unknown, name: string): boolean {
-  if (typeof value !== 'boolean') throw wrong(name, 'a boolean', value);
-  return value;
-}
-
-function string(value: unknown, name: string): string {
-  if (typeof value !== 'string' || value === '') throw wrong(name, 'a string that is not empty', value);
-  return value;
-}
-
-/** @internal */
-export function integer(value: unknown, name: string, least: number, most: number): number {
-  if (typeof value !== 'number') throw wrong(name, 'an integer', value);
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw argumentError('range', CODE, `${name} is an integer from ${least} to ${most}, not ${value}`);
-  }
-  return value;
-}
-
-function size(value: unknown, name: string): number {
-  return integer(value, name, 1, MOST);
-}
-
-function positive(value: unknown, name: string): number {
-  if (typeof value !== 'number') throw wrong(name, 'a number', value);
-  if (!(value > 0 && value < Infinity)) throw argumentError('range', CODE, `${name} is greater than 0, not ${value}`);
-  return value;
-}
-
-/** Milliseconds; 0 and `Infinity` are "none". */
-function milliseconds(value: unknown, name: string): number {
-  if (typeof value !== 'number') throw wrong(name, 'a number of milliseconds', value);
-  if (value === Infinity) return 0;
-  if (!(value >= 0)) throw argumentError('range', CODE, `${name} is at least 0, not ${value}`);
-  if (value > 0 && value < 1) {
-    const hint = `${name} is ${value}, but spans are in milliseconds; ${value} s would be ${value * 1000}`;
-    throw argumentError('range', CODE, hint);
-  }
-  return value;
-}
-
-function wrong(name: string, wanted: string, given: unknown): Error {
-  return argumentError('type', CODE, `${name} is ${wanted}, not ${describe(given)}`);
-}
-
-const MOST = 2 ** 32 - 1;
 const MOST_HEAD = 64 * 1024 * 1024;
 /** As many as the core's map of header fields can hold. */
 const MOST_LINES = 24_000;

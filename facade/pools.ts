@@ -9,12 +9,14 @@ import type { Sources } from './asking.ts';
 import type { Engine, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
 import { text, wait } from './call.ts';
+import { CODE, integer } from './checks.ts';
 import { ClosedPoolError, URLSchemeUnknown, type AnyPool } from './errors.ts';
-import { CODE, integer, notSupported, poolSettings, type OnPause, type PoolOptions } from './options.ts';
+import { poolSettings, type OnPause, type PoolOptions } from './options.ts';
 import { tellOfPause } from './pause.ts';
-import { settingsJSON, type PoolJSON } from './pool-json.ts';
+import { settingsJSON, spokenJSON, type PoolJSON, type SpokenJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
+import type { TLSOptions } from './tls-options.ts';
 import { parseUrl } from './url.ts';
 
 /** A pool's live figures; a fresh snapshot each time. */
@@ -130,10 +132,9 @@ export abstract class ConnectionPool extends RequestMethods {
  * response.json();
  */
 export class HTTPConnectionPool extends ConnectionPool {
-  readonly scheme = 'http' as const;
   /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
   readonly host: string;
-  /** As given; `null` is the scheme's default (80). */
+  /** As given; `null` is the scheme's default (80, or 443). */
   readonly port: number | null;
   /** Connections kept for reuse. */
   readonly maxsize: number;
@@ -143,6 +144,7 @@ export class HTTPConnectionPool extends ConnectionPool {
   readonly timeout: Timeout;
   readonly #engine: Engine;
   readonly #handle: number;
+  readonly #spoken: SpokenJSON;
   #onPause: OnPause | null = null;
   #closed = false;
   /** Of the manager that made it: not the manager itself, which may be collected before. */
@@ -160,7 +162,8 @@ export class HTTPConnectionPool extends ConnectionPool {
     if (held === null && typeof host !== 'string' && host !== undefined && host !== null) {
       throw argumentError('type', CODE, `a pool's host is a string, not ${describe(host)}`);
     }
-    const settings = poolSettings(options);
+    const settings = poolSettings(options, held === null ? this.scheme : 'manager');
+    this.#spoken = spokenJSON(options);
     const { wire } = settings;
     this.port = held === null ? ((wire['port'] as number | undefined) ?? null) : held.port;
     this.maxsize = (wire['maxsize'] as number | undefined) ?? 1;
@@ -191,10 +194,20 @@ export class HTTPConnectionPool extends ConnectionPool {
     // So that a refusal finds them.
     ready(-1, made.sources);
     this.#onPause = settings.onPause;
-    const { handle, host: normalised } = this.#engine.handles.open(this, { ...wire, host: host ?? '' });
+    const { handle, host: normalised } = this.#engine.handles.open(this, {
+      ...wire,
+      scheme: this.scheme,
+      host: host ?? '',
+    });
     this.#handle = handle;
     this.host = normalised;
     ready(handle, made.sources);
+  }
+
+  // Of the class rather than of the object: the constructor asks before a subclass has set anything.
+  /** `'http'`, and `'https'` of an {@link HTTPSConnectionPool}. */
+  get scheme(): 'http' | 'https' {
+    return 'http';
   }
 
   /** Live figures; `null` once the pool is closed. */
@@ -222,7 +235,7 @@ export class HTTPConnectionPool extends ConnectionPool {
   /** Where it leads and what it keeps to, as plain data for logs; of its headers the names alone. */
   toJSON(): PoolJSON {
     const { scheme, host, port } = this;
-    return { type: this.constructor.name, scheme, host, port, ...settingsJSON(this) };
+    return { type: this.constructor.name, scheme, host, port, ...settingsJSON(this, this.#spoken) };
   }
 
   /** Whether a URL names this pool's host: a path does, `//other/` does not. */
@@ -284,6 +297,33 @@ export class HTTPConnectionPool extends ConnectionPool {
   }
 }
 
+/**
+ * The connections to one host over TLS, kept and reused. The server's certificate is checked, chain and name, unless the
+ * options say otherwise. With `http2: true` requests share connections where the server speaks HTTP/2.
+ *
+ * @example
+ * const pool = new HTTPSConnectionPool('localhost', { port: 8443, caCerts: 'ca.pem', http2: true });
+ * const response = await pool.request('GET', '/');
+ * response.connection?.tls?.version; // 'TLSv1.3'
+ */
+export class HTTPSConnectionPool extends HTTPConnectionPool {
+  /**
+   * Makes a pool; nothing is opened until the first request, but files that the options name are read.
+   *
+   * @throws as {@link HTTPConnectionPool}'s; SSLError ERR_TLS for certificates, keys, cipher suites and fingerprints that
+   * cannot be used (`reason` ERR_TLS_CA, ERR_TLS_CERT, ERR_TLS_KEY, ERR_TLS_CIPHER, ERR_FINGERPRINT).
+   */
+  // oxlint-disable-next-line no-useless-constructor -- it takes more options
+  constructor(host: string, options: PoolOptions & TLSOptions = {}) {
+    super(host, options);
+  }
+
+  /** `'https'`. */
+  override get scheme(): 'https' {
+    return 'https';
+  }
+}
+
 /** Whether a manager is closed, and all its pools with it. @internal */
 export interface Life {
   readonly closed: boolean;
@@ -309,23 +349,27 @@ export class Held {
 }
 
 /**
- * A pool for a URL's host: https gives an HTTPSConnectionPool once that is served, everything else an
- * {@link HTTPConnectionPool}. The port is always shown.
+ * A pool for a URL's host: https gives an {@link HTTPSConnectionPool}, everything else an {@link HTTPConnectionPool}, which
+ * takes no options of TLS. The port is always shown.
  *
- * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; TypeError
- * ERR_NOT_SUPPORTED for https.
+ * @throws LocationParseError, LocationValueError; URLSchemeUnknown for schemes but http and https; what the pool's
+ * constructor throws.
  * @example
  * connectionFromUrl('http://localhost:8080/').port; // 8080
  */
-export function connectionFromUrl(url: string, options: PoolOptions = {}): HTTPConnectionPool {
+export function connectionFromUrl(
+  url: string,
+  options: PoolOptions & TLSOptions = {},
+): HTTPConnectionPool | HTTPSConnectionPool {
   const { scheme, host, port } = parseUrl(url);
-  if (scheme === 'https') throw notSupported('https');
-  if (scheme !== null && scheme !== 'http')
+  if (scheme !== null && scheme !== 'http' && scheme !== 'https')
     throw new URLSchemeUnknown(`Not supported URL scheme ${scheme}`, { scheme });
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw argumentError('type', CODE, `a pool takes an object of options, not ${describe(options)}`);
   }
-  return new HTTPConnectionPool(host ?? '', { ...options, port: own(options, 'port') ?? port ?? 80 });
+  const given = own(options, 'port') ?? port;
+  if (scheme === 'https') return new HTTPSConnectionPool(host ?? '', { ...options, port: given ?? 443 });
+  return new HTTPConnectionPool(host ?? '', { ...options, port: given ?? 80 });
 }
 
 /** @internal */

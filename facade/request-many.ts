@@ -2,7 +2,8 @@
  * Many requests, a bounded number at a time, each yielded as it settles.
  */
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import { CODE, integer, type RequestOptions } from './options.ts';
+import { CODE, integer } from './checks.ts';
+import type { RequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
 
 /** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */

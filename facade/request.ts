@@ -1,7 +1,8 @@
 /** Requests without a manager of one's own: urllib3's module-level `request`. */
 import { argumentError, checkNames, describe } from './arguments.ts';
+import { CODE } from './checks.ts';
 import { PoolManager } from './manager.ts';
-import { CODE, type RequestOptions } from './options.ts';
+import type { RequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
 
 /** Options of {@link request}: those of urllib3's, and a signal. */

@@ -8,10 +8,11 @@ import type { Engine, ErrorRecord, Owner, Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
 import { MERGED, merge, QUERY_METHODS, text, upper, wellFormed, type PoolCall } from './call.ts';
+import { CODE } from './checks.ts';
 import { errorFromRecord } from './error-record.ts';
 import type { AnyPool } from './errors.ts';
 import type { HTTPHeaderDict } from './headers.ts';
-import { CODE, type Limits, type RequestOptions } from './options.ts';
+import type { Limits, RequestOptions } from './options.ts';
 import { isWatched, watch } from './observe.ts';
 import { requestMany, type Planned, type Settled } from './request-many.ts';
 import { HTTPResponse } from './response.ts';
@@ -112,6 +113,15 @@ export abstract class RequestMethods implements Owner {
     return requestMany(this, requests, options, this.#made.concurrency);
   }
 
+  /** As {@link RequestMethods.urlopen}, and tells when the request has been sent, or its response came before. @internal */
+  send(method: string, url: string, options: RequestOptions, onSent: () => void): Promise<HTTPResponse> {
+    try {
+      return this.#open(text(method, 'a method'), url, options, 'body', onSent);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
   /** @internal */
   respond(raw: Raw): HTTPResponse {
     return HTTPResponse.fromRecord(raw);
@@ -119,7 +129,8 @@ export abstract class RequestMethods implements Owner {
 
   /** @internal */
   refuse(record: ErrorRecord, url: string, cause?: unknown): Error {
-    return errorFromRecord(record, { pool: this.named(record), url: record.url ?? url, cause });
+    const asked = record.url ?? url;
+    return errorFromRecord(record, { pool: this.named(record, asked), url: asked, cause });
   }
 
   /** @internal */
@@ -132,7 +143,7 @@ export abstract class RequestMethods implements Owner {
   abstract poolOf(url: string): AnyPool | null;
 
   /** What an error calls the pool that it is about. @internal */
-  protected abstract named(record: ErrorRecord): AnyPool | null;
+  protected abstract named(record: ErrorRecord, url: string): AnyPool | null;
 
   /** Throws if no request may be made any more. @internal */
   protected abstract refuseClosed(): void;
@@ -161,8 +172,15 @@ export abstract class RequestMethods implements Owner {
     return this.#with;
   }
 
-  #open(method: string, url: string, options: RequestOptions, fields: 'query' | 'body'): Promise<HTTPResponse> {
+  #open(
+    method: string,
+    url: string,
+    options: RequestOptions,
+    fields: 'query' | 'body',
+    onSent: (() => void) | null = null,
+  ): Promise<HTTPResponse> {
     const call = this.#call(method, url);
+    call.onSent = onSent;
     const { limits, headers } = this.#made;
     const signal = merge(call, options, fields, { limits, headers });
     if (signal !== null && signal.aborted) {
@@ -183,6 +201,7 @@ export abstract class RequestMethods implements Owner {
       body: null,
       source: null,
       onProgress: null,
+      onSent: null,
       accept: null,
       limits: null,
       retries: null,

@@ -7,10 +7,11 @@ import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
-import type { ConnectionFacts, Raw, StoryRecord } from './boundary/engine.ts';
+import type { Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { Inflow, type Carrier } from './boundary/stream.ts';
 import { decodeText, sniff, type Charset } from './charset.ts';
+import { connectionInfo, type ConnectionInfo } from './connection-info.ts';
 import { ResponseError } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict, type HeaderSource } from './headers.ts';
 import { amountOf, BodyReader } from './reader.ts';
@@ -39,28 +40,6 @@ export interface Timings {
   readonly body: number | null;
   /** The whole call, up to the completion. */
   readonly total: number | null;
-}
-
-/** The connection that a response came on. Stays readable after the connection has gone. */
-export interface ConnectionInfo {
-  /** The connection's number, unique in its thread. */
-  readonly id: number;
-  /** The peer's address, or the path of its Unix socket. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localAddress: string;
-  readonly localPort: number;
-  /** Whether it had carried an exchange before. */
-  readonly reused: boolean;
-  readonly protocol: 'http/1.1' | 'http/1.0' | 'h2';
-  readonly proxy: string | null;
-  /** Each address that was tried, in order, the last one successfully. */
-  readonly triedAddresses: readonly {
-    readonly address: string;
-    readonly error: string | null;
-    readonly elapsed: number;
-  }[];
-  readonly tls: null;
 }
 
 /** What a response of one's own is made of. */
@@ -258,14 +237,7 @@ export class HTTPResponse {
   get connection(): ConnectionInfo | null {
     const raw = this.#raw;
     if (raw === null || raw.connection === null) return null;
-    const { pool: _, ...facts } = JSON.parse(raw.connection) as ConnectionFacts;
-    return {
-      ...facts,
-      reused: this.#flag(layout.RESPONSE_REUSED),
-      protocol: this.version === 10 ? 'http/1.0' : 'http/1.1',
-      proxy: null,
-      tls: null,
-    };
+    return connectionInfo(raw.connection, this.#flag(layout.RESPONSE_REUSED), this.version);
   }
 
   /** Whether the body was framed by chunks. */

@@ -9,6 +9,8 @@ export type WarningCategory =
   | 'FerropoolWarning'
   | 'InsecureRequestWarning'
   | 'FERROPOOL_BODY_UNREAD'
+  | 'FERROPOOL_EXTRA_CERTS'
+  | 'FERROPOOL_INSECURE_REQUEST'
   | 'FERROPOOL_POOL_FULL'
   | 'FERROPOOL_POOL_STARVING'
   | 'FERROPOOL_SHORT_TIMEOUT';
@@ -39,11 +41,12 @@ export function emitWarning(type: WarningCategory, code: string, message: string
   process.emitWarning(message, { type, code });
 }
 
-/** `InsecureRequestWarning` is for https, which is not served yet: code that silences it may be written now. */
 const TYPES: readonly WarningCategory[] = ['FerropoolWarning', 'InsecureRequestWarning'];
 /** @internal */
 export const CODES: readonly WarningCategory[] = [
   'FERROPOOL_BODY_UNREAD',
+  'FERROPOOL_EXTRA_CERTS',
+  'FERROPOOL_INSECURE_REQUEST',
   'FERROPOOL_POOL_FULL',
   'FERROPOOL_POOL_STARVING',
   'FERROPOOL_SHORT_TIMEOUT',

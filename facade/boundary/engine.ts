@@ -16,6 +16,7 @@ import {
   newSlab,
   nothing,
   refusal,
+  sent,
   settle,
   unsendable,
   type Answerer,
@@ -100,13 +101,14 @@ export class Engine implements Carrier {
     batch.calls += 1;
     this.#schedule();
     const outcome = new Promise<T>((resolve, reject) => {
-      const { url, fields, onProgress } = call;
+      const { url, fields, onProgress, onSent } = call;
       const pending: Pending = {
         resolve,
         reject,
         inflow: null,
         outflow,
         onProgress,
+        onSent,
         asks: (call.flags & layout.REQUEST_STREAM_ASKS) !== 0,
         undecoded: (call.flags & layout.REQUEST_RAW) !== 0,
         owner,
@@ -160,6 +162,7 @@ export class Engine implements Carrier {
         inflow: null,
         outflow: null,
         onProgress: null,
+        onSent: null,
         asks: false,
         undecoded: false,
         url: '',
@@ -361,6 +364,7 @@ export class Engine implements Carrier {
     const streamed = ((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_STREAM) !== 0;
     const pending = streamed ? this.#peek(base) : this.#take(slot, generation);
     if (pending !== null) {
+      sent(pending);
       const inflow = streamed ? this.#stream(pending) : null;
       const connection = words[base + layout.RESPONSE_CONNECTION] as number;
       const raw: Raw = {
@@ -441,8 +445,10 @@ export class Engine implements Carrier {
 
   #progress(base: number): void {
     const total = this.#double(base + layout.FLOW_TOTAL);
-    const up = ((this.#slab.words[base + layout.FLOW_FLAGS] as number) & layout.FLOW_UP) !== 0;
+    const flags = this.#slab.words[base + layout.FLOW_FLAGS] as number;
+    const up = (flags & layout.FLOW_UP) !== 0;
     const pending = this.#peek(base);
+    if ((flags & layout.FLOW_SENT) !== 0 && pending !== null) sent(pending);
     try {
       pending?.onProgress?.(
         up ? 'up' : 'down',

@@ -31,7 +31,9 @@ export const ERRORS = [
   { className: 'ReadTimeoutError', code: 'ERR_TOTAL_TIMEOUT', retried: null },
   { className: 'NewConnectionError', code: 'ERR_CONNECT', retried: 'connect' },
   { className: 'NameResolutionError', code: 'ERR_DNS', retried: 'connect' },
+  { className: 'SSLError', code: 'ERR_TLS', retried: 'other' },
   { className: 'ProtocolError', code: 'ERR_PROTOCOL', retried: 'read' },
+  { className: 'ProtocolError', code: 'ERR_PROTOCOL', retried: 'connect' },
   { className: 'ProtocolError', code: 'ERR_INCOMPLETE_READ', retried: 'read' },
   { className: 'ProtocolError', code: 'ERR_CHUNK', retried: 'read' },
   { className: 'DecodeError', code: 'ERR_DECODE', retried: null },
@@ -63,6 +65,7 @@ export const FLOW_LEAST = 256;
 export const FLOW_READ = 512;
 export const FLOW_REST = 256;
 export const FLOW_SECOND = 9;
+export const FLOW_SENT = 2048;
 export const FLOW_TOTAL = 8;
 export const FLOW_UNASKED = 65536;
 export const FLOW_UP = 1024;
@@ -135,6 +138,7 @@ export const REQUEST_STAY = 8388608;
 export const REQUEST_STREAM = 262144;
 export const REQUEST_STREAM_ASKS = 1048576;
 export const REQUEST_STREAM_WHOLE = 524288;
+export const REQUEST_TELLS_SENT = 134217728;
 export const REQUEST_TOTAL = 16;
 export const REQUEST_URL = 6;
 

@@ -10,6 +10,10 @@ export interface Addon {
   describe(): string;
   parseUrl(units: Uint16Array): string;
   charsetOf(data: Uint8Array, contentType: string | null): string;
+  /** What is wrong with it; `null` for nothing. */
+  assertFingerprint(der: Uint8Array, fingerprint: string): string | null;
+  /** JSON: `null` for what is no certificate. */
+  describeCertificate(der: Uint8Array): string;
   decodeText(data: Uint8Array, label: string): string | false | null;
   retryDefaults(): string;
   retryIncrement(settings: string, method: string, event: string): string;

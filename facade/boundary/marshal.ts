@@ -22,6 +22,8 @@ export interface Call {
   source: Source | null;
   /** Who hears of progress. */
   onProgress: ((direction: 'up' | 'down', bytes: number, total: number | null) => void) | null;
+  /** Who hears that the request's last byte has been sent. */
+  onSent: (() => void) | null;
   /** As JSON. */
   limits: string | null;
   /** The call's own `Retry`, as JSON. */
@@ -100,6 +102,7 @@ export class Batch {
     flags |= known;
     words[base + layout.REQUEST_LINES] = 0;
     const { lines, fields, body, source, limits, retries, timeout } = call;
+    if (call.onSent !== null) flags |= layout.REQUEST_TELLS_SENT;
     if (lines !== null) {
       flags |= layout.REQUEST_HAS_HEADERS;
       words[base + layout.REQUEST_LINES] = lines.length >> 1;

@@ -22,8 +22,22 @@ export interface ConnectionFacts {
   localAddress: string;
   localPort: number;
   triedAddresses: { address: string; error: string | null; elapsed: number }[];
+  scheme: 'http' | 'https';
+  protocol: 'http/1.1' | 'h2';
+  tls: TlsFacts | null;
   /** Whose it is: where the pool leads, and the how manieth of its connections this is. */
   pool: { host: string; port: number; number: number };
+}
+
+/** What a handshake agreed on. */
+export interface TlsFacts {
+  version: string;
+  cipher: string;
+  resumed: boolean;
+  verified: boolean;
+  serverName: string | null;
+  /** Certificates as the peer sent them: base64 of their DER. */
+  chain: string[];
 }
 
 /** An error as the core gives it: plain data. Its classes are the facade's. */
@@ -51,6 +65,10 @@ export interface ErrorRecord {
   expected: number | null;
   received: number | null;
   causes: { code: string | null; message: string; address: string | null }[];
+  /** Of an SSLError: the certificates as the peer sent them, base64 of their DER. */
+  chain: string[] | null;
+  /** Of an SSLError: the name that the certificate was checked for. */
+  asserted: string | null;
 }
 
 /** An event before an outcome, as the core gives it. */
@@ -144,6 +162,8 @@ export interface Pending {
   /** The request's body, if it comes in pieces. */
   outflow: Outflow | null;
   onProgress: Call['onProgress'];
+  /** Hears, once, that the request has been sent or that its response came before. */
+  onSent: Call['onSent'];
   /** Nothing of the response's body comes before it is asked for. */
   asks: boolean;
   /** The response's body is wanted as it is on the wire. */
@@ -186,6 +206,13 @@ export function settle({ inflow, reject }: Pending, error: unknown): void {
   else inflow.fail(error);
 }
 
+/** The request is out: whoever wanted to hear of it hears once. */
+export function sent(pending: Pending): void {
+  const { onSent } = pending;
+  pending.onSent = null;
+  onSent?.();
+}
+
 export function nothing(): void {
   // The call has its response; what comes after it comes to its body.
 }
@@ -221,4 +248,6 @@ export const LOST: ErrorRecord = {
   expected: null,
   received: null,
   causes: [],
+  chain: null,
+  asserted: null,
 };

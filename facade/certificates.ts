@@ -1,0 +1,80 @@
+/** Certificates as a peer sent them. They cross as DER; the core reads one when somebody looks at it. */
+import { argumentError, describe } from './arguments.ts';
+import { addon, guarded } from './boundary/load.ts';
+import { bytesOf } from './bytes.ts';
+import { CODE } from './checks.ts';
+import { SSLError } from './errors.ts';
+
+/** A certificate. What cannot be read has empty texts and invalid dates, and its bytes all the same. */
+export interface CertificateInfo {
+  /** As in RFC 4514, `CN=example.com,O=Example`. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly validFrom: Date;
+  readonly validTo: Date;
+  /** As Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
+  readonly subjectAltName: readonly string[];
+  /** The hash of its DER, in lower-case hexadecimal: an `assertFingerprint`. */
+  readonly sha256: string;
+  /** Its DER. */
+  readonly raw: Buffer;
+}
+
+/**
+ * Whether a certificate (its DER) has this fingerprint: MD5, SHA-1 or SHA-256 in hexadecimal by its length, colons and either
+ * case allowed. urllib3's `assert_fingerprint`; for a pool there is the option of this name.
+ *
+ * @throws SSLError ERR_TLS (`reason` ERR_FINGERPRINT) if it has not, for what is no fingerprint, and without a certificate;
+ * TypeError ERR_INVALID_OPTION.
+ * @example
+ * assertFingerprint(response.connection.tls.chain[0].raw, '8A:5D:26:…');
+ */
+export function assertFingerprint(certificate: Uint8Array | null | undefined, fingerprint: string): void {
+  if (typeof fingerprint !== 'string') {
+    throw argumentError('type', CODE, `a fingerprint is a string, not ${describe(fingerprint)}`);
+  }
+  if (certificate === null || certificate === undefined) throw unequal('No certificate for the peer.');
+  const der = bytesOf(certificate);
+  if (der === null) throw argumentError('type', CODE, `a certificate is its DER, not ${describe(certificate)}`);
+  const wrong = guarded(() => addon.assertFingerprint(der, fingerprint));
+  if (wrong !== null) throw unequal(wrong);
+}
+
+function unequal(message: string): SSLError {
+  return new SSLError(message, { reason: 'ERR_FINGERPRINT' });
+}
+
+/** Gives an object the property `chain`, whose certificates are read when it is first touched. @internal */
+export function withChain<T extends object>(
+  target: T,
+  chain: readonly string[],
+  enumerable: boolean,
+): T & { readonly chain: readonly CertificateInfo[] } {
+  let read: readonly CertificateInfo[] | null = null;
+  const get = (): readonly CertificateInfo[] => (read ??= chain.map(described));
+  return Object.defineProperty(target, 'chain', { get, enumerable, configurable: true }) as never;
+}
+
+function described(base64: string): CertificateInfo {
+  const raw = Buffer.from(base64, 'base64');
+  const told = JSON.parse(guarded(() => addon.describeCertificate(raw))) as Described | null;
+  return {
+    subject: told?.subject ?? '',
+    issuer: told?.issuer ?? '',
+    validFrom: new Date(told?.validFrom ?? Number.NaN),
+    validTo: new Date(told?.validTo ?? Number.NaN),
+    subjectAltName: told?.subjectAltName ?? [],
+    sha256: told?.sha256 ?? '',
+    raw,
+  };
+}
+
+/** A certificate as the core describes it; dates in milliseconds. */
+interface Described {
+  subject: string;
+  issuer: string;
+  validFrom: number;
+  validTo: number;
+  subjectAltName: string[];
+  sha256: string;
+}
