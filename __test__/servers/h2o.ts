@@ -46,6 +46,15 @@ export class H2o {
   /** Ends it and removes what it wrote. */
   async close(): Promise<void> {
     await this.#daemon.close();
+    // Where the master had to be killed its workers are still there.
+    for (const [, worker] of this.#daemon.log.matchAll(/starting new worker (\d+)/g)) {
+      if (this.#daemon.log.includes(`worker ${worker} died`)) continue;
+      try {
+        process.kill(Number(worker), 'SIGKILL');
+      } catch {
+        // It ended by itself.
+      }
+    }
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }
