@@ -41,7 +41,7 @@ for (const front of FRONTS) {
   const { name, protocol } = front;
   const over = `over ${name}`;
 
-  test.serial(`H2-01 TLS-15 what the connection says of itself ${over}`, async (t) => {
+  test.serial(`TLS-15 what the connection says of itself ${over}`, async (t) => {
     const { pool } = await fronted(t, front);
     const response = await pool.request('GET', '/echo');
     t.is(response.version, protocol === 'h2' ? 20 : 11);
@@ -66,7 +66,7 @@ for (const front of FRONTS) {
     t.is(again.timings?.tls, null);
   });
 
-  test.serial(`every form of a body arrives ${over}`, async (t) => {
+  test.serial(`H2-03 every form of a body arrives ${over}`, async (t) => {
     const { pool } = await fronted(t, front);
     for (const [what, options, bytes, type] of BODIES) {
       for (const method of ['POST', 'PUT', 'PATCH']) {
@@ -96,7 +96,7 @@ for (const front of FRONTS) {
     );
   });
 
-  test.serial(`headers come through, and repeated ones each ${over}`, async (t) => {
+  test.serial(`H2-01 headers come through, and repeated ones each ${over}`, async (t) => {
     const { pool, origin } = await fronted(t, front);
     const headers = new HTTPHeaderDict({ 'X-One': '1', 'X-Empty': '', 'User-Agent': 'a test' });
     headers.add('X-Two', 'a');
@@ -146,7 +146,7 @@ for (const front of FRONTS) {
     t.is(gunzipSync(raw.data).toString(), TEXT);
   });
 
-  test.serial(`redirects are followed, with the method that is due ${over}`, async (t) => {
+  test.serial(`REDIR-02 redirects are followed, with the method that is due ${over}`, async (t) => {
     const { pool } = await fronted(t, front, { retries: null });
     for (const [status, method] of [
       [301, 'POST'],
@@ -166,7 +166,7 @@ for (const front of FRONTS) {
     t.deepEqual([left.status, left.getRedirectLocation(), left.text()], [302, '/echo?after', 'over there']);
   });
 
-  test.serial(`200 requests one after the other have one connection ${over}`, async (t) => {
+  test.serial(`POOL-05 200 requests one after the other have one connection ${over}`, async (t) => {
     const { pool } = await fronted(t, front);
     const ids = new Set<number | undefined>();
     for (let turn = 1; turn <= 200; turn += 1) {
@@ -180,7 +180,7 @@ for (const front of FRONTS) {
   });
 
   for (const count of [100, 1_000]) {
-    test.serial(`H2-02 POOL-01 ${count} requests at once have their own answers ${over}`, async (t) => {
+    test.serial(`H2-05 POOL-07 ${count} requests at once have their own answers ${over}`, async (t) => {
       const { pool } = await fronted(t, front, { maxsize: protocol === 'h2' ? 4 : 50, block: true });
       const answers = await Promise.all(
         Array.from({ length: count }, async (_, nth) => {

@@ -12,7 +12,7 @@ import { Daemon, started } from './daemon.ts';
 export interface NginxSetup {
   /** Directives of its only `server`. */
   readonly server: string;
-  /** Directives of `http`. */
+  /** Directives of `http`; `PORT` in them is the server's port. */
   readonly http?: string;
   /** Files under its document root, by name. */
   readonly files?: { readonly [name: string]: string | Uint8Array };
@@ -69,6 +69,11 @@ export class Nginx {
     await this.says(STARTED, from);
   }
 
+  /** Writes a file beside its configuration, for a reload to find. */
+  write(name: string, text: string): void {
+    writeFileSync(path.join(this.#folder, name), text);
+  }
+
   /** Ends it and removes what it wrote. */
   async close(): Promise<void> {
     await this.#daemon.close();
@@ -107,7 +112,7 @@ http {
   default_type text/plain;
   add_header X-Connection $connection always;
   add_header X-Request $connection_requests always;
-  ${http}
+  ${http.replaceAll('PORT', String(port))}
   server {
     listen 127.0.0.1:${port}${secure} backlog=4096;
     root root;
