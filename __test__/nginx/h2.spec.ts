@@ -10,7 +10,7 @@ import { nginx, type Nginx, type NginxSetup } from '../servers/nginx.ts';
 import { certificates, fronted, FRONTS, pooled, secured, trusting } from '../support/fronts.ts';
 import { rejection } from '../support/fixtures.ts';
 
-const OVER_H2 = FRONTS.filter(({ protocol }) => protocol === 'h2');
+const OVER_H2 = FRONTS.filter(({ server, protocol }) => server !== 'node' && protocol === 'h2');
 
 for (const front of OVER_H2) {
   for (const method of ['GET', 'POST']) {

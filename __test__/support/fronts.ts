@@ -1,25 +1,25 @@
 /**
- * Two real servers, nginx and h2o, each over TLS with HTTP/1.1 and HTTP/2, in front of the same server behind them: what one
- * table of checks runs against.
+ * Two real servers, nginx and h2o, each over TLS with HTTP/1.1 and HTTP/2, in front of the same server behind them, and that
+ * one by itself: what one table of checks runs against.
  */
 import type { ExecutionContext } from 'ava';
 
 import { HTTPSConnectionPool, type PoolOptions, type TLSOptions } from '../../index.ts';
-import { backend } from '../servers/backend.ts';
+import { backend, secureBackend } from '../servers/backend.ts';
 import { h2o } from '../servers/h2o.ts';
 import { nginx } from '../servers/nginx.ts';
 import { hierarchy, type Hierarchy } from '../servers/openssl.ts';
 
 /** A server and a protocol. */
 export interface Front {
-  readonly server: 'nginx' | 'h2o';
+  readonly server: 'nginx' | 'h2o' | 'node';
   readonly protocol: 'http/1.1' | 'h2';
   /** For titles. */
   readonly name: string;
 }
 
-/** All four. */
-export const FRONTS: readonly Front[] = (['nginx', 'h2o'] as const).flatMap((server) =>
+/** All six. */
+export const FRONTS: readonly Front[] = (['nginx', 'h2o', 'node'] as const).flatMap((server) =>
   (['http/1.1', 'h2'] as const).map((protocol) => ({ server, protocol, name: `${server} with ${protocol}` })),
 );
 
@@ -29,7 +29,7 @@ export interface Fronted {
   readonly port: number;
   /** `https://localhost:port`. */
   readonly origin: string;
-  /** The server takes what it was told anew, and old connections end in order. */
+  /** The server takes what it was told anew, and old connections end in order; Node's own cannot. */
   reload(): Promise<void>;
 }
 
@@ -62,12 +62,20 @@ export function pooled(
   return pool;
 }
 
-/** A pool over one of the four. */
+/** A pool over one of the six. */
 export async function fronted(
   t: ExecutionContext,
   { server, protocol }: Front,
   options: PoolOptions & TLSOptions = {},
 ): Promise<Fronted> {
+  const http2 = protocol === 'h2' ? { http2: true } : {};
+  if (server === 'node') {
+    const alone = await secureBackend(certificates().chained);
+    t.teardown(() => alone.close());
+    const pool = pooled(t, alone.port, { ...http2, ...options });
+    const reload = (): Promise<void> => Promise.reject(new Error('it cannot'));
+    return { pool, port: alone.port, origin: `https://localhost:${alone.port}`, reload };
+  }
   const behind = await backend();
   const { chained } = certificates();
   const front =
@@ -80,7 +88,7 @@ export async function fronted(
     await front.close();
   });
   const { port } = front;
-  const pool = pooled(t, port, { ...(protocol === 'h2' ? { http2: true } : {}), ...options });
+  const pool = pooled(t, port, { ...http2, ...options });
   return { pool, port, origin: `https://localhost:${port}`, reload: () => front.reload() };
 }
 

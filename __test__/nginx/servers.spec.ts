@@ -1,5 +1,6 @@
 /**
- * One table of what requests and responses have to be, against nginx and h2o, over HTTP/1.1 and HTTP/2, all of it over TLS.
+ * One table of what requests and responses have to be, against nginx, h2o and Node's own server, over HTTP/1.1 and HTTP/2, all
+ * of it over TLS.
  */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
