@@ -296,7 +296,7 @@ export interface CertificateInfo {
   readonly subjectAltName: readonly string[];
   /** The hash of its DER, in lower-case hexadecimal: an `assertFingerprint`. */
   readonly sha256: string;
-  /** Its DER. */
+  /** Its DER. Not enumerable. */
   readonly raw: Buffer;
 }
 /**
