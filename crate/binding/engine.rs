@@ -23,7 +23,7 @@ use ferropool_core::client::request::{Payload, Request, Wanted};
 use ferropool_core::client::response::{Data, Response};
 use ferropool_core::client::stream::{Ended, Stream};
 use ferropool_core::client::upload::Source;
-use ferropool_core::conn::http1::{ConnectionInfo, Ids};
+use ferropool_core::conn::connection::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::manager::{Manager, Shelved, Shelves, Target};
@@ -36,7 +36,7 @@ use tokio::task::AbortHandle;
 use crate::asking::{Caller, Questions};
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Malformed, next_submission};
+use crate::marshal::{Block, Malformed, base64s, next_submission};
 use crate::stream::{self, Flow, Flows, Valve, Wire};
 use crate::submission::{Id, Part, Pieces, Submission, With};
 
@@ -302,12 +302,13 @@ impl Desk {
     /// What a call needs whose bodies come in pieces, or who tells of its progress; most calls need nothing.
     fn flow(&self, id: Id, request: &mut Request, with: With) -> Option<Flow> {
         let streamed = request.wanted != Wanted::Whole;
-        if matches!(with.pieces, Pieces::None) && !with.progress && !streamed {
+        if matches!(with.pieces, Pieces::None) && !with.progress && !with.sent && !streamed {
             return None;
         }
         let line: Rc<dyn Line> = Rc::new(Wire { id, out: Rc::clone(&self.out) });
         let pace = || with.progress.then(|| Pace::new(Rc::clone(&line)));
         request.progress = pace();
+        request.tells_sent = with.sent.then(|| Rc::clone(&line));
         let source = match with.pieces {
             Pieces::None => None,
             Pieces::Of(length) => Some(Source::of(Rc::clone(&line), Some(length), pace())),
@@ -473,7 +474,17 @@ impl Observer for Watch {
         let id = Id { slot: info.id, generation: 0 };
         let json = serde_json::json!({
             "id": info.id,
+            "protocol": if info.http2 { "h2" } else { "http/1.1" },
+            "tls": info.tls.as_ref().map(|tls| serde_json::json!({
+                "version": tls.version,
+                "cipher": tls.cipher,
+                "resumed": tls.resumed,
+                "verified": tls.verified,
+                "serverName": tls.server_name,
+                "chain": base64s(&tls.chain),
+            })),
             "pool": {
+                "scheme": pool.origin.scheme.name(),
                 "host": pool.origin.host,
                 "port": pool.origin.effective_port(),
                 "number": pool.figures().opened + 1,
@@ -507,6 +518,14 @@ impl Observer for Watch {
     fn warn(&self, warning: Warning, pool: &Pool) {
         let figures = pool.figures();
         let json = match warning {
+            Warning::Insecure => serde_json::json!({
+                "code": "FERROPOOL_INSECURE_REQUEST",
+                "message": format!(
+                    "Unverified HTTPS request is being made to host '{}'. Adding certificate verification is strongly \
+                     advised. See docs/tls.md.",
+                    pool.origin.host
+                ),
+            }),
             Warning::Full => serde_json::json!({
                 "code": "FERROPOOL_POOL_FULL",
                 "message": format!(

@@ -119,6 +119,9 @@ pub(crate) mod request {
     /// See [`ASK_COOKIES`].
     pub(crate) const ASK_VERDICT: u32 = 1 << 26;
 
+    /// The caller wants to hear when the request is out.
+    pub(crate) const TELLS_SENT: u32 = 1 << 27;
+
     /// A header line whose value has this length is left out (`SKIP_HEADER`).
     pub(crate) const SKIP: u32 = u32::MAX;
 
@@ -186,11 +189,13 @@ pub(crate) mod flow {
     pub(crate) const READ: u32 = 1 << 9;
     /// Progress of the request's body; of the response's otherwise.
     pub(crate) const UP: u32 = 1 << 10;
+    /// No progress, but that the whole request is out.
+    pub(crate) const SENT: u32 = 1 << 11;
 }
 
 /// A response's words.
 pub(crate) mod response {
-    /// Status; the version (10, 11) in the upper half.
+    /// Status; the version (10, 11, 20) in the upper half.
     pub(crate) const STATUS: usize = 4;
     /// See the flags below.
     pub(crate) const FLAGS: usize = 5;
@@ -282,6 +287,7 @@ pub(crate) fn describe() -> serde_json::Value {
             "STREAM": request::STREAM, "STREAM_WHOLE": request::STREAM_WHOLE, "STREAM_ASKS": request::STREAM_ASKS,
             "PIECES": request::PIECES, "PROGRESS": request::PROGRESS, "RETRIES": request::RETRIES, "STAY": request::STAY,
             "ASK_COOKIES": request::ASK_COOKIES, "ASK_GATE": request::ASK_GATE, "ASK_VERDICT": request::ASK_VERDICT,
+            "TELLS_SENT": request::TELLS_SENT,
         },
         "methods": request::METHODS,
         "completion": {
@@ -294,7 +300,7 @@ pub(crate) fn describe() -> serde_json::Value {
         "flow": {
             "BYTES": flow::BYTES, "FLAGS": flow::FLAGS, "COUNT": flow::COUNT, "FIRST": flow::FIRST,
             "SECOND": flow::SECOND, "TOTAL": flow::TOTAL, "FIXED": flow::FIXED, "REST": flow::REST, "READ": flow::READ,
-            "UP": flow::UP, "UNASKED": flow::UNASKED, "LEAST": flow::LEAST,
+            "UP": flow::UP, "SENT": flow::SENT, "UNASKED": flow::UNASKED, "LEAST": flow::LEAST,
         },
         "response": {
             "STATUS": response::STATUS, "FLAGS": response::FLAGS, "ATTEMPTS": response::ATTEMPTS,

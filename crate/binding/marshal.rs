@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use ferropool_core::client::ask::Asks;
 use ferropool_core::client::line::Direction;
@@ -56,6 +57,7 @@ fn submission_of(record: &Bytes, at: Instant) -> Option<Submission> {
                 abortable: flags & request::ABORTABLE != 0,
                 pieces: Pieces::None,
                 progress: flags & request::PROGRESS != 0,
+                sent: flags & request::TELLS_SENT != 0,
                 asks: flags & request::STREAM_ASKS != 0,
             };
             let request = Box::new(request_of(record, flags, at, &mut with)?);
@@ -271,7 +273,7 @@ impl Block {
             timings.dns,
             timings.connect,
             None,
-            None,
+            timings.tls,
             timings.send,
             timings.headers,
             None,
@@ -340,6 +342,13 @@ impl Block {
         record.set(flow::FLAGS, if way == Direction::Up { flow::UP } else { 0 });
         record.set_bytes(flow::COUNT, &(bytes as f64).to_ne_bytes());
         record.set_bytes(flow::TOTAL, &total.map_or(f64::NAN, |total| total as f64).to_ne_bytes());
+        record.end();
+    }
+
+    /// Adds that the request is out.
+    pub(crate) fn sent(&mut self, id: Id) {
+        let mut record = Record::begin(&mut self.records, completion::PROGRESS, id, flow::FIXED);
+        record.set(flow::FLAGS, flow::UP | flow::SENT);
         record.end();
     }
 
@@ -467,10 +476,17 @@ fn error_json(fields: &Fields) -> serde_json::Value {
         "partial": null,
         "expected": extra.expected,
         "received": extra.received,
+        "chain": extra.chain.as_ref().map(|chain| base64s(&chain.certificates)),
+        "asserted": extra.chain.as_ref().and_then(|chain| chain.asserted.as_deref()),
         "causes": causes.iter().map(|cause| serde_json::json!({
             "code": cause.code, "message": cause.message, "address": cause.address,
         })).collect::<Vec<_>>(),
     })
+}
+
+/// Certificates as text; who wants to see them has them described.
+pub(crate) fn base64s(certificates: &[Vec<u8>]) -> Vec<String> {
+    certificates.iter().map(|der| BASE64_STANDARD.encode(der)).collect()
 }
 
 /// The record of an error that never reached the queues: a pool that cannot be made, a URL that cannot be parsed.

@@ -388,6 +388,10 @@ impl Line for Wire {
     fn progress(&self, way: Direction, bytes: u64, total: Option<u64>) {
         self.out.add(|block| block.progress(self.id, way, bytes, total));
     }
+
+    fn sent(&self) {
+        self.out.add(|block| block.sent(self.id));
+    }
 }
 
 /// Bytes of a piece behind which more of the kind can be expected.

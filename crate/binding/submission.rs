@@ -44,6 +44,8 @@ pub(crate) struct With {
     pub(crate) pieces: Pieces,
     /// The caller hears of progress.
     pub(crate) progress: bool,
+    /// The caller hears that the request is out.
+    pub(crate) sent: bool,
     /// Nothing of the response's body before it is granted.
     pub(crate) asks: bool,
 }

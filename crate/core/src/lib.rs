@@ -15,5 +15,6 @@ pub mod manager;
 pub mod observe;
 pub mod pool;
 pub mod text;
+pub mod tls;
 
 mod clock;

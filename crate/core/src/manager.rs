@@ -88,7 +88,6 @@ impl Shelves {
         origin: &Origin,
         own: Option<(&PoolSettings, &Canonical)>,
     ) -> Result<(Arc<Shelved>, Option<Arc<Shelved>>), Error> {
-        served(origin)?;
         let text = own.map_or(&self.text, |(_, text)| text);
         let key = PoolKey { origin: origin.clone(), settings: text.clone() };
         let mut kept = self.shelf();
@@ -340,11 +339,4 @@ fn own_target(pool: &Pool, url: &Bytes) -> Result<Option<Bytes>, Error> {
     let parsed = url::parse(text)?;
     let origin = Origin::from_absolute_url(&parsed)?;
     Ok((origin == pool.origin).then(|| Bytes::from(parsed.request_uri())))
-}
-
-fn served(origin: &Origin) -> Result<(), Error> {
-    match origin.scheme {
-        Scheme::Http => Ok(()),
-        Scheme::Https => Err(Error::new(Kind::NotSupported, "https is not supported by this version of ferropool")),
-    }
 }

@@ -8,6 +8,7 @@ mod gate;
 mod group;
 mod held;
 mod seat;
+mod shared;
 mod slot;
 
 use std::cell::{Cell, RefCell};
@@ -18,26 +19,31 @@ use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::ledger::{Bounds, Discard, Figures, Granted, Ledger, Ticket};
-use ferropool_policy::origin::Origin;
+use ferropool_policy::origin::{Origin, Scheme};
 use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::PoolSettings;
+use ferropool_policy::streams::Streams;
+use ferropool_policy::tls::Http2;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use close::lay_down;
 use group::Member;
 use seat::Seat;
+use shared::{Carrier, StreamCounts, StreamGrant};
 
 pub use close::CloseReport;
 pub use group::{Call, Group};
-pub use held::Held;
+pub use held::{Held, Leased, Spans};
+pub use shared::StreamLease;
 
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
 use crate::clock::{now, wall_clock};
-use crate::conn::http1::{Connection, ConnectionInfo, Ids};
+use crate::conn::connection::{Connection, ConnectionInfo, Ids};
 use crate::dial::{DialPlan, Resolver};
 use crate::observe::stats::{PoolStats, Sums};
+use crate::tls::{Alpn, TlsPlan};
 
 /// What a pool tells about itself, on its I/O thread.
 pub trait Observer {
@@ -67,6 +73,8 @@ pub struct Pause<'p> {
 /// What a pool warns about, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
+    /// A connection was made whose peer is not verified (WARN-01).
+    Insecure,
     /// A connection was closed because the pool was full (POOL-08).
     Full,
     /// A request has waited 30 s for a connection.
@@ -103,6 +111,7 @@ pub struct Blueprint {
     pub origin: Origin,
     settings: PoolSettings,
     plan: DialPlan,
+    tls: Option<TlsPlan>,
     /// Shared with whoever reads it.
     pub stats: Arc<PoolStats>,
 }
@@ -117,10 +126,17 @@ impl Blueprint {
     /// One for this origin, whatever host the settings name.
     pub fn of(origin: Origin, settings: PoolSettings) -> Result<Self, Error> {
         let plan = DialPlan::new(&settings, &origin.host, origin.effective_port())?;
+        let tls = match origin.scheme {
+            Scheme::Http => None,
+            Scheme::Https => {
+                let alpn = if settings.http2 == Http2::Off { Alpn::Http1 } else { Alpn::Http2 };
+                Some(TlsPlan::new(&settings.tls, &origin.host, alpn)?)
+            }
+        };
         // The book of the engine lives on its own thread; this one only sees whether the fields can be sent.
         let book = CaseBook::default();
         Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &book)?;
-        Ok(Self { origin, settings, plan, stats: Arc::new(PoolStats::new(now())) })
+        Ok(Self { origin, settings, plan, tls, stats: Arc::new(PoolStats::new(now())) })
     }
 }
 
@@ -147,6 +163,11 @@ pub struct Pool {
     /// What was counted before this pool was there: another counted with the same counters, and is gone.
     before: Sums,
     plan: DialPlan,
+    tls: Option<TlsPlan>,
+    /// `None` where every exchange has a connection of its own.
+    streams: Option<RefCell<Streams<Rc<Carrier>>>>,
+    stream_seats: RefCell<HashMap<Ticket, Rc<Seat<StreamGrant>>>>,
+    stream_counts: Cell<StreamCounts>,
     ledger: RefCell<Ledger<Connection>>,
     seats: RefCell<HashMap<Ticket, Rc<Seat<Granted<Connection>>>>>,
     live: RefCell<HashMap<u32, AbortHandle>>,
@@ -184,7 +205,8 @@ impl Pool {
 
     /// Brings a blueprint to life as one pool of a group, under a number that no other pool of the group has.
     pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>, member: u32) -> Result<Rc<Self>, Error> {
-        let Blueprint { origin, settings, plan, stats } = blueprint;
+        let Blueprint { origin, settings, plan, tls, stats } = blueprint;
+        let streams = multiplexes(origin.scheme, settings.http2).then(RefCell::default);
         let defaults =
             Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &shared.book)?;
         let bounds = Bounds::from(&settings);
@@ -202,6 +224,10 @@ impl Pool {
             retry,
             group,
             plan,
+            tls,
+            streams,
+            stream_seats: RefCell::default(),
+            stream_counts: Cell::default(),
             ledger: RefCell::new(Ledger::new(bounds)),
             seats: RefCell::default(),
             live: RefCell::default(),
@@ -229,7 +255,7 @@ impl Pool {
         for (why, eof) in [(Discard::PeerClosed, true), (Discard::Poisoned, false)] {
             self.ledger.borrow_mut().discard_idle(
                 why,
-                |connection, _| connection.sender.is_closed() && connection.tap.eof() == eof,
+                |connection, _| connection.is_over() && (connection.why_over() == Discard::PeerClosed) == eof,
                 &mut dead,
             );
         }
@@ -252,7 +278,8 @@ impl Pool {
     fn sync(&self) {
         let ledger = self.ledger.borrow();
         let (figures, aborted) = (ledger.figures(), ledger.closed_for(Discard::Aborted));
-        let (berths, in_line) = (self.group.waiting_of(self.member), self.in_line.get());
+        let (berths, in_line) = (self.group.waiting_of(self.member), self.in_line.get() + self.waiting_for_streams());
+        let figures = self.with_streams(figures);
         self.stats.figures(&figures, aborted, berths, in_line, &self.before);
     }
 
@@ -324,7 +351,8 @@ impl Pool {
     /// Since when somebody has waited for a connection, or for leave to make one.
     fn oldest_waiter(&self) -> Option<Instant> {
         let own = self.seats.borrow().values().map(|seat| seat.since).min();
-        [own, self.group.oldest_waiter(self.member)].into_iter().flatten().min()
+        let streams = self.stream_seats.borrow().values().map(|seat| seat.since).min();
+        [own, streams, self.group.oldest_waiter(self.member)].into_iter().flatten().min()
     }
 
     /// Takes note of an answer that may ask for a pause of its host, for as long as `retry` lets anybody ask.
@@ -399,9 +427,12 @@ async fn reap(pool: Weak<Pool>) {
     }
 }
 
-/// Why hyper gave up a connection between exchanges.
-fn why_ended(connection: &Connection) -> Discard {
-    if connection.tap.eof() { Discard::PeerClosed } else { Discard::Poisoned }
+/// Whether connections may carry streams: by ALPN over TLS, by prior knowledge over plain TCP.
+fn multiplexes(scheme: Scheme, http2: Http2) -> bool {
+    match scheme {
+        Scheme::Http => http2 == Http2::PriorKnowledge,
+        Scheme::Https => http2 != Http2::Off,
+    }
 }
 
 pub(crate) fn closed() -> Error {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ferropool_core::client::case::CaseBook;
 use ferropool_core::client::execute::execute;
 use ferropool_core::client::request::Request;
-use ferropool_core::conn::http1::{ConnectionInfo, Ids};
+use ferropool_core::conn::connection::{ConnectionInfo, Ids};
 use ferropool_core::dial::Resolver;
 use ferropool_core::manager::Target;
 use ferropool_core::pool::{Blueprint, Observer, Pause, Pool, Shared, Warning};

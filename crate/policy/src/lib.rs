@@ -15,5 +15,6 @@ pub mod retry;
 pub mod settings;
 pub mod shelf;
 pub mod story;
+pub mod streams;
 pub mod tls;
 pub mod url;

@@ -6,14 +6,17 @@ use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::keepalive::Hint;
 use ferropool_policy::ledger::Discard;
 
+use super::multiplexed::Pump;
 use super::upload::Source;
-use crate::conn::tap::Tap;
-use crate::pool::Held;
+use super::way::Way;
+use crate::pool::Leased;
 
 /// An exchange whose head is there.
 pub(super) struct Exchange {
-    pub(super) held: Held,
-    pub(super) tap: Rc<Tap>,
+    pub(super) leased: Leased,
+    pub(super) way: Way,
+    /// What sends the rest of the request's body, on a stream.
+    pub(super) pump: Option<Pump>,
     /// Nothing in either head speaks against using the connection again.
     pub(super) keep: bool,
     pub(super) hint: Hint,
@@ -23,32 +26,33 @@ pub(super) struct Exchange {
 impl Exchange {
     /// The body is over; `complete` if it ended by its own framing.
     pub(super) fn end(mut self, complete: bool) {
-        let sent = !self.tap.write_blocked() && self.source.as_ref().is_none_or(|source| source.is_handed());
+        let sent = !self.way.write_blocked() && self.source.as_ref().is_none_or(|source| source.is_handed());
         if !sent && let Some(source) = &self.source {
             // An early answer leaves the upload unfinished: hyper would go on with it (THR-317).
             source.stop();
         }
+        drop(self.pump.take());
         if self.keep && complete && sent {
-            self.held.heard(self.hint);
-            self.held.keep();
+            self.leased.heard(self.hint);
+            self.leased.keep();
         } else {
-            self.held.discard(Discard::NotReusable);
+            self.leased.discard(Discard::NotReusable);
         }
     }
 
     /// It broke off.
     pub(super) fn fail(self, error: Error) -> Error {
-        fail(self.held, error)
+        fail(self.leased, error)
     }
 
     /// Nobody wants the rest.
     pub(super) fn abandon(self) {
-        self.held.discard(Discard::Abandoned);
+        self.leased.discard(Discard::Abandoned);
     }
 }
 
 /// Lets go of a connection whose exchange failed; the error says if `close` was the reason.
-pub(super) fn fail(held: Held, error: Error) -> Error {
+pub(super) fn fail(held: Leased, error: Error) -> Error {
     let error = if held.was_forced() {
         Error::new(Kind::PoolClosed, "Pool is closed.").in_phase(error.fields().phase.unwrap_or(Phase::Total))
     } else {

@@ -25,9 +25,9 @@ use super::request::{Line, Request, Wanted as Asked};
 use super::response::{Body, Response};
 use super::trip::Trip;
 use super::upload::Source;
+use super::way::Way;
 use super::{clocks, replay};
 use crate::clock::now;
-use crate::conn::tap::Tap;
 use crate::manager::Target;
 use crate::pool::{Pool, Wanted, closed};
 
@@ -40,7 +40,7 @@ pub(super) struct Progress {
     /// Where the call has come.
     pub(super) pool: RefCell<Option<Rc<Pool>>>,
     /// Of the exchange under way or just ended.
-    pub(super) tap: RefCell<Option<Rc<Tap>>>,
+    pub(super) way: RefCell<Option<Way>>,
     /// Of the request's body, if it has one.
     pub(super) source: RefCell<Option<Rc<Source>>>,
 }
@@ -52,19 +52,19 @@ impl Progress {
             attempts: Cell::new(0),
             sent: Cell::new(false),
             pool: RefCell::default(),
-            tap: RefCell::default(),
+            way: RefCell::default(),
             source: RefCell::default(),
         }
     }
 
-    /// Where a call was cut: between sending and the head only the tap knows how far it had come.
+    /// Where a call was cut: between sending and the head only the way knows how far it had come.
     fn cut(&self) -> Phase {
-        if let Some(tap) = &*self.tap.borrow()
-            && tap.written() > 0
+        if let Some(way) = &*self.way.borrow()
+            && way.written() > 0
         {
             self.sent.set(true);
             let handed = self.source.borrow().as_ref().is_none_or(|source| source.is_handed());
-            if self.phase.get() == Phase::Send && handed && !tap.write_blocked() {
+            if self.phase.get() == Phase::Send && handed && !way.write_blocked() {
                 self.phase.set(Phase::Headers);
             }
         }
@@ -85,7 +85,7 @@ impl Progress {
 
     /// The exchange is over: what it held of the connection would keep the socket open while the call waits.
     fn rest(&self) {
-        self.tap.replace(None);
+        self.way.replace(None);
         self.source.replace(None);
         self.phase.set(Phase::Pool);
     }
@@ -184,7 +184,16 @@ async fn attempts(
             }
         };
         progress.attempts.set(progress.attempts.get() + 1);
-        let attempt = Attempt { pool, limits: &limits, clocks, progress, asked, attempts: progress.attempts.get() };
+        let tells_sent = trip.request().tells_sent.clone();
+        let attempt = Attempt {
+            pool,
+            limits: &limits,
+            clocks,
+            progress,
+            asked,
+            attempts: progress.attempts.get(),
+            tells_sent: tells_sent.as_deref(),
+        };
         let delay = match attempt.run(held, message, trip).await {
             Ok(Came::Response(response)) => return Ok(response),
             Ok(Came::Again { delay, moved }) => {

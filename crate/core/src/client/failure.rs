@@ -6,7 +6,9 @@ use std::io;
 use ferropool_policy::error::{Cause, Error, Kind, Phase, quote};
 
 use super::upload::Source;
+use super::way::StreamWay;
 use crate::conn::tap::Tap;
+use crate::tls;
 
 /// What ended the wait for a head.
 pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) -> Error {
@@ -20,7 +22,10 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
     let sending = unsent || tap.write_blocked() || tap.written() == 0;
     let phase = if sending { Phase::Send } else { Phase::Headers };
     let aborted = |message: &str| Error::new(Kind::Protocol, message).in_phase(phase);
-    if let Some(io) = io_of(error) {
+    if let Some(error) = io_of(error).and_then(tls::failure_of) {
+        return error.in_phase(phase);
+    }
+    if let Some(io) = io_of(error).filter(|io| io.kind() != io::ErrorKind::UnexpectedEof) {
         return aborted("Connection aborted.").caused_by_io(io);
     }
     if let Some(io) = &*tap.unwritable()
@@ -46,11 +51,80 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
     aborted("Connection aborted.").caused_by(Cause::said(says(error)))
 }
 
+/// What ended a stream before its response's head.
+pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Source>) -> Error {
+    if let Some(failure) = source.and_then(Source::failure) {
+        return failure;
+    }
+    if let Some(breach) = way.tap.breach() {
+        return breach.in_phase(Phase::Headers);
+    }
+    let cause = || Cause::said(error.to_string());
+    let aborted = |reason: &'static str| {
+        Error::new(Kind::Protocol, "Connection aborted.").with_reason(reason).in_phase(Phase::Headers)
+    };
+    if let Some(unprocessed) = unprocessed(error) {
+        return unprocessed;
+    }
+    if let Some(io) = error.get_io() {
+        let gone = tls::failure_of(io).map(|error| error.in_phase(Phase::Headers));
+        let mut error = gone.unwrap_or_else(|| aborted("ERR_H2_CONNECTION").caused_by_io(io));
+        if way.is_unwritten() && error.kind() == Kind::Protocol {
+            // The connection was over before the stream could begin.
+            error = Error::new(Kind::Unprocessed, "Connection aborted.")
+                .with_reason("ERR_H2_CONNECTION")
+                .in_phase(Phase::Send)
+                .caused_by_io(io);
+        }
+        return error;
+    }
+    if error.is_reset() && error.is_remote() {
+        return aborted("ERR_H2_RESET").caused_by(cause());
+    }
+    if error.is_reset() && error.is_library() {
+        let said = format!("the response's head is malformed, or far beyond 'headerBytes': {error}");
+        return aborted("ERR_H2_STREAM").caused_by(Cause::said(said));
+    }
+    aborted("ERR_H2_CONNECTION").caused_by(cause())
+}
+
+/// The peer's word that it has not processed the request (RFC 9113 §6.8, §8.7).
+fn unprocessed(error: &h2::Error) -> Option<Error> {
+    let reason = match () {
+        () if !error.is_remote() => return None,
+        () if error.is_go_away() => "ERR_H2_GOAWAY",
+        () if error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM) => "ERR_H2_REFUSED",
+        () => return None,
+    };
+    let refused = Error::new(Kind::Unprocessed, "Connection aborted.").with_reason(reason).in_phase(Phase::Headers);
+    Some(refused.caused_by(Cause::said(format!("the peer has not processed the request: {error}"))))
+}
+
+/// What ended the body of a stream.
+pub(super) fn of_stream_body(error: &h2::Error, way: &StreamWay) -> Broken {
+    if let Some(breach) = way.tap.breach() {
+        return Broken::Other(breach.in_phase(Phase::Body));
+    }
+    if let Some(io) = error.get_io() {
+        if let Some(error) = tls::failure_of(io) {
+            return Broken::Other(error.in_phase(Phase::Body));
+        }
+        // The connection went away under it.
+        return Broken::Short("ERR_H2_CONNECTION", error.to_string());
+    }
+    if error.is_reset() && error.is_remote() {
+        // Without END_STREAM the body is not whole, whatever the code says: NO_ERROR as well (RFC 9113 §8.1).
+        return Broken::Short("ERR_H2_RESET", error.to_string());
+    }
+    let reason = if error.is_reset() { "ERR_H2_STREAM" } else { "ERR_H2_CONNECTION" };
+    Broken::Other(broken().with_reason(reason).caused_by(Cause::said(error.to_string())))
+}
+
 /// What ended a body: a break, a bad chunk, a system error.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The stream ended before the body did.
-    Short,
+    /// The stream ended before the body did: a finer reason and what was said, where anything was.
+    Short(&'static str, String),
     /// Its framing is wrong.
     Chunk(String),
     /// Anything else, ready to be thrown.
@@ -63,17 +137,28 @@ pub(super) fn of_body(error: &hyper::Error, tap: &Tap) -> Broken {
         return Broken::Other(breach);
     }
     if error.is_incomplete_message() {
-        return Broken::Short;
+        return short();
+    }
+    if let Some(error) = io_of(error).and_then(tls::failure_of) {
+        return Broken::Other(error.in_phase(Phase::Body));
     }
     match io_of(error) {
-        Some(io) if io.kind() == io::ErrorKind::UnexpectedEof => Broken::Short,
+        // RFC 9112 §9.8: whoever ends a stream with TLS says so; anybody can cut it.
+        Some(io) if io.kind() == io::ErrorKind::UnexpectedEof && tap.is_tls() => {
+            Broken::Short("TLS_TRUNCATED", "the peer closed the connection without TLS's close_notify".to_owned())
+        }
+        Some(io) if io.kind() == io::ErrorKind::UnexpectedEof => short(),
         Some(io) if matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             Broken::Chunk(io.to_string())
         }
         Some(io) => Broken::Other(broken().caused_by_io(io)),
-        None if tap.eof() => Broken::Short,
+        None if tap.eof() => short(),
         None => Broken::Other(broken().caused_by(Cause::said(says(error)))),
     }
+}
+
+fn short() -> Broken {
+    Broken::Short("", String::new())
 }
 
 fn broken() -> Error {

@@ -5,28 +5,29 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::error::{Cause, Error, Kind, Phase};
+use h2::RecvStream;
 use http::HeaderMap;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 use super::clocks::{read_timeout, within};
-use super::failure::{Broken, of_body};
+use super::failure::{Broken, of_body, of_stream_body};
 use super::judge::{Judgement, filter_trailers};
 use super::line::{Direction, Pace};
 use super::upload::Source;
+use super::way::Way;
 use crate::clock::now;
-use crate::conn::tap::Tap;
 
 /// The pieces of one body.
 #[derive(Debug)]
 pub(super) struct Frames {
-    body: Incoming,
-    tap: Rc<Tap>,
+    body: Wire,
+    way: Way,
     /// What the request still sends, whose failure ends the response too.
     source: Option<Rc<Source>>,
     read: Option<Duration>,
@@ -40,6 +41,56 @@ pub(super) struct Frames {
     trailers: Option<HeaderMap>,
     progress: Option<Pace>,
     end: End,
+}
+
+/// A body as its protocol's library gives it.
+#[derive(Debug)]
+pub(super) enum Wire {
+    /// hyper's.
+    Http1(Incoming),
+    /// h2's; the flag says that only its trailers are left.
+    Http2(RecvStream, bool),
+}
+
+/// Why it broke off, in the library's words.
+#[derive(Debug)]
+pub(super) enum Breakage {
+    Http1(hyper::Error),
+    Http2(h2::Error),
+}
+
+impl Wire {
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Breakage>>> {
+        let (body, trailing) = match self {
+            Self::Http1(body) => {
+                return Pin::new(body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Breakage::Http1)));
+            }
+            Self::Http2(body, trailing) => (body, trailing),
+        };
+        if !*trailing {
+            match ready!(body.poll_data(cx)) {
+                Some(Ok(piece)) => {
+                    // Taken: the peer may send as much again.
+                    drop(body.flow_control().release_capacity(piece.len()));
+                    return Poll::Ready(Some(Ok(Frame::data(piece))));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(Breakage::Http2(error)))),
+                None => *trailing = true,
+            }
+        }
+        match ready!(body.poll_trailers(cx)) {
+            Ok(Some(trailers)) => Poll::Ready(Some(Ok(Frame::trailers(trailers)))),
+            Ok(None) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(Breakage::Http2(error)))),
+        }
+    }
 }
 
 /// How a body ended.
@@ -64,16 +115,16 @@ pub(super) struct Terms {
 }
 
 impl Frames {
-    pub(super) fn new(body: Incoming, tap: Rc<Tap>, judgement: &Judgement, terms: Terms) -> Self {
+    pub(super) fn new(body: Wire, way: Way, judgement: &Judgement, terms: Terms) -> Self {
         let Terms { source, read, enforce_length, most_wire, progress } = terms;
         let end = if body.is_end_stream() { End::Complete } else { End::Open };
         let (chunked, length) = (judgement.chunked, judgement.length);
         if chunked {
-            tap.piece_taken();
+            way.piece_taken();
         }
         Self {
             body,
-            tap,
+            way,
             source,
             read,
             awaited: None,
@@ -117,7 +168,7 @@ impl Frames {
             if self.end != End::Open {
                 return Poll::Ready(Ok(None));
             }
-            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            let frame = match self.body.poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(frame) => frame,
             };
@@ -178,20 +229,26 @@ impl Frames {
     }
 
     /// Why the body broke off; `None` if it may.
-    fn broken(&self, error: &hyper::Error) -> Option<Error> {
+    fn broken(&self, error: &Breakage) -> Option<Error> {
         if let Some(failure) = self.source.as_ref().and_then(|source| source.failure()) {
             return Some(failure);
         }
-        Some(match of_body(error, &self.tap) {
-            Broken::Short if !self.enforce_length && !self.chunked => return None,
-            Broken::Short => self.short(),
+        let broken = match (error, &self.way) {
+            (Breakage::Http1(error), way) => of_body(error, way.tap()),
+            (Breakage::Http2(error), Way::Stream(way)) => of_stream_body(error, way),
+            (Breakage::Http2(error), Way::Own(_)) => Broken::Short("", error.to_string()),
+        };
+        Some(match broken {
+            // A stream that was reset, or cut off below TLS, is not merely shorter than announced.
+            Broken::Short("", _) if !self.enforce_length && !self.chunked => return None,
+            Broken::Short(reason, said) => self.short(reason, said),
             Broken::Chunk(said) => Error::new(Kind::Chunk, format!("Connection broken: {said}")).in_phase(Phase::Body),
             Broken::Other(error) => error,
         })
     }
 
     /// RESP-09: "N bytes read, M more expected".
-    fn short(&self) -> Error {
+    fn short(&self, reason: &'static str, said: String) -> Error {
         let read = self.wire;
         let expected = self.length.map(|length| length.saturating_sub(read));
         let message = match expected {
@@ -199,6 +256,9 @@ impl Frames {
             None => format!("Connection broken: the response ended prematurely after {read} bytes"),
         };
         let mut error = Error::new(Kind::IncompleteRead, message).in_phase(Phase::Body);
+        if !reason.is_empty() {
+            error = error.with_reason(reason).caused_by(Cause::said(said));
+        }
         error.fields_mut().extra.expected = expected;
         error.fields_mut().extra.received = Some(read);
         error
@@ -207,7 +267,7 @@ impl Frames {
     fn count(&mut self, piece: Bytes) -> Result<Bytes, Error> {
         self.wire += piece.len() as u64;
         if self.chunked {
-            self.tap.piece_taken();
+            self.way.piece_taken();
         }
         if let Some(allowed) = self.most_wire
             && self.wire > allowed

@@ -27,6 +27,19 @@ pub(super) struct Judgement {
     pub(super) defects: Vec<String>,
 }
 
+/// Judges a head that came over HTTP/2, whose library has refused what is malformed (RFC 9113 §8.2). Whether the
+/// connection lives on is not for one response to say.
+pub(super) fn judge_stream(headers: &HeaderMap) -> Judgement {
+    Judgement {
+        keep: true,
+        hint: Hint::default(),
+        chunked: false,
+        length: super::multiplexed::content_length(headers),
+        transfer_codings: Vec::new(),
+        defects: Vec::new(),
+    }
+}
+
 /// Judges a head; removes a Content-Length that chunks overrule (RFC 9112 §6.3).
 pub(super) fn judge(
     method: &Method,
@@ -221,3 +234,5 @@ const MOST_LENGTH: u64 = i64::MAX as u64;
 const MOST_DEFECTS: usize = 64;
 /// Bytes of a head beyond which its connection is not kept.
 const LARGE_HEAD: usize = 64 * 1024;
+/// Informational responses to one request.
+pub(super) const MOST_INTERIM: u32 = 16;

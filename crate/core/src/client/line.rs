@@ -19,6 +19,8 @@ pub trait Line {
     fn want(&self, bytes: u64);
     /// So many bytes of the body have gone that way, of `total` where that is known.
     fn progress(&self, direction: Direction, bytes: u64, total: Option<u64>);
+    /// The peer's kernel, or the connection that it shares, has all of the request; or the answer came before.
+    fn sent(&self);
 }
 
 /// Progress at a bearable pace: ten times a second, and once at the end.

@@ -9,7 +9,7 @@ use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::{Limits, Timeouts};
 
 use super::ask::{Asker, Asks};
-use super::line::Pace;
+use super::line::{Line as Caller, Pace};
 use super::upload::Source;
 
 /// One header line as the caller gave it.
@@ -67,6 +67,8 @@ pub struct Request {
     pub wanted: Wanted,
     /// Who hears of progress.
     pub progress: Option<Pace>,
+    /// Who hears, once, that the request is out.
+    pub tells_sent: Option<Rc<dyn Caller>>,
     /// Frame by chunks.
     pub chunked: bool,
     /// In place of the pool's.
@@ -105,6 +107,7 @@ impl Request {
             body: Payload::None,
             wanted: Wanted::Whole,
             progress: None,
+            tells_sent: None,
             chunked: false,
             timeout: None,
             pool_timeout: None,

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::stream::Stream;
 use super::trip::Story;
-use crate::conn::http1::ConnectionInfo;
+use crate::conn::connection::ConnectionInfo;
 use crate::observe::timings::Timings;
 
 /// A body that was read to its end.

@@ -47,6 +47,7 @@ pub struct Source {
     handed: Cell<u64>,
     /// When the last piece came: from then on the peer is waited for, not the source.
     fed: Cell<Option<Instant>>,
+    /// Of the connection, where it is the request's own: what it has written nothing of is kept.
     tap: RefCell<Option<Rc<Tap>>>,
     progress: RefCell<Option<Pace>>,
 }
@@ -131,8 +132,8 @@ impl Source {
     }
 
     /// An exchange begins on this connection; what an earlier one gave out in vain is given out again.
-    pub(super) fn begin(&self, tap: &Rc<Tap>) {
-        self.tap.replace(Some(Rc::clone(tap)));
+    pub(super) fn begin(&self, tap: Option<&Rc<Tap>>) {
+        self.tap.replace(tap.cloned());
         let mut state = self.state.borrow_mut();
         let again = std::mem::take(&mut state.kept);
         state.queued += again.iter().map(|piece| piece.len() as u64).sum::<u64>();
@@ -143,7 +144,7 @@ impl Source {
             state.course = Course::Ended;
         }
         self.handed.set(0);
-        debug_assert!(tap.written() == 0);
+        debug_assert!(tap.is_none_or(|tap| tap.written() == 0));
         self.fed.set(Some(now()));
     }
 
@@ -296,7 +297,11 @@ impl Source {
             return Poll::Pending;
         };
         self.handed.set(self.handed.get() + piece.len() as u64);
-        let unseen = self.tap.borrow().as_ref().is_none_or(|tap| tap.written() == 0);
+        let unseen = match &*self.tap.borrow() {
+            Some(tap) => tap.written() == 0,
+            // On a stream the peer may say late that it has not looked at it: a fair part is kept for that.
+            None => self.handed.get() <= WINDOW,
+        };
         if unseen {
             state.kept.push(piece.clone());
         } else if !state.kept.is_empty() {
@@ -312,6 +317,12 @@ impl Source {
         self.ask(room);
         self.report(last);
         Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    /// The next piece; `None` at the end.
+    pub(super) fn poll_piece(&self, cx: &Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        // A body has no trailers.
+        self.poll(cx).map(|frame| frame.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default())))
     }
 
     fn next_piece(&self, state: &mut State) -> Option<Bytes> {

@@ -1,7 +1,9 @@
 //! Connections: hyper over the tap.
 
+pub mod connection;
 pub mod head;
 pub mod http1;
+pub mod http2;
 pub mod tap;
 
 #[cfg(feature = "faults")]

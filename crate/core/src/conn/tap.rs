@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use ferropool_policy::error::{Error, Kind, Phase, quote};
@@ -49,10 +49,14 @@ pub struct Tap {
     framing: Cell<Option<u64>>,
     last_write: Cell<Option<Instant>>,
     write_blocked: Cell<bool>,
+    /// A flush was not over when it was last tried.
+    held_back: Cell<bool>,
     eof: Cell<bool>,
     breach: RefCell<Option<Error>>,
     /// The peer takes no more; what it said before is read, and its end of stream then ends the exchange.
     unwritable: RefCell<Option<io::Error>>,
+    /// Woken by each write, where somebody waits for the request to be out.
+    on_write: RefCell<Option<Waker>>,
     #[cfg(feature = "faults")]
     faults: RefCell<super::faults::Plan>,
 }
@@ -71,9 +75,11 @@ impl Tap {
             framing: Cell::new(None),
             last_write: Cell::new(None),
             write_blocked: Cell::new(false),
+            held_back: Cell::new(false),
             eof: Cell::new(false),
             breach: RefCell::new(None),
             unwritable: RefCell::new(None),
+            on_write: RefCell::new(None),
             #[cfg(feature = "faults")]
             faults: RefCell::new(super::faults::Plan::for_connection()),
         })
@@ -159,17 +165,22 @@ impl Tap {
     pub fn peek(&self) -> Peek {
         let io = self.io.borrow();
         let mut one = [std::mem::MaybeUninit::uninit(); 1];
-        let seen = match &*io {
-            Transport::Tcp(stream) => socket2::SockRef::from(stream).peek(&mut one),
-            #[cfg(unix)]
-            Transport::Unix(stream) => socket2::SockRef::from(stream).peek(&mut one),
-        };
-        match seen {
+        match socket2::SockRef::from(&*io).peek(&mut one) {
             Ok(0) => Peek::Closed,
             Ok(_) => Peek::Readable,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Peek::Quiet,
             Err(_) => Peek::Closed,
         }
+    }
+
+    /// Whether the socket may have bytes to read that are no response's: see [`Transport::is_tls`].
+    pub fn is_tls(&self) -> bool {
+        self.io.borrow().is_tls()
+    }
+
+    /// Bytes received over the connection's life, as far as nobody has taken them for the counters.
+    pub fn heard(&self) -> u64 {
+        self.read.get()
     }
 
     fn received(&self, bytes: &[u8]) -> io::Result<()> {
@@ -206,6 +217,11 @@ impl Tap {
         Ok(())
     }
 
+    /// The connection is about to be ended for this.
+    pub fn give_up(&self, error: Error) {
+        self.breach.replace(Some(error));
+    }
+
     fn end_with(&self, error: Error) -> io::Error {
         let said = io::Error::other(quote(error.fields().message.as_bytes()));
         *self.breach.borrow_mut() = Some(error);
@@ -218,6 +234,18 @@ impl Tap {
         self.wire.set((inward, outward + count as u64));
         self.last_write.set(Some(crate::clock::now()));
         self.write_blocked.set(count < offered);
+        self.wake_watcher();
+    }
+
+    /// Wakes this with the next write or flush.
+    pub fn watch_writes(&self, waker: Waker) {
+        self.on_write.replace(Some(waker));
+    }
+
+    fn wake_watcher(&self) {
+        if let Some(waker) = self.on_write.take() {
+            waker.wake();
+        }
     }
 }
 
@@ -248,6 +276,12 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.io.get_mut().say_goodbye();
+    }
+}
+
 /// The end that hyper holds.
 #[derive(Debug)]
 pub struct TapIo(pub Rc<Tap>);
@@ -262,7 +296,11 @@ impl AsyncRead for TapIo {
             _ => {}
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut *tap.io.borrow_mut()).poll_read(cx, buf))?;
+        if let Err(error) = ready!(Pin::new(&mut *tap.io.borrow_mut()).poll_read(cx, buf)) {
+            // An end of stream without TLS's own word for it (RFC 9112 §9.8).
+            tap.eof.set(tap.eof.get() || error.kind() == io::ErrorKind::UnexpectedEof);
+            return Poll::Ready(Err(error));
+        }
         Poll::Ready(tap.received(&buf.filled()[before..]))
     }
 }
@@ -313,7 +351,26 @@ impl AsyncWrite for TapIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.io.borrow_mut()).poll_flush(cx)
+        let tap = &self.0;
+        let flushed = Pin::new(&mut *tap.io.borrow_mut()).poll_flush(cx);
+        // TLS takes more than the kernel does, and keeps it.
+        match &flushed {
+            Poll::Pending => {
+                tap.held_back.set(true);
+                tap.write_blocked.set(true);
+            }
+            Poll::Ready(Ok(())) if tap.held_back.replace(false) => {
+                tap.last_write.set(Some(crate::clock::now()));
+                tap.write_blocked.set(false);
+                tap.wake_watcher();
+            }
+            Poll::Ready(Err(error)) if is_gone(error) => {
+                tap.unwritable.borrow_mut().get_or_insert_with(|| io::Error::from(error.kind()));
+                return Poll::Pending;
+            }
+            Poll::Ready(_) => {}
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

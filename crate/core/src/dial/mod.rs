@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio_rustls::client::TlsStream;
 
 use self::tcp::{Connected, Sockets};
 use crate::client::ask::{Answer, Asker, Question};
@@ -39,7 +40,7 @@ pub struct DialPlan {
     asks: Option<String>,
 }
 
-/// A connected stream, before TLS.
+/// A connected stream.
 #[derive(Debug)]
 pub enum Transport {
     /// To a host and port.
@@ -47,6 +48,50 @@ pub enum Transport {
     /// To a path.
     #[cfg(unix)]
     Unix(UnixStream),
+    /// TLS over one of those.
+    Tls(Box<TlsStream<Transport>>),
+}
+
+impl Transport {
+    /// Whether bytes may be on the wire that nobody but TLS is to see: session tickets, alerts.
+    pub fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Says that this side sends no more, where the protocol has a word for it (`close_notify`), as far as the kernel takes
+    /// it at once: the connection is about to be closed either way.
+    pub(crate) fn say_goodbye(&mut self) {
+        let Self::Tls(stream) = self else { return };
+        let (below, session) = stream.get_mut();
+        session.send_close_notify();
+        while session.wants_write() {
+            if session.write_tls(&mut AtOnce(below)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// Writes what the kernel takes without waiting.
+struct AtOnce<'t>(&'t Transport);
+
+impl io::Write for AtOnce<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One end of a connection.
@@ -168,6 +213,7 @@ impl AsyncRead for Transport {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         }
     }
 }
@@ -178,6 +224,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
         }
     }
 
@@ -190,6 +237,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
         }
     }
 
@@ -198,6 +246,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => stream.is_write_vectored(),
             #[cfg(unix)]
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -206,6 +255,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
         }
     }
 
@@ -214,6 +264,7 @@ impl AsyncWrite for Transport {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }
@@ -224,6 +275,7 @@ impl std::os::fd::AsFd for Transport {
         match self {
             Self::Tcp(stream) => stream.as_fd(),
             Self::Unix(stream) => stream.as_fd(),
+            Self::Tls(stream) => stream.get_ref().0.as_fd(),
         }
     }
 }
@@ -233,6 +285,7 @@ impl std::os::windows::io::AsSocket for Transport {
     fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
         match self {
             Self::Tcp(stream) => stream.as_socket(),
+            Self::Tls(stream) => stream.get_ref().0.as_socket(),
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct Timings {
     pub dns: Option<Duration>,
     /// Connecting.
     pub connect: Option<Duration>,
+    /// The handshake of TLS.
+    pub tls: Option<Duration>,
     /// Until the kernel had the whole request.
     pub send: Option<Duration>,
     /// From there to the response's head.

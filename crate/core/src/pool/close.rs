@@ -8,7 +8,7 @@ use tokio::time::timeout_at;
 
 use super::Pool;
 use crate::clock::now;
-use crate::conn::http1::Connection;
+use crate::conn::connection::Connection;
 
 /// What came of `close`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -73,6 +73,7 @@ impl Pool {
                 seat.turn_away();
             }
         }
+        self.turn_streams_away();
         self.group.turn_away(self.member);
         self.closing.notify_waiters();
         self.sync();

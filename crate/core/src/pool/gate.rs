@@ -19,8 +19,8 @@ use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Mutex;
 use tokio::time::{sleep_until, timeout_at};
 
-use super::slot::{Slot, empty};
-use super::{Pool, Wanted, closed};
+use super::slot::empty;
+use super::{Pool, closed};
 use crate::clock::now;
 
 /// See the module.
@@ -45,8 +45,14 @@ impl Gate {
         })
     }
 
-    /// A slot of the pool, once its host may be asked.
-    pub(super) async fn pass(&self, pool: &Rc<Pool>, until: Option<Instant>, wanted: Wanted) -> Result<Slot, Error> {
+    /// What `take` takes of the pool, once its host may be asked; `put` gives it back.
+    pub(super) async fn pass<T>(
+        &self,
+        pool: &Rc<Pool>,
+        until: Option<Instant>,
+        take: impl AsyncFn() -> Result<T, Error>,
+        put: impl Fn(T),
+    ) -> Result<T, Error> {
         let line = self.line(&pool.name);
         let passing = async {
             let mut standing = Standing { pool, counted: false };
@@ -63,12 +69,12 @@ impl Gate {
                     continue;
                 }
                 standing.end();
-                let slot = pool.slot(until, wanted).await?;
+                let slot = take().await?;
                 // The host may have asked for a pause while the slot was waited for.
                 if self.manners.borrow_mut().ask(&pool.name, now()).is_none() {
                     break slot;
                 }
-                pool.return_slot(slot);
+                put(slot);
             };
             drop(turn);
             Ok(slot)

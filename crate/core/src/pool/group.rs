@@ -14,7 +14,7 @@ use ferropool_policy::settings::PoolSettings;
 use super::Pool;
 use super::gate::Gate;
 use super::seat::Seat;
-use crate::conn::http1::Connection;
+use crate::conn::connection::Connection;
 use crate::observe::calls::{Calls, Place};
 use crate::observe::stats::{PoolStats, Roster};
 

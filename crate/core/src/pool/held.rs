@@ -7,10 +7,107 @@ use std::time::Duration;
 use ferropool_policy::error::Error;
 use ferropool_policy::ledger::{Discard, Lease, Life, Returned};
 
-use super::{Pool, internal, why_ended};
+use super::shared::StreamLease;
+use super::{Pool, internal};
 use crate::clock::now;
-use crate::conn::http1::Connection;
-use crate::conn::tap::Peek;
+use crate::conn::connection::{Connection, Sender};
+
+/// What a request goes out on.
+pub enum Leased {
+    /// A connection of its own.
+    Alone(Held),
+    /// A stream of a connection that others use too.
+    Stream(StreamLease),
+}
+
+/// How long making a connection took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// The name; `None` where there was nothing to look up.
+    pub dns: Option<Duration>,
+    /// The socket.
+    pub connect: Duration,
+    /// The handshake of TLS; `None` without.
+    pub tls: Option<Duration>,
+}
+
+impl Spans {
+    /// All of it.
+    pub fn sum(&self) -> Duration {
+        self.dns.unwrap_or_default() + self.connect + self.tls.unwrap_or_default()
+    }
+}
+
+impl Leased {
+    /// An exchange begins on it.
+    pub fn begin_exchange(&mut self) {
+        match self {
+            Self::Alone(held) => held.begin_exchange(),
+            Self::Stream(stream) => stream.begin_exchange(),
+        }
+    }
+
+    /// Whether its connection had carried an exchange before.
+    pub fn reused(&self) -> bool {
+        match self {
+            Self::Alone(held) => held.reused,
+            Self::Stream(stream) => stream.reused,
+        }
+    }
+
+    /// How long the dial took, if there was one for this request.
+    pub fn dial(&self) -> Option<Spans> {
+        match self {
+            Self::Alone(held) => held.dial,
+            Self::Stream(stream) => stream.dial,
+        }
+    }
+
+    /// Takes note of whether leniency repaired a response's head.
+    pub fn count_repair(&self, repaired: bool) {
+        self.pool().stats.repaired.add(u64::from(repaired));
+    }
+
+    /// Takes note of a response's decoded bytes.
+    pub fn count_decoded(&self, decoded: u64) {
+        self.pool().stats.decoded.add(decoded);
+    }
+
+    /// Whether `close` cut this lease off.
+    pub fn was_forced(&self) -> bool {
+        self.pool().was_forced()
+    }
+
+    /// Learns what the server said about keeping the connection.
+    pub fn heard(&mut self, hint: ferropool_policy::keepalive::Hint) {
+        if let Self::Alone(held) = self {
+            held.life.learn(hint);
+        }
+    }
+
+    /// The exchange ended by its own framing and nothing is in doubt.
+    pub fn keep(self) {
+        match self {
+            Self::Alone(held) => held.keep(),
+            Self::Stream(stream) => stream.end(),
+        }
+    }
+
+    /// The connection, or the stream, must not be used again.
+    pub fn discard(self, why: Discard) {
+        match self {
+            Self::Alone(held) => held.discard(why),
+            Self::Stream(stream) => stream.give_up(why),
+        }
+    }
+
+    fn pool(&self) -> &Rc<Pool> {
+        match self {
+            Self::Alone(held) => &held.pool,
+            Self::Stream(stream) => &stream.pool,
+        }
+    }
+}
 
 /// A slot that is held, with its connection. Dropped, it closes the connection and gives the slot back.
 pub struct Held {
@@ -20,8 +117,8 @@ pub struct Held {
     pub(super) connection: Option<Connection>,
     /// Whether the connection has carried an exchange before.
     pub reused: bool,
-    /// How long the dial took, if there was one: dns, connect.
-    pub dial: Option<(Option<Duration>, Duration)>,
+    /// How long the dial took, if there was one.
+    pub dial: Option<Spans>,
 }
 
 impl Held {
@@ -29,6 +126,11 @@ impl Held {
     pub(super) fn empty(pool: Rc<Pool>, lease: Lease) -> Self {
         let life = Life::new(now());
         Self { pool, lease: Some(lease), life, connection: None, reused: false, dial: None }
+    }
+
+    /// Whether its connection carries streams.
+    pub(super) fn is_shared(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| matches!(connection.sender, Sender::Http2(_)))
     }
 
     /// The connection. A held slot has one from the moment that it is given to the caller.
@@ -42,31 +144,11 @@ impl Held {
         self.pool.stats.requests.add(1);
     }
 
-    /// Takes note of whether leniency repaired a response's head.
-    pub fn count_repair(&self, repaired: bool) {
-        self.pool.stats.repaired.add(u64::from(repaired));
-    }
-
-    /// Takes note of a response's decoded bytes.
-    pub fn count_decoded(&self, decoded: u64) {
-        self.pool.stats.decoded.add(decoded);
-    }
-
-    /// Whether `close` cut this lease off.
-    pub fn was_forced(&self) -> bool {
-        self.pool.was_forced()
-    }
-
-    /// Learns what the server said about keeping the connection.
-    pub fn heard(&mut self, hint: ferropool_policy::keepalive::Hint) {
-        self.life.learn(hint);
-    }
-
     /// The exchange ended by its own framing and nothing is in doubt.
     pub fn keep(mut self) {
         // The driver may have ended with the response's last byte, when no sweep could find this connection idle.
-        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.sender.is_closed()) {
-            let why = why_ended(connection);
+        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.is_over()) {
+            let why = connection.why_over();
             return self.end(why);
         }
         self.count_wire();
@@ -85,31 +167,18 @@ impl Held {
         self.count_wire();
         if let Some(connection) = self.connection.take() {
             // What `close` cut off failed of nothing else.
-            connection.close(if self.was_forced() { Discard::PoolClosed } else { why });
+            connection.close(if self.pool.was_forced() { Discard::PoolClosed } else { why });
         }
         if let Some(lease) = self.lease.take() {
             self.pool.give_back(lease, Returned::Gone(why));
         }
     }
 
-    fn count_wire(&self) {
+    pub(super) fn count_wire(&self) {
         if let Some(connection) = &self.connection {
             let (inward, outward) = connection.tap.take_wire();
             self.pool.stats.wire_in.add(inward);
             self.pool.stats.wire_out.add(outward);
-        }
-    }
-
-    /// Why the connection cannot be used, if it cannot: hyper's word first, then a look at the socket itself (THR-303).
-    pub(super) async fn stale(&mut self) -> Option<Discard> {
-        let connection = self.connection.as_mut()?;
-        if !connection.sender.is_ready() && connection.sender.ready().await.is_err() {
-            return Some(why_ended(connection));
-        }
-        match connection.tap.peek() {
-            Peek::Quiet => None,
-            Peek::Readable => Some(Discard::Poisoned),
-            Peek::Closed => Some(Discard::PeerClosed),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ferropool_policy::ledger::{Granted, Ticket};
 
 use super::Pool;
-use crate::conn::http1::Connection;
+use crate::conn::connection::Connection;
 
 /// Where a waiter finds what it was given.
 pub(super) struct Seat<G> {

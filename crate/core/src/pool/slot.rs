@@ -12,13 +12,16 @@ use ferropool_policy::settings::span;
 use tokio::time::timeout_at;
 
 use super::group::{Berth, Permit};
-use super::held::Held;
+use super::held::{Held, Leased, Spans};
 use super::seat::{Seat, Waiting};
+use super::shared::Terms;
 use super::{Pool, Wanted, Warning, closed, internal};
 use crate::client::ask::Asker;
 use crate::clock::{milliseconds, now};
-use crate::conn::http1::{Connection, Style};
-use crate::dial::dial;
+use crate::conn::connection::{Connection, ConnectionInfo};
+use crate::conn::http1::{self, Style};
+use crate::conn::http2;
+use crate::dial::{Dialled, Transport, dial};
 
 /// What came of a dial.
 enum Came {
@@ -49,23 +52,36 @@ impl Pool {
         progress: &Cell<Phase>,
         wanted: Wanted,
         asker: Option<&dyn Asker>,
-    ) -> Result<Held, Error> {
+    ) -> Result<Leased, Error> {
         progress.set(Phase::Pool);
         let Some(gate) = &self.group.gate else {
+            if let Some(stream) = self.take_stream() {
+                return Ok(Leased::Stream(stream));
+            }
+            if self.streams.is_some() {
+                return Box::pin(self.lease(Terms { until, connect, progress, wanted, asker })).await;
+            }
             let slot = self.slot(until, wanted).await?;
-            return self.make_fit(slot, connect, progress, asker).await;
+            return self.make_fit(slot, connect, progress, asker).await.map(Leased::Alone);
         };
         // Boxed: few pools have manners to mind.
         Box::pin(async {
             loop {
-                let slot = gate.pass(self, until, wanted).await?;
-                let held = self.make_fit(slot, connect, progress, asker).await?;
+                let leased = if self.streams.is_some() {
+                    let terms = Terms { until, connect, progress, wanted, asker };
+                    gate.pass(self, until, async || self.lease(terms).await, Leased::keep).await?
+                } else {
+                    let slot = gate
+                        .pass(self, until, async || self.slot(until, wanted).await, |slot| self.return_slot(slot))
+                        .await?;
+                    Leased::Alone(self.make_fit(slot, connect, progress, asker).await?)
+                };
                 progress.set(Phase::Pool);
                 match gate.depart(self, until).await {
-                    Ok(true) => return Ok(held),
-                    Ok(false) => held.keep(),
+                    Ok(true) => return Ok(leased),
+                    Ok(false) => leased.keep(),
                     Err(error) => {
-                        held.keep();
+                        leased.keep();
                         return Err(error);
                     }
                 }
@@ -138,7 +154,7 @@ impl Pool {
     }
 
     /// Takes the first connection that is fit, or dials: never waits for a slot, since one is held.
-    async fn make_fit(
+    pub(super) async fn make_fit(
         self: &Rc<Self>,
         mut slot: Slot,
         connect: Option<Duration>,
@@ -167,7 +183,7 @@ impl Pool {
                 connection: Some(connection),
                 dial: None,
             };
-            match held.stale().await {
+            match held.connection()?.stale().await {
                 None => return Ok(held),
                 Some(why) => {
                     let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
@@ -209,7 +225,7 @@ impl Pool {
             () = self.until_forced() => return Err(closed()),
             made = self.connect(connect, progress, asker) => made?,
         };
-        let Some((connection, dns, took)) = made else {
+        let Some((connection, spans)) = made else {
             let lease = held.lease.take().ok_or_else(|| internal("a lease was lost"))?;
             return Ok(Came::Short(lease, permit));
         };
@@ -222,49 +238,23 @@ impl Pool {
         }
         held.life = Life::new(now());
         held.connection = Some(connection);
-        held.dial = Some((dns, took));
+        held.dial = Some(spans);
         self.sync();
         Ok(Came::Made(held))
     }
 
-    /// Name, socket, handshake: all under `connect`. `None` as [`Pool::dial_patiently`].
+    /// Name, socket, handshakes: all under `connect`. `None` as [`Pool::dial_patiently`].
     async fn connect(
         self: &Rc<Self>,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
-    ) -> Result<Option<(Connection, Option<Duration>, Duration)>, Error> {
+    ) -> Result<Option<(Connection, Spans)>, Error> {
         let began = now();
         progress.set(Phase::Dns);
         let dialling = async {
             let Some(dialled) = self.dial_patiently(began, progress, asker).await? else { return Ok(None) };
-            let (dns, took) = (dialled.dns, dialled.connect);
-            let style = Style {
-                lenient: self.settings.lenient,
-                header_count: self.settings.limits.header_count,
-                header_bytes: self.settings.limits.header_bytes,
-            };
-            let (ended, closed) = (Weak::clone(&self.me), Weak::clone(&self.me));
-            let shared = Rc::clone(&self.shared);
-            let connection = Connection::handshake(
-                self.shared.ids.next(),
-                dialled,
-                style,
-                move || {
-                    if let Some(pool) = ended.upgrade() {
-                        pool.sweep();
-                    }
-                },
-                Box::new(move |id, why| {
-                    if let Some(pool) = closed.upgrade() {
-                        pool.live.borrow_mut().remove(&id);
-                    }
-                    // Its pool may have gone before it.
-                    shared.observer.closed(id, why);
-                }),
-            )
-            .await?;
-            Ok(Some((connection, dns, took)))
+            Box::pin(self.shake_hands(dialled, progress)).await.map(Some)
         };
         let made = match connect {
             None => dialling.await?,
@@ -273,11 +263,69 @@ impl Pool {
                 Err(_) => return Err(connect_timeout(&self.name, most, progress.get())),
             },
         };
-        if let Some((connection, ..)) = &made {
+        if let Some((connection, _)) = &made {
             self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
             self.shared.observer.opened(&connection.info, self);
+            if connection.info.tls.as_ref().is_some_and(|tls| !tls.verified) {
+                self.warn(Warning::Insecure);
+            }
         }
         Ok(made)
+    }
+
+    /// From a socket to a connection: TLS, where there is any, and what is spoken over it.
+    async fn shake_hands(
+        self: &Rc<Self>,
+        dialled: Dialled,
+        progress: &Cell<Phase>,
+    ) -> Result<(Connection, Spans), Error> {
+        let Dialled { transport, remote, local, tried, dns, connect } = dialled;
+        let mut spans = Spans { dns, connect, tls: None };
+        let mut secured = None;
+        let transport = match &self.tls {
+            None => transport,
+            Some(plan) => {
+                progress.set(Phase::Tls);
+                let began = now();
+                let (stream, agreed) = plan.handshake(transport).await?;
+                spans.tls = Some(now().saturating_duration_since(began));
+                secured = Some(agreed);
+                Transport::Tls(Box::new(stream))
+            }
+        };
+        let http2 = secured.as_ref().map_or(self.streams.is_some(), |agreed| agreed.h2);
+        let info = ConnectionInfo::new(self.shared.ids.next(), (&local, &remote), tried, http2, secured);
+        let (changed, closed, shared) = (Weak::clone(&self.me), Weak::clone(&self.me), Rc::clone(&self.shared));
+        let on_close = Box::new(move |id, why| {
+            if let Some(pool) = closed.upgrade() {
+                pool.live.borrow_mut().remove(&id);
+            }
+            // Its pool may have gone before it.
+            shared.observer.closed(id, why);
+        });
+        let limits = &self.settings.limits;
+        let connection = if http2 {
+            let id = info.id;
+            let on_change = move || {
+                if let Some(pool) = changed.upgrade() {
+                    pool.connection_changed(id);
+                }
+            };
+            http2::handshake(info, transport, limits.header_bytes, on_change, on_close).await?
+        } else {
+            let style = Style {
+                lenient: self.settings.lenient,
+                header_count: limits.header_count,
+                header_bytes: limits.header_bytes,
+            };
+            let on_end = move || {
+                if let Some(pool) = changed.upgrade() {
+                    pool.sweep();
+                }
+            };
+            http1::handshake(info, transport, style, on_end, on_close).await?
+        };
+        Ok((connection, spans))
     }
 
     /// Dials; where the system has no descriptor or port left, lets other pools' idle connections go and tries again for a
@@ -288,7 +336,7 @@ impl Pool {
         began: Instant,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
-    ) -> Result<Option<crate::dial::Dialled>, Error> {
+    ) -> Result<Option<Dialled>, Error> {
         let mut pause = SHORTAGE_FIRST;
         loop {
             let error = match dial(&self.plan, &self.shared.resolver, progress, asker).await {
@@ -423,7 +471,7 @@ impl Pool {
     }
 
     /// Gives a slot back that nobody needs after all.
-    pub(super) fn return_slot(&self, slot: Slot) {
+    fn return_slot(&self, slot: Slot) {
         match slot {
             Slot::Use(lease, connection, life) => self.give_back(lease, Returned::Reusable(connection, life)),
             Slot::Dial(lease, permit) => {
@@ -496,7 +544,7 @@ pub(super) fn empty() -> Error {
         .in_phase(Phase::Pool)
 }
 
-fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
+pub(super) fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
     Error::new(
         Kind::ConnectTimeout,
         format!("Connection to {host} timed out. (connect timeout={} ms)", milliseconds(most)),

@@ -99,7 +99,10 @@ async fn pool_of_one() -> (Rc<Pool>, Heard, TcpListener) {
 }
 
 async fn leased(pool: &Rc<Pool>) -> Held {
-    pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any, None).await.expect("a connection")
+    match pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any, None).await.expect("a connection") {
+        Leased::Alone(held) => held,
+        Leased::Stream(_) => panic!("nothing is shared over HTTP/1"),
+    }
 }
 
 #[test]

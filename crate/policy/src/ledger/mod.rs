@@ -32,12 +32,12 @@ use std::time::Instant;
 use discard::Tally;
 use lease::Holds;
 use life::Fate;
-use queue::Queue;
 
 pub use discard::Discard;
 pub use figures::Figures;
 pub use lease::{Checkout, Closing, Granted, Lease, Released, Returned};
 pub use life::{Bounds, Life};
+pub(crate) use queue::Queue;
 pub use queue::Ticket;
 
 /// The state of one pool. `C` is the caller's handle of a connection; the ledger only moves it.
@@ -200,6 +200,12 @@ impl<C> Ledger<C> {
         }
         let _ = lease.give_up();
         Ok(self.lend(life))
+    }
+
+    /// Whether a connection that is leased is past its time, so that nothing more is to begin on it.
+    #[must_use]
+    pub fn is_spent(&self, life: &Life, now: Instant) -> bool {
+        self.state == State::Closed || matches!(self.bounds.fate(life, now), Fate::Spent(_))
     }
 
     /// Since when the connection is idle that has been so longest.

@@ -21,7 +21,7 @@ impl Ticket {
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     seats: Vec<Seat>,
     first: u32,
     last: u32,
@@ -41,20 +41,20 @@ struct Seat {
 }
 
 impl Queue {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { seats: Vec::new(), first: NOBODY, last: NOBODY, vacant: NOBODY, length: 0, serial: EMPTY }
     }
 
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.length
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.length == 0
     }
 
     /// Joins at the end. `None` when there are as many waiters as can be numbered.
-    pub(super) fn push(&mut self) -> Option<Ticket> {
+    pub(crate) fn push(&mut self) -> Option<Ticket> {
         let seat = if self.vacant == NOBODY {
             let seat = u32::try_from(self.seats.len()).ok().filter(|&seat| seat != NOBODY)?;
             self.seats.push(Seat { serial: EMPTY, previous: NOBODY, next: NOBODY });
@@ -76,13 +76,13 @@ impl Queue {
     }
 
     /// The one who has waited longest.
-    pub(super) fn first(&self) -> Option<Ticket> {
+    pub(crate) fn first(&self) -> Option<Ticket> {
         let seat = self.seats.get(self.first as usize)?;
         Some(Ticket { serial: seat.serial, seat: self.first })
     }
 
     /// The one who has waited longest leaves.
-    pub(super) fn pop(&mut self) -> Option<Ticket> {
+    pub(crate) fn pop(&mut self) -> Option<Ticket> {
         if self.is_empty() {
             return None;
         }
@@ -92,7 +92,7 @@ impl Queue {
     }
 
     /// Leaves from any place; false if the ticket's holder waits no more.
-    pub(super) fn remove(&mut self, ticket: Ticket) -> bool {
+    pub(crate) fn remove(&mut self, ticket: Ticket) -> bool {
         let waits = self.seats.get(ticket.seat()).is_some_and(|seat| seat.serial == ticket.serial);
         if waits {
             self.unlink(ticket.seat);
@@ -101,7 +101,7 @@ impl Queue {
     }
 
     /// Everybody leaves, in order, and the memory goes too.
-    pub(super) fn clear(&mut self) -> Vec<Ticket> {
+    pub(crate) fn clear(&mut self) -> Vec<Ticket> {
         let mut waiters = Vec::with_capacity(self.length as usize);
         while let Some(ticket) = self.pop() {
             waiters.push(ticket);
@@ -113,7 +113,7 @@ impl Queue {
 
     /// What the places take.
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.seats.capacity() * size_of::<Seat>()
     }
 

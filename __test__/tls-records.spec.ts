@@ -1,0 +1,304 @@
+/** What comes after the handshake: ends that are no ends, records that do not decrypt, streams cut into any pieces. */
+import { createHash } from 'node:crypto';
+import type tls from 'node:tls';
+import test from 'ava';
+
+import { IncompleteRead, MaxRetryError, ProtocolError, SSLError } from '../index.ts';
+import { reply, type Peer } from './servers/raw.ts';
+import type { Pieces } from './servers/relay.ts';
+import { cut, tlsServer } from './servers/tls.ts';
+import { rejection } from './support/fixtures.ts';
+import { greets, refused, relayed, secured, securePool, servedSecurely } from './support/secure.ts';
+import { until } from './support/street.ts';
+
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
+
+/** Answers each request with these bytes and then ends as it is told. */
+function once(bytes: string, end: (peer: Peer) => void) {
+  return async (peer: Peer): Promise<void> => {
+    await peer.request();
+    await peer.write(bytes);
+    end(peer);
+  };
+}
+
+for (const maxVersion of VERSIONS) {
+  test(`THR-817: a body whose length is known is whole without close_notify, ${maxVersion}`, async (t) => {
+    for (const bytes of [
+      reply('whole'),
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n0\r\n\r\n',
+    ]) {
+      const { pool, server } = await secured(t, once(bytes, cut), { maxVersion });
+      for (const preloadContent of [true, false]) {
+        const response = await pool.request('GET', '/', { preloadContent });
+        t.is((preloadContent ? response.data : await response.read()).toString(), 'whole');
+      }
+      t.is(server.shaken.length, 2);
+    }
+  });
+
+  test(`THR-817: a body that lasts to the end ends with close_notify; without it is cut: IncompleteRead TLS_TRUNCATED, ${maxVersion}`, async (t) => {
+    const open = 'HTTP/1.1 200 OK\r\n\r\nto the end';
+    const fair = await secured(
+      t,
+      once(open, (peer) => peer.end()),
+      { maxVersion },
+    );
+    t.is((await fair.pool.request('GET', '/')).text(), 'to the end');
+    const { pool } = await secured(t, once(open, cut), { maxVersion });
+    const error = await rejection(pool.request('GET', '/'), ProtocolError);
+    t.like(error, { code: 'ERR_INCOMPLETE_READ', reason: 'TLS_TRUNCATED', phase: 'body' });
+    t.true(error.cause instanceof IncompleteRead);
+    t.is((error.cause as IncompleteRead).partial.toString(), 'to the end');
+    t.is((error.cause as IncompleteRead).expected, null);
+    const response = await pool.request('GET', '/', { preloadContent: false });
+    const late = await rejection(response.read(), ProtocolError);
+    t.like(late, { code: 'ERR_INCOMPLETE_READ', reason: 'TLS_TRUNCATED' });
+  });
+
+  test(`THR-817: a body that breaks off is cut, with close_notify and without, ${maxVersion}`, async (t) => {
+    for (const end of [(peer: Peer) => peer.end(), cut]) {
+      for (const bytes of [
+        'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf',
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf',
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n0\r\n',
+      ]) {
+        const { pool } = await secured(t, once(bytes, end), { maxVersion });
+        const error = await rejection(pool.request('GET', '/'), ProtocolError);
+        t.is(error.code, 'ERR_INCOMPLETE_READ', bytes);
+        t.is((error.cause as IncompleteRead).partial.toString(), 'half');
+      }
+      // Before a byte of the answer.
+      const { pool } = await secured(t, once('', end), { maxVersion });
+      const nothing = await rejection(pool.request('GET', '/'), ProtocolError);
+      t.like(nothing, { phase: 'headers', sent: true });
+      const half = await secured(t, once('HTTP/1.1 200', end), { maxVersion });
+      await rejection(half.pool.request('GET', '/'), ProtocolError);
+    }
+  });
+
+  test(`THR-817: an idle connection that ends, with close_notify and without, is replaced in silence, ${maxVersion}`, async (t) => {
+    for (const end of [(peer: Peer) => peer.end(), cut, (peer: Peer) => peer.reset()]) {
+      const { pool, server } = await secured(t, greets, { maxVersion });
+      for (let n = 1; n <= 3; n += 1) {
+        const response = await pool.request('POST', '/', { body: 'once' });
+        t.like(response, { attempts: 1 });
+        t.is(response.connection?.reused, false);
+        const peer = server.peers.at(-1) as Peer;
+        end(peer);
+        await until(() => pool.pool?.idle === 0, 'the connection is gone');
+      }
+      t.is(server.shaken.length, 3);
+      t.like(pool.stats(), { errors: {}, live: 0, requests: 3 });
+    }
+  });
+
+  test(`THR-813 THR-817: tickets that wait on an idle connection are no poison: it is used, again and again, ${maxVersion}`, async (t) => {
+    // Warm: nothing was read since the handshake, and the tickets of TLS 1.3 come after it.
+    const { pool, server } = await servedSecurely(t, (_, response) => response.end('ok'), { maxVersion });
+    await pool.warm(1);
+    await server.shakes(1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    t.is(pool.pool?.idle, 1);
+    for (let n = 0; n < 5; n += 1) {
+      const response = await pool.request('GET', '/');
+      t.is(response.attempts, 1);
+      t.is(response.connection?.id, (await pool.request('GET', '/')).connection?.id);
+    }
+    t.is(server.sockets.length, 1);
+    t.like(pool.stats(), { poisoned: 0, opened: 1, staleReplays: 0 });
+  });
+
+  test(`TLS-19: a record that does not decrypt is SSLError in mid-answer, tried again as \`other\`, ${maxVersion}`, async (t) => {
+    let corrupt = (): void => undefined;
+    let times = 1;
+    const server = await tlsServer(
+      async (peer) => {
+        await peer.request();
+        await peer.write('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nthe first half');
+        // What follows goes its own way, once the head has arrived.
+        await peer.bytes(1);
+        if (times > 0) corrupt();
+        times -= 1;
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        await peer.write(' wrong');
+      },
+      { maxVersion },
+    );
+    t.teardown(() => server.close());
+    const middle = await relayed(t, server.port);
+    corrupt = () => setTimeout(() => middle.corrupt(), 15);
+    const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
+    const response = await pool.request('GET', '/', { preloadContent: false });
+    const error = await rejection(response.read(), SSLError);
+    t.like(error, { code: 'ERR_TLS', reason: 'ERR_TLS_RECORD', phase: 'body', sent: true });
+    t.like(pool.stats(), { live: 0 });
+  });
+
+  test(`TLS-19: a record that does not decrypt in place of the head: SSLError, and with retries once more, ${maxVersion}`, async (t) => {
+    let asked = 0;
+    const server = await tlsServer(
+      async (peer) => {
+        await peer.request();
+        asked += 1;
+        middle.corrupt();
+        await peer.write(reply('garbled on the way'));
+      },
+      { maxVersion },
+    );
+    t.teardown(() => server.close());
+    const middle = await relayed(t, server.port);
+    const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
+    const error = await refused(t, pool.request('GET', '/'), 'ERR_TLS_RECORD');
+    t.like(error, { phase: 'headers', sent: true });
+    t.is(asked, 1);
+    // From here on no handshake succeeds either.
+    const retried = await rejection(pool.request('GET', '/', { retries: 1 }), MaxRetryError);
+    t.true(retried.reason instanceof SSLError, String(retried.reason));
+  });
+
+  for (const [what, pieces] of [
+    ['byte by byte', { single: 100_000 }],
+    ['coalesced', 'coalesced'],
+  ] as const satisfies [string, Pieces][]) {
+    test.serial(`THR-819: handshake and answer ${what}, ${maxVersion}`, async (t) => {
+      const body = 'x'.repeat(3_000);
+      const { server } = await secured(
+        t,
+        once(reply(body), (peer) => peer.end()),
+        { maxVersion },
+      );
+      const middle = await relayed(t, server.port, pieces);
+      const pool = securePool(t, middle.port, { timeout: { total: 30_000 } });
+      // The second is resumed, and has other records.
+      for (const resumed of [false, true]) {
+        const response = await pool.request('POST', '/', { body: 'y'.repeat(500) });
+        t.is(response.text(), body);
+        t.is(response.connection?.tls?.resumed, resumed);
+      }
+      t.is(server.peers[0]?.received.toString().slice(-500), 'y'.repeat(500));
+    });
+  }
+
+  test(`THR-819: the server’s part of the handshake cut at any place, ${maxVersion}`, async (t) => {
+    const { server } = await secured(
+      t,
+      once(reply('ok'), (peer) => peer.end()),
+      { maxVersion },
+    );
+    const whole = await relayed(t, server.port);
+    t.is((await securePool(t, whole.port).request('GET', '/')).text(), 'ok');
+    const length = whole.said[0]?.length ?? 0;
+    t.true(length > 700, `${length}`);
+    // Every place in the first records' heads, then some of each.
+    const places = [
+      ...Array.from({ length: 12 }, (_, n) => n + 1),
+      ...Array.from({ length: 60 }, (_, n) => 13 + n * 31),
+    ];
+    for (const first of places.filter((place) => place < length)) {
+      const middle = await relayed(t, server.port, { first });
+      const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
+      t.is((await pool.request('GET', '/')).text(), 'ok', `${first}`);
+      await pool.close();
+      await middle.close();
+    }
+  });
+}
+
+test('THR-818: a body in records of one byte each, and empty ones between, is whole and costs little', async (t) => {
+  const body = 'abcdefghij'.repeat(500);
+  const { pool } = await secured(t, async (peer) => {
+    const request = await peer.request();
+    if (!request.includes('/slow')) return peer.write(reply('quick'));
+    await peer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
+    const { socket } = peer;
+    socket.setNoDelay(true);
+    // A record for each write.
+    for (const byte of body) socket.write(byte);
+    return undefined;
+  });
+  const before = process.cpuUsage();
+  t.is((await pool.request('GET', '/slow')).text(), body);
+  const { user, system } = process.cpuUsage(before);
+  t.true(user + system < 3_000_000, `${user + system} µs`);
+  t.is((await pool.request('GET', '/')).text(), 'quick');
+});
+
+test('THR-819: 64 MiB up through a tiny send buffer, and the same down: not a byte twice, none lost', async (t) => {
+  const { pool } = await servedSecurely(
+    t,
+    (request, response) => {
+      const hash = createHash('sha256');
+      let bytes = 0;
+      request.on('data', (piece: Buffer) => {
+        hash.update(piece);
+        bytes += piece.length;
+      });
+      request.on('end', () => response.end(`${bytes} ${hash.digest('hex')}`));
+    },
+    {},
+    { socketOptions: { noDelay: true, sendBuffer: 4_096 }, timeout: { total: 50_000 } },
+  );
+  const block = Buffer.alloc(1_048_576);
+  for (let at = 0; at < block.length; at += 4) block.writeUInt32LE((at * 2_654_435_761) >>> 0, at);
+  const hash = createHash('sha256');
+  function* blocks(): Generator<Buffer> {
+    for (let n = 0; n < 64; n += 1) {
+      const one = Buffer.from(block);
+      one.writeUInt32LE(n, 0);
+      hash.update(one);
+      yield one;
+    }
+  }
+  const response = await pool.request('PUT', '/', { body: blocks() });
+  t.is(response.text(), `${64 * 1_048_576} ${hash.digest('hex')}`);
+});
+
+test.serial(
+  'THR-813: session tickets without end do not take memory without end, and the answer comes through',
+  async (t) => {
+    // OpenSSL gives out two for a handshake: many handshakes are many tickets, for many names.
+    const { pool, server } = await secured(
+      t,
+      once(reply('ok'), (peer) => peer.end()),
+      {},
+      { block: true },
+    );
+    for (let n = 0; n < 50; n += 1) t.is((await pool.request('GET', '/')).text(), 'ok');
+    // The first, and perhaps one that found the store used up: a ticket is for one use.
+    t.true(
+      server.shaken.filter(({ resumed }) => !resumed).length <= 5,
+      JSON.stringify(server.shaken.map((one) => one.resumed)),
+    );
+  },
+);
+
+test('TLS-18: a server that asks to renegotiate gets no second handshake', async (t) => {
+  let came = 'nothing';
+  const { pool, server } = await secured(
+    t,
+    async (peer) => {
+      await peer.request();
+      const socket = peer.socket as tls.TLSSocket;
+      const over = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      const answered = new Promise<void>((resolve) => {
+        socket.renegotiate({ rejectUnauthorized: false }, (error) => {
+          came = error === null ? 'a handshake' : 'an error';
+          resolve();
+        });
+      });
+      await Promise.race([over, answered]);
+      await peer.write(reply('ok'));
+    },
+    { maxVersion: 'TLSv1.2' },
+    { timeout: { total: 3_000 } },
+  );
+  // OpenSSL takes a refusal for fatal and hangs up; whatever it does, it is a clean end for the call.
+  const outcome = await pool.request('GET', '/').then(
+    (response) => response.text(),
+    (error: Error) => error.name,
+  );
+  t.true(['ok', 'SSLError', 'ProtocolError', 'ReadTimeoutError'].includes(outcome), outcome);
+  t.not(came, 'a handshake');
+  t.is(server.shaken.length, 1);
+});

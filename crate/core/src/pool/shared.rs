@@ -1,0 +1,460 @@
+//! Connections that carry streams (HTTP/2): who goes on which, who gets another one for all who wait, and the way back.
+//! What is decided is [`Streams`]'s; a connection that carries streams holds one lease of the ledger meanwhile.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ferropool_policy::error::{Error, Phase};
+use ferropool_policy::ledger::{Discard, Figures, Ticket};
+use ferropool_policy::streams::{Checkout, Granted, Grants, Left, Streams};
+use h2::client::SendRequest;
+
+use super::held::{Held, Leased, Spans};
+use super::seat::Seat;
+use super::slot::{connect_timeout, empty};
+use super::{Pool, Wanted, closed, internal};
+use crate::client::ask::Asker;
+use crate::clock::now;
+use crate::conn::connection::{ConnectionInfo, Sender};
+use crate::conn::http2::Multiplexed;
+use crate::conn::tap::Tap;
+
+/// A connection that carries streams.
+pub(super) struct Carrier {
+    /// Its lease, until it is idle again or gone.
+    held: RefCell<Option<Held>>,
+    info: Rc<ConnectionInfo>,
+    tap: Rc<Tap>,
+    shared: Rc<Multiplexed>,
+    /// Exchanges that it has carried since it is here.
+    used: Cell<u32>,
+}
+
+/// What a waiter finds in its seat.
+pub(super) type StreamGrant = Granted<Rc<Carrier>>;
+
+/// What the ledger does not see, because it happens on connections that stay leased.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamCounts {
+    reused: u64,
+    abandoned: u64,
+}
+
+/// How the wait for a connection is bounded, and whom it may ask.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) until: Option<Instant>,
+    pub(super) connect: Option<Duration>,
+    pub(super) progress: &'a Cell<Phase>,
+    pub(super) wanted: Wanted,
+    pub(super) asker: Option<&'a dyn Asker>,
+}
+
+/// A slot on a connection that others use too. Dropped, its stream has been given up, and the others go on.
+pub struct StreamLease {
+    pub(super) pool: Rc<Pool>,
+    carrier: Option<Rc<Carrier>>,
+    /// Whether the connection has carried an exchange before.
+    pub reused: bool,
+    /// How long the dial took, if there was one for this request.
+    pub dial: Option<Spans>,
+}
+
+impl StreamLease {
+    /// Facts about the connection.
+    pub fn info(&self) -> Option<Rc<ConnectionInfo>> {
+        self.carrier.as_ref().map(|carrier| Rc::clone(&carrier.info))
+    }
+
+    /// What is known of its bytes.
+    pub fn tap(&self) -> Option<Rc<Tap>> {
+        self.carrier.as_ref().map(|carrier| Rc::clone(&carrier.tap))
+    }
+
+    /// A handle for the request.
+    ///
+    /// # Errors
+    /// A bug of ours.
+    pub fn sender(&self) -> Result<SendRequest<Bytes>, Error> {
+        let carrier = self.carrier.as_ref().ok_or_else(|| internal("a stream has no connection"))?;
+        Ok(carrier.shared.sender())
+    }
+
+    /// The caller wants nobody else on its connection from here on (`Connection: close`).
+    pub fn be_last(&self) {
+        if let Some(carrier) = &self.carrier {
+            self.pool.drain_carrier(carrier.info.id);
+        }
+    }
+
+    pub(super) fn begin_exchange(&mut self) {
+        let Some(carrier) = &self.carrier else { return };
+        // Of the first one the ledger knows whether the connection had been used before.
+        let before = carrier.used.replace(carrier.used.get().saturating_add(1));
+        if before > 0 {
+            self.reused = true;
+            let counts = self.pool.stream_counts.get();
+            self.pool.stream_counts.set(StreamCounts { reused: counts.reused + 1, ..counts });
+        }
+        let spent = carrier.held.borrow_mut().as_mut().is_some_and(|held| {
+            held.begin_exchange();
+            self.pool.ledger.borrow().is_spent(&held.life, now())
+        });
+        if spent {
+            self.be_last();
+        }
+    }
+
+    /// The exchange is over.
+    pub(super) fn end(mut self) {
+        self.release();
+    }
+
+    /// It is given up: what there is of the stream is reset when its handles go.
+    pub(super) fn give_up(mut self, why: Discard) {
+        if matches!(why, Discard::Abandoned | Discard::Aborted) {
+            let counts = self.pool.stream_counts.get();
+            self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
+        }
+        self.release();
+    }
+
+    fn release(&mut self) {
+        if let Some(carrier) = self.carrier.take() {
+            self.pool.stream_ended(&carrier);
+        }
+    }
+}
+
+impl Drop for StreamLease {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+impl Pool {
+    /// A stream on a connection that has room for it, where nobody waits for one.
+    pub(super) fn take_stream(self: &Rc<Self>) -> Option<StreamLease> {
+        let streams = self.streams.as_ref()?;
+        if streams.borrow().waiting() > 0 || !streams.borrow().has_carriers() || !self.is_open() {
+            return None;
+        }
+        let carrier = streams.borrow_mut().take()?;
+        self.on_carrier(carrier)
+    }
+
+    /// A stream, or a connection of one's own where the peer speaks HTTP/1.1 only.
+    pub(super) async fn lease(self: &Rc<Self>, terms: Terms<'_>) -> Result<Leased, Error> {
+        let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
+        let asked = now();
+        loop {
+            if !self.is_open() {
+                return Err(closed());
+            }
+            let found = streams.borrow_mut().checkout();
+            let leased = match found {
+                Checkout::Stream(carrier) => self.on_carrier(carrier).map(Leased::Stream),
+                Checkout::Alone => self.own(terms).await?,
+                Checkout::Full => return Err(self.too_many()),
+                Checkout::Open(ticket) => self.stand(ticket, true, asked, terms).await?,
+                Checkout::Wait(ticket) if self.is_crowded_for_streams() => {
+                    streams.borrow_mut().cancel(ticket);
+                    return Err(self.too_many());
+                }
+                Checkout::Wait(ticket) => self.stand(ticket, false, asked, terms).await?,
+            };
+            // None: what was given is over already, or had no room after all.
+            if let Some(leased) = leased {
+                return Ok(leased);
+            }
+        }
+    }
+
+    /// A connection from the ledger, whatever it speaks.
+    async fn own(self: &Rc<Self>, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
+        let Terms { until, connect, progress, wanted, asker } = terms;
+        let slot = self.slot(until, wanted).await?;
+        let held = self.make_fit(slot, connect, progress, asker).await?;
+        if held.is_shared() { Ok(self.carry(held).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
+    }
+
+    /// Stands in the line of those who want a stream; `opening` if it is to get a connection for them.
+    async fn stand(
+        self: &Rc<Self>,
+        ticket: Ticket,
+        opening: bool,
+        asked: Instant,
+        terms: Terms<'_>,
+    ) -> Result<Option<Leased>, Error> {
+        let Terms { until, connect, progress, wanted, asker } = terms;
+        let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
+        let seat = Seat::new(now(), 0);
+        self.stream_seats.borrow_mut().insert(ticket, Rc::clone(&seat));
+        let mut standing = Standing { pool: self, streams, ticket, seat, opening };
+        self.sync();
+        if !opening {
+            self.watch_waiters();
+        }
+        let mut ours = std::pin::pin!(self.slot(until, wanted));
+        let slot = loop {
+            if standing.opening {
+                tokio::select! {
+                    biased;
+                    granted = standing.seat.granted() => match granted {
+                        None => return Err(closed()),
+                        Some(Granted::Stream(carrier)) => return Ok(self.on_carrier(carrier).map(Leased::Stream)),
+                        Some(Granted::Open) => {}
+                        Some(Granted::Alone) => break None,
+                    },
+                    slot = ours.as_mut() => break Some(slot?),
+                }
+                continue;
+            }
+            // While there is no connection at all, it is a dial that is waited for.
+            let dialled_by = if streams.borrow().has_carriers() { None } else { connect.map(|most| asked + most) };
+            let at = [until, dialled_by].into_iter().flatten().min();
+            let granted = match at {
+                None => standing.seat.granted().await,
+                Some(at) => match tokio::time::timeout_at(at.into(), standing.seat.granted()).await {
+                    Ok(granted) => granted,
+                    Err(_) => match connect.filter(|_| dialled_by == Some(at)) {
+                        // Somebody has given up on that dial meanwhile, or it has come.
+                        Some(_) if streams.borrow().has_carriers() => continue,
+                        Some(most) => return Err(connect_timeout(&self.name, most, Phase::Connect)),
+                        None => return Err(empty()),
+                    },
+                },
+            };
+            match granted {
+                None => return Err(closed()),
+                Some(Granted::Stream(carrier)) => return Ok(self.on_carrier(carrier).map(Leased::Stream)),
+                Some(Granted::Open) => standing.opening = true,
+                Some(Granted::Alone) => break None,
+            }
+        };
+        let Some(slot) = slot else {
+            standing.leave();
+            drop(standing);
+            return Box::pin(self.own(terms)).await;
+        };
+        streams.borrow_mut().begin(ticket);
+        self.sync();
+        let connect = connect.map(|most| most.saturating_sub(now().saturating_duration_since(asked)).max(LEAST));
+        match self.make_fit(slot, connect, progress, asker).await {
+            Ok(held) if held.is_shared() => {
+                standing.leave();
+                Ok(self.carry(held).map(Leased::Stream))
+            }
+            Ok(held) => {
+                standing.leave();
+                let grants = streams.borrow_mut().alone();
+                self.hand_out(grants);
+                Ok(Some(Leased::Alone(held)))
+            }
+            Err(error) => {
+                standing.leave();
+                let grants = streams.borrow_mut().failed();
+                self.hand_out(grants);
+                Err(error)
+            }
+        }
+    }
+
+    /// A connection that somebody got for all: it carries streams from here on, the first of them the caller's if there is
+    /// room.
+    fn carry(self: &Rc<Self>, held: Held) -> Option<StreamLease> {
+        let connection = held.connection.as_ref()?;
+        let Sender::Http2(shared) = &connection.sender else { return None };
+        let carrier = Rc::new(Carrier {
+            info: Rc::clone(&connection.info),
+            tap: Rc::clone(&connection.tap),
+            shared: Rc::clone(shared),
+            used: Cell::new(0),
+            held: RefCell::new(None),
+        });
+        let (reused, dial) = (held.reused, held.dial);
+        carrier.held.replace(Some(held));
+        let streams = self.streams.as_ref()?;
+        let (taken, grants) = streams.borrow_mut().opened(carrier.info.id, Rc::clone(&carrier), carrier.shared.room());
+        let lease = taken.then(|| {
+            carrier.shared.open.set(carrier.shared.open.get() + 1);
+            StreamLease { pool: Rc::clone(self), carrier: Some(Rc::clone(&carrier)), reused, dial }
+        });
+        self.hand_out(grants);
+        // What it has said while it was on its way here.
+        self.connection_changed(carrier.info.id);
+        lease
+    }
+
+    /// A slot that was given on this connection; `None` if the connection is past its time.
+    fn on_carrier(self: &Rc<Self>, carrier: Rc<Carrier>) -> Option<StreamLease> {
+        carrier.shared.open.set(carrier.shared.open.get() + 1);
+        let spent = match carrier.held.borrow().as_ref() {
+            Some(held) => self.ledger.borrow().is_spent(&held.life, now()),
+            None => true,
+        };
+        if spent || carrier.shared.is_over() {
+            self.drain_carrier(carrier.info.id);
+            self.stream_ended(&carrier);
+            return None;
+        }
+        Some(StreamLease { pool: Rc::clone(self), reused: true, carrier: Some(carrier), dial: None })
+    }
+
+    /// A connection has said something about itself: how many streams it takes, or that it takes no more.
+    pub(super) fn connection_changed(&self, id: u32) {
+        let Some(streams) = &self.streams else { return };
+        let found = streams.borrow().get(id);
+        match found {
+            None => self.sweep(),
+            Some(carrier) if carrier.shared.is_over() => self.drain_carrier(id),
+            Some(carrier) => {
+                let grants = streams.borrow_mut().resize(id, carrier.shared.room());
+                self.hand_out(grants);
+            }
+        }
+        self.sync();
+    }
+
+    fn drain_carrier(&self, id: u32) {
+        let Some(streams) = &self.streams else { return };
+        let (spent, grants) = streams.borrow_mut().drain(id);
+        if let Some(carrier) = spent {
+            Self::close_carrier(&carrier);
+        }
+        self.hand_out(grants);
+    }
+
+    fn stream_ended(&self, carrier: &Rc<Carrier>) {
+        let Some(streams) = &self.streams else { return };
+        carrier.shared.open.set(carrier.shared.open.get().saturating_sub(1));
+        if let Some(held) = &*carrier.held.borrow() {
+            held.count_wire();
+        }
+        let (left, grants) = streams.borrow_mut().release(carrier.info.id);
+        self.hand_out(grants);
+        match left {
+            Left::Busy => {}
+            Left::Idle(carrier) => {
+                let held = carrier.held.take();
+                if let Some(held) = held {
+                    held.keep();
+                }
+            }
+            Left::Spent(carrier) => Self::close_carrier(&carrier),
+        }
+        self.sync();
+    }
+
+    fn close_carrier(carrier: &Carrier) {
+        let held = carrier.held.take();
+        if let Some(held) = held {
+            let why = held.connection.as_ref().map_or(Discard::NotReusable, |connection| {
+                if connection.is_over() { connection.why_over() } else { Discard::NotReusable }
+            });
+            held.discard(why);
+        }
+    }
+
+    /// Gives everybody what is theirs. Whoever is gone has left it for the next.
+    fn hand_out(&self, grants: Grants<Rc<Carrier>>) {
+        let Some(streams) = &self.streams else { return };
+        let mut left = VecDeque::from(grants);
+        while let Some((ticket, granted)) = left.pop_front() {
+            let seat = self.stream_seats.borrow().get(&ticket).cloned();
+            match (seat, granted) {
+                (Some(seat), granted) => {
+                    // Who was to get a connection and has not begun is given a stream instead: the next one is to.
+                    if let Some(Granted::Open) = seat.take() {
+                        left.extend(streams.borrow_mut().forgone());
+                    }
+                    seat.give(granted);
+                }
+                (None, Granted::Stream(carrier)) => {
+                    carrier.shared.open.set(carrier.shared.open.get() + 1);
+                    self.stream_ended(&carrier);
+                }
+                (None, Granted::Open) => left.extend(streams.borrow_mut().forgone()),
+                (None, Granted::Alone) => {}
+            }
+        }
+    }
+
+    /// Turns away those who wait for a stream: the pool is closed.
+    pub(super) fn turn_streams_away(&self) {
+        let Some(streams) = &self.streams else { return };
+        let tickets = streams.borrow_mut().close();
+        for ticket in tickets {
+            let seat = self.stream_seats.borrow_mut().remove(&ticket);
+            if let Some(seat) = seat {
+                seat.turn_away();
+            }
+        }
+        while let Some(carrier) = { streams.borrow_mut().unused() } {
+            Self::close_carrier(&carrier);
+        }
+    }
+
+    /// How many wait for a stream and are not counted by the ledger or the group.
+    pub(super) fn waiting_for_streams(&self) -> u32 {
+        let Some(streams) = &self.streams else { return 0 };
+        let elsewhere = self.ledger.borrow().figures().waiting + self.group.waiting_of(self.member);
+        streams.borrow().waiting().saturating_sub(elsewhere)
+    }
+
+    pub(super) fn with_streams(&self, figures: Figures) -> Figures {
+        let StreamCounts { reused, abandoned } = self.stream_counts.get();
+        Figures { reused: figures.reused + reused, abandoned: figures.abandoned + abandoned, ..figures }
+    }
+
+    /// Whether as many wait for a stream as may; who asks is one of them.
+    fn is_crowded_for_streams(&self) -> bool {
+        let most = self.settings.max_waiting;
+        most != 0 && self.streams.as_ref().is_some_and(|streams| streams.borrow().waiting() > most)
+    }
+}
+
+/// A place in the line for streams; dropped early, it is given up, and what was granted goes to the next.
+struct Standing<'p> {
+    pool: &'p Rc<Pool>,
+    streams: &'p RefCell<Streams<Rc<Carrier>>>,
+    ticket: Ticket,
+    seat: Rc<Seat<StreamGrant>>,
+    /// It was told to get a connection, and nobody knows yet what comes of it.
+    opening: bool,
+}
+
+impl Standing<'_> {
+    /// What came of it is said by whoever calls this.
+    fn leave(&mut self) {
+        self.opening = false;
+    }
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        self.pool.stream_seats.borrow_mut().remove(&self.ticket);
+        self.streams.borrow_mut().cancel(self.ticket);
+        let granted = self.seat.take();
+        let opening = std::mem::take(&mut self.opening) || matches!(granted, Some(Granted::Open));
+        if let Some(Granted::Stream(carrier)) = granted {
+            carrier.shared.open.set(carrier.shared.open.get() + 1);
+            self.pool.stream_ended(&carrier);
+        }
+        if opening {
+            let grants = self.streams.borrow_mut().forgone();
+            self.pool.hand_out(grants);
+        }
+        let unused = self.streams.borrow_mut().unused();
+        if let Some(held) = unused.and_then(|carrier| carrier.held.take()) {
+            held.keep();
+        }
+        self.pool.sync();
+    }
+}
+
+/// What is left of `connect` for a dial that somebody else has used up: enough for the clock to fire.
+const LEAST: Duration = Duration::from_millis(1);
