@@ -57,12 +57,12 @@ function asked(method: string, url: string): string {
 }
 
 /** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */
-export function debugOpened({ scheme, pool: { host, port, number } }: ConnectionFacts): void {
+export function debugOpened({ pool: { scheme, host, port, number } }: ConnectionFacts): void {
   log('Starting new %s connection (%d): %s', scheme.toUpperCase(), number, place(host, port));
 }
 
 /** @internal */
-export function debugClosed({ scheme, pool: { host, port, number } }: ConnectionFacts, reason: string): void {
+export function debugClosed({ pool: { scheme, host, port, number } }: ConnectionFacts, reason: string): void {
   log('Closed %s connection (%d): %s: %s', scheme.toUpperCase(), number, place(host, port), reason);
 }
 

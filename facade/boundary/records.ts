@@ -22,11 +22,10 @@ export interface ConnectionFacts {
   localAddress: string;
   localPort: number;
   triedAddresses: { address: string; error: string | null; elapsed: number }[];
-  scheme: 'http' | 'https';
   protocol: 'http/1.1' | 'h2';
   tls: TlsFacts | null;
   /** Whose it is: where the pool leads, and the how manieth of its connections this is. */
-  pool: { host: string; port: number; number: number };
+  pool: { scheme: 'http' | 'https'; host: string; port: number; number: number };
 }
 
 /** What a handshake agreed on. */
