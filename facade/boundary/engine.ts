@@ -448,7 +448,10 @@ export class Engine implements Carrier {
     const flags = this.#slab.words[base + layout.FLOW_FLAGS] as number;
     const up = (flags & layout.FLOW_UP) !== 0;
     const pending = this.#peek(base);
-    if ((flags & layout.FLOW_SENT) !== 0 && pending !== null) sent(pending);
+    if ((flags & layout.FLOW_SENT) !== 0) {
+      if (pending !== null) sent(pending);
+      return;
+    }
     try {
       pending?.onProgress?.(
         up ? 'up' : 'down',
