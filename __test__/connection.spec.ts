@@ -1,4 +1,7 @@
 /** One connection outside a pool: when its promises come, what it says of itself, and that one answer belongs to one request. */
+import { once } from 'node:events';
+import { createSecureServer } from 'node:http2';
+import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
@@ -10,11 +13,16 @@ import {
   ProtocolError,
   ReadTimeoutError,
   ResponseNotReady,
+  SSLError,
   type ConnectionOptions,
   type ConnectionRequestOptions,
+  type TLSOptions,
 } from '../index.ts';
 import { rawServer, reply, type RawServer, type Script } from './servers/raw.ts';
+import { tlsServer } from './servers/tls.ts';
 import { rejection } from './support/fixtures.ts';
+import { usual } from './support/pki.ts';
+import { greets } from './support/secure.ts';
 
 /** A connection to a script; both end with the test. */
 async function connected(
@@ -299,6 +307,7 @@ test('CONN-01: what fails once the request is out is the response’s error; not
   await t.throwsAsync(connection.getResponse(), notReady);
   await connection.request('GET', '/', { timeout: { read: 60 } });
   await rejection(connection.getResponse(), ReadTimeoutError);
+  await server.peer(2);
   t.is(server.peers.length, 2);
 });
 
@@ -356,10 +365,10 @@ test('CONN-07: addresses are tried in their order, and the one that took the con
   await named.request('GET', '/');
   const tried = (await named.getResponse()).connection?.triedAddresses ?? [];
   t.deepEqual(
-    tried.map(({ address, error }) => [address.replace(/:\d+$/, ''), error]),
+    tried.map(({ address, error }) => [address.replace(/:\d+$/, ''), /refused/.test(error ?? '')]),
     [
-      ['127.0.0.9', 'ECONNREFUSED'],
-      ['127.0.0.1', null],
+      ['127.0.0.9', true],
+      ['127.0.0.1', false],
     ],
   );
   await named.close();
@@ -368,4 +377,97 @@ test('CONN-07: addresses are tried in their order, and the one that took the con
 test('CONN-08: what urllib3 has deprecated is not there', (t) => {
   const connection = new HTTPConnection('h');
   for (const name of ['requestChunked', 'setCert', 'putrequest', 'endheaders']) t.false(name in connection, name);
+});
+
+/** A connection over TLS to `localhost`, whose usual certificate it trusts unless it is told otherwise. */
+function securely(
+  t: ExecutionContext,
+  port: number,
+  options: ConnectionOptions & TLSOptions = { caCertData: usual().ca.pem },
+): HTTPSConnection {
+  const connection = new HTTPSConnection('localhost', { port, resolve: { localhost: '127.0.0.1' }, ...options });
+  t.teardown(() => connection.close());
+  return connection;
+}
+
+test('CONN-01 CONN-03 TLS-21: over TLS a connection is verified while there is one', async (t) => {
+  const server = await tlsServer(greets);
+  t.teardown(() => server.close());
+  const connection = securely(t, server.port);
+  t.is(String(connection), `HTTPSConnection(host='localhost', port=${server.port})`);
+  t.is(new HTTPSConnection('h').port, 443);
+  t.deepEqual([connection.isVerified, connection.isConnected], [false, false]);
+  await connection.connect();
+  t.deepEqual([connection.isVerified, connection.isConnected, connection.proxyIsVerified], [true, true, null]);
+  await connection.request('GET', '/');
+  const response = await connection.getResponse();
+  t.is(response.text(), 'ok');
+  t.like(response.connection, {
+    protocol: 'http/1.1',
+    tls: { verified: true, serverName: 'localhost', resumed: false },
+  });
+  await connection.close();
+  t.deepEqual([connection.isVerified, connection.isConnected], [false, false]);
+});
+
+test('TLS-21 CONN-03: unverified is not verified, but by a fingerprint', async (t) => {
+  const server = await tlsServer(greets);
+  t.teardown(() => server.close());
+  const assertFingerprint = usual().leaf.fingerprint('sha256');
+  for (const [options, isVerified] of [
+    [{ certReqs: 'none' }, false],
+    [{ certReqs: 'CERT_NONE' }, false],
+    [{ certReqs: 'none', assertFingerprint }, true],
+    [{ caCertData: usual().ca.pem, assertHostname: false }, true],
+  ] as const) {
+    const connection = securely(t, server.port, options);
+    await connection.request('GET', '/');
+    const { connection: facts } = await connection.getResponse();
+    t.is(connection.isVerified, isVerified, JSON.stringify(options));
+    t.is(facts?.tls?.verified, isVerified, JSON.stringify(options));
+  }
+});
+
+test('CONN-01 TLS-01: who is not trusted is sent nothing, and the request says so', async (t) => {
+  const server = await tlsServer(greets);
+  t.teardown(() => server.close());
+  const connection = securely(t, server.port, { caCertData: usual().stranger.pem });
+  for (const opening of [() => connection.connect(), () => connection.request('GET', '/')]) {
+    const error = await rejection(opening(), SSLError);
+    t.like(error, {
+      code: 'ERR_TLS',
+      reason: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      assertedName: 'localhost',
+      sent: false,
+    });
+    const { sha256 = '' } = error.chain[0] ?? {};
+    t.is(sha256.replaceAll(':', '').toLowerCase(), usual().leaf.fingerprint('sha256'));
+    t.deepEqual([connection.isClosed, connection.isVerified], [true, false]);
+    await t.throwsAsync(connection.getResponse(), notReady);
+  }
+  t.is(server.received, 0);
+});
+
+test('CONN-01 H2-04: one request at a time over HTTP/2 too', async (t) => {
+  const server = createSecureServer({ ...usual().leaf.identity }, (request, response) => {
+    response.end(request.url);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  let sessions = 0;
+  server.on('session', () => (sessions += 1));
+  const { port } = server.address() as AddressInfo;
+  const connection = securely(t, port, { caCertData: usual().ca.pem, http2: true });
+  for (const path of ['/a', '/b']) {
+    await connection.request('GET', path, { preloadContent: false });
+    const response = await connection.getResponse();
+    t.like(response, { version: 20, versionString: 'HTTP/2', reason: null });
+    t.is(response.connection?.protocol, 'h2');
+    await t.throwsAsync(connection.request('GET', '/c'), notReady);
+    t.is((await response.read()).toString(), path);
+  }
+  t.is(sessions, 1);
+  await connection.close();
+  t.true(connection.isClosed);
+  server.close();
 });
