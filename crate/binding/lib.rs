@@ -13,6 +13,7 @@ use ferropool_core::handoff::{Inbox, Outbox};
 use ferropool_core::manager::{Shelved, Shelves};
 use ferropool_core::pool::Blueprint;
 use ferropool_core::text::{self, Text};
+use ferropool_core::tls::{certificate, fingerprint};
 use ferropool_policy::error::{Error, Kind};
 use ferropool_policy::origin::{Origin, Scheme};
 use ferropool_policy::settings::{ManagerSettings, PoolSettings};
@@ -527,6 +528,30 @@ fn answer(outcome: Result<serde_json::Value, Error>) -> String {
         Err(error) => serde_json::json!({ "error": marshal::error_text(&error) }),
     }
     .to_string()
+}
+
+/// A certificate (DER) as people read it: `{ subject, issuer, validFrom, validTo, subjectAltName, sha256 }`, or `null` for
+/// bytes that are none.
+#[napi(catch_unwind)]
+pub fn describe_certificate(der: Uint8ArraySlice<'_>) -> String {
+    trip("describe-certificate");
+    let Some(facts) = certificate::facts(&der) else { return "null".to_owned() };
+    serde_json::json!({
+        "subject": facts.subject,
+        "issuer": facts.issuer,
+        "validFrom": facts.valid_from,
+        "validTo": facts.valid_to,
+        "subjectAltName": facts.names,
+        "sha256": facts.sha256,
+    })
+    .to_string()
+}
+
+/// Why a certificate (DER) does not have this fingerprint, in words; `null` if it has.
+#[napi(catch_unwind)]
+pub fn assert_fingerprint(der: Uint8ArraySlice<'_>, fingerprint: String) -> Option<String> {
+    trip("assert-fingerprint");
+    fingerprint::assert_fingerprint(&der, &fingerprint).err().map(|error| error.fields().message.clone())
 }
 
 /// A place where a test can make the addon panic.

@@ -290,3 +290,6 @@ impl<C> Carrier<C> {
         !self.draining && self.open < most
     }
 }
+
+#[cfg(test)]
+mod tests;
