@@ -410,6 +410,20 @@ test('CONN-01 CONN-03 TLS-21: over TLS a connection is verified while there is o
   t.deepEqual([connection.isVerified, connection.isConnected], [false, false]);
 });
 
+test('CONN-03: a connection that is still being made is none', async (t) => {
+  // Takes the hello, and says nothing.
+  const server = await rawServer((peer) => peer.gone());
+  const connection = securely(t, server.port);
+  for (const [nth, opening] of [() => connection.connect(), () => connection.request('GET', '/')].entries()) {
+    const outcome = rejection(opening(), Error);
+    await (await server.peer(nth + 1)).bytes(1);
+    t.deepEqual([connection.isClosed, connection.isConnected, connection.isVerified], [true, false, false]);
+    await connection.close();
+    await outcome;
+  }
+  await server.close();
+});
+
 test('TLS-21 CONN-03: unverified is not verified, but by a fingerprint', async (t) => {
   const server = await tlsServer(greets);
   t.teardown(() => server.close());

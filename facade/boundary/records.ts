@@ -161,7 +161,7 @@ export interface Pending {
   /** The request's body, if it comes in pieces. */
   outflow: Outflow | null;
   onProgress: Call['onProgress'];
-  /** Hears, once, that the request has been sent or that its response came before. */
+  /** Hears that the request has been sent, or that its response came before. */
   onSent: Call['onSent'];
   /** Nothing of the response's body comes before it is asked for. */
   asks: boolean;
@@ -203,13 +203,6 @@ export function refusal({ owner, url, outflow, asking }: Pending, record: ErrorR
 export function settle({ inflow, reject }: Pending, error: unknown): void {
   if (inflow === null) reject(error);
   else inflow.fail(error);
-}
-
-/** The request is out: whoever wanted to hear of it hears once. */
-export function sent(pending: Pending): void {
-  const { onSent } = pending;
-  pending.onSent = null;
-  onSent?.();
 }
 
 export function nothing(): void {
