@@ -25,6 +25,8 @@ impl Line for Feed {
         }
     }
 
+    fn sent(&self) {}
+
     fn progress(&self, _: Direction, _: u64, _: Option<u64>) {}
 }
 
