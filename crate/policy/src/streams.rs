@@ -229,6 +229,11 @@ impl<C: Clone> Streams<C> {
         self.queue.len()
     }
 
+    /// How many connections carry streams, and how many streams.
+    pub fn open(&self) -> (u32, u32) {
+        (self.carriers.len() as u32, self.carriers.iter().map(|carrier| carrier.open).sum())
+    }
+
     /// Whether there is a connection, so that waiting is for a slot and not for the first dial.
     pub fn has_carriers(&self) -> bool {
         !self.carriers.is_empty()
@@ -290,3 +295,6 @@ impl<C> Carrier<C> {
         !self.draining && self.open < most
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,9 +60,10 @@ pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Sour
         return breach.in_phase(Phase::Headers);
     }
     let cause = || Cause::said(error.to_string());
-    let aborted = |reason: &'static str| {
-        Error::new(Kind::Protocol, "Connection aborted.").with_reason(reason).in_phase(Phase::Headers)
+    let because = |reason: &'static str, message: String| {
+        Error::new(Kind::Protocol, message).with_reason(reason).in_phase(Phase::Headers)
     };
+    let aborted = |reason: &'static str| because(reason, "Connection aborted.".to_owned());
     if let Some(unprocessed) = unprocessed(error) {
         return unprocessed;
     }
@@ -79,13 +80,20 @@ pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Sour
         return error;
     }
     if error.is_reset() && error.is_remote() {
-        return aborted("ERR_H2_RESET").caused_by(cause());
+        let message = format!("Connection aborted: the peer reset the stream ({})", code_of(error));
+        return because("ERR_H2_RESET", message).caused_by(cause());
     }
     if error.is_reset() && error.is_library() {
         let said = format!("the response's head is malformed, or far beyond 'headerBytes': {error}");
         return aborted("ERR_H2_STREAM").caused_by(Cause::said(said));
     }
-    aborted("ERR_H2_CONNECTION").caused_by(cause())
+    let message = format!("Connection aborted: the connection failed ({})", code_of(error));
+    because("ERR_H2_CONNECTION", message).caused_by(cause())
+}
+
+/// The code's name, as RFC 9113 §7 has it.
+fn code_of(error: &h2::Error) -> String {
+    error.reason().map_or_else(|| "no code".to_owned(), |reason| format!("{reason:?}"))
 }
 
 /// The peer's word that it has not processed the request (RFC 9113 §6.8, §8.7).
@@ -114,7 +122,7 @@ pub(super) fn of_stream_body(error: &h2::Error, way: &StreamWay) -> Broken {
     }
     if error.is_reset() && error.is_remote() {
         // Without END_STREAM the body is not whole, whatever the code says: NO_ERROR as well (RFC 9113 §8.1).
-        return Broken::Short("ERR_H2_RESET", error.to_string());
+        return Broken::Short("ERR_H2_RESET", format!("the peer reset the stream ({}): {error}", code_of(error)));
     }
     let reason = if error.is_reset() { "ERR_H2_STREAM" } else { "ERR_H2_CONNECTION" };
     Broken::Other(broken().with_reason(reason).caused_by(Cause::said(error.to_string())))

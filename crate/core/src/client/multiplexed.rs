@@ -34,8 +34,7 @@ impl Drop for Pump {
 /// The head that goes out: no field of the connection's own (RFC 9113 §8.2.2), the authority in place of Host.
 pub(super) fn head_of(scheme: Scheme, http: Request<Upload>) -> Result<Request<()>, Error> {
     let (mut parts, _) = http.into_parts();
-    let host = parts.headers.remove(HOST);
-    let authority = match (&host, parts.uri.authority()) {
+    let authority = match (parts.headers.get(HOST), parts.uri.authority()) {
         (Some(host), _) => Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
             .map_err(|error| Error::new(Kind::InvalidHeader, format!("Host is no authority: {error}")))?,
         (None, Some(authority)) => authority.clone(),
@@ -50,12 +49,26 @@ pub(super) fn head_of(scheme: Scheme, http: Request<Upload>) -> Result<Request<(
     });
     parts.uri = Uri::from_parts(uri)
         .map_err(|error| Error::new(Kind::InvalidUrl, format!("the request target cannot be sent: {error}")))?;
-    parts.headers.remove(TRANSFER_ENCODING);
-    parts.headers.remove(CONNECTION);
+    parts.headers = without(parts.headers);
     parts.version = http::Version::HTTP_2;
     parts.extensions = http::Extensions::new();
     refuse_blanks(&parts.headers)?;
     Ok(Request::from_parts(parts, ()))
+}
+
+/// Without what HTTP/2 has elsewhere or not at all. What is left keeps its order, which a removal in place would not (HDR-01).
+fn without(mut headers: HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut last: Option<http::HeaderName> = None;
+    for (name, value) in headers.drain() {
+        last = name.or(last);
+        if let Some(name) = &last
+            && !matches!(*name, HOST | TRANSFER_ENCODING | CONNECTION)
+        {
+            kept.append(name, value);
+        }
+    }
+    kept
 }
 
 /// H2-02: RFC 9113 §8.2.1.

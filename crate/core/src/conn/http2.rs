@@ -81,6 +81,8 @@ pub async fn handshake(
         .max_header_list_size(header_bytes.saturating_mul(2))
         .initial_max_send_streams(UNSAID)
         .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(REMEMBERED)
+        .max_local_error_reset_streams(Some(RESETS))
         .handshake::<_, Bytes>(TapIo(Rc::clone(&tap)))
         .await
         .map_err(|error| {
@@ -157,13 +159,16 @@ impl<F: Fn()> Driving<F> {
 struct Pulse {
     pings: Option<PingPong>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Bytes that had been heard at the last look.
     heard: u64,
+    /// Looks in a row at which there were no more.
+    silent: u32,
     asked: bool,
 }
 
 impl Pulse {
     fn new(pings: Option<PingPong>) -> Self {
-        Self { pings, timer: None, heard: 0, asked: false }
+        Self { pings, timer: None, heard: 0, silent: 0, asked: false }
     }
 
     /// Ready when the peer is dead.
@@ -179,7 +184,10 @@ impl Pulse {
             return Poll::Pending;
         }
         let Some(pings) = &mut self.pings else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PING_AFTER)));
+        if self.timer.is_none() {
+            (self.heard, self.silent) = (tap.heard(), 0);
+        }
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + LOOK)));
         while timer.as_mut().poll(cx).is_ready() {
             let silent = std::mem::replace(&mut self.heard, tap.heard()) == tap.heard();
             if silent && self.asked {
@@ -191,8 +199,9 @@ impl Pulse {
             }
             // Whatever it sent is a sign of life; an answer that came is taken, so that another PING may follow.
             drop(pings.poll_pong(cx));
-            self.asked = silent && pings.send_ping(Ping::opaque()).is_ok();
-            let next = if self.asked { PING_ANSWER } else { PING_AFTER };
+            self.silent = if silent { self.silent + 1 } else { 0 };
+            self.asked = self.silent >= LOOKS && pings.send_ping(Ping::opaque()).is_ok();
+            let next = if self.asked { PING_ANSWER } else { LOOK };
             timer.as_mut().reset(Instant::now() + next);
         }
         Poll::Pending
@@ -203,13 +212,20 @@ impl Pulse {
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
 /// Several of those.
 const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// What a frame may hold: each wakes the reader.
-const LARGEST_FRAME: u32 = 128 * 1024;
+/// What a frame may hold. The h2 crate bounds the frames of a head by how many of these the head's limit has, and most peers
+/// send no larger ones whatever they may: with more, heads that are within the limit would end the connection (THR-411).
+const LARGEST_FRAME: u32 = 16 * 1024;
 /// Bytes of an upload that lie in h2's buffer, for each stream.
 const SEND_BUFFER: usize = 1024 * 1024;
+/// Streams that were given up in the last second, whose late frames are dropped without a word. With the crate's 50 each of the
+/// others' would cost a reset, of which there may be so many in a connection's life before it ends with all that is on it:
+/// 1,024, which a crawler that takes few of the bodies has soon (THR-424).
+const REMEMBERED: usize = 4 * 1024;
+const RESETS: usize = 16 * 1024;
 /// The crate's figure until the peer's settings come: one that no peer has.
 const UNSAID: usize = 0x7fff_ff1d;
-/// Silence before a PING while streams are open.
-const PING_AFTER: Duration = Duration::from_secs(30);
+/// How often silence is looked for while streams are open, and how often in a row it is found before a PING: after 30 to 40 s.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOKS: u32 = 3;
 /// How long its answer may take.
 const PING_ANSWER: Duration = Duration::from_secs(20);

@@ -15,7 +15,7 @@ use crate::conn::connection::Connection;
 pub struct CloseReport {
     /// Connections closed in all.
     pub closed: u64,
-    /// Leases that ended by themselves.
+    /// Leases that ended by themselves; a stream is one.
     pub drained: u64,
     /// Leases that were cut off when the time was up.
     pub forced: u64,
@@ -44,7 +44,7 @@ impl Pool {
             None => ended.await,
             Some(at) => {
                 if timeout_at(at.into(), ended.as_mut()).await.is_err() {
-                    forced = u64::from(self.figures().leased);
+                    forced = u64::from(self.leases());
                     self.force();
                     // They end by themselves now, in a turn or two; the report counts them.
                     let _ = tokio::time::timeout(ENDING, ended).await;
@@ -60,10 +60,10 @@ impl Pool {
     }
 
     /// Stops taking work at once: idle connections close, waiters are turned away. The figures before that; whoever held a
-    /// slot but waited for leave to dial in it is a waiter.
+    /// slot but waited for leave to dial in it is a waiter. `leased` counts streams, not the connections that carry them.
     pub fn close_now(&self) -> Figures {
         let mut before = self.figures();
-        before.leased = before.leased.saturating_sub(self.group.waiting_of(self.member));
+        before.leased = self.leases().saturating_sub(self.group.waiting_of(self.member));
         let closing = self.ledger.borrow_mut().close();
         let mut idle = closing.idle;
         lay_down(&mut idle);

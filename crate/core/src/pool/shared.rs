@@ -116,10 +116,14 @@ impl StreamLease {
     /// It is given up: what there is of the stream is reset when its handles go.
     pub(super) fn give_up(mut self, why: Discard) {
         if matches!(why, Discard::Abandoned | Discard::Aborted) {
-            let counts = self.pool.stream_counts.get();
-            self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
+            self.count_abandoned();
         }
         self.release();
+    }
+
+    fn count_abandoned(&self) {
+        let counts = self.pool.stream_counts.get();
+        self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
     }
 
     fn release(&mut self) {
@@ -131,6 +135,9 @@ impl StreamLease {
 
 impl Drop for StreamLease {
     fn drop(&mut self) {
+        if self.carrier.is_some() {
+            self.count_abandoned();
+        }
         self.release();
     }
 }
@@ -193,7 +200,7 @@ impl Pool {
         let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
         let seat = Seat::new(now(), 0);
         self.stream_seats.borrow_mut().insert(ticket, Rc::clone(&seat));
-        let mut standing = Standing { pool: self, streams, ticket, seat, opening };
+        let mut standing = Standing { pool: self, streams, ticket, seat, opening, answered: false };
         self.sync();
         if !opening {
             self.watch_waiters();
@@ -405,6 +412,14 @@ impl Pool {
         streams.borrow().waiting().saturating_sub(elsewhere)
     }
 
+    /// Leases, each stream being one: what a caller waits for when the pool is closed.
+    pub(super) fn leases(&self) -> u32 {
+        let leased = self.figures().leased;
+        let Some(streams) = &self.streams else { return leased };
+        let (carriers, open) = streams.borrow().open();
+        leased.saturating_sub(carriers) + open
+    }
+
     pub(super) fn with_streams(&self, figures: Figures) -> Figures {
         let StreamCounts { reused, abandoned } = self.stream_counts.get();
         Figures { reused: figures.reused + reused, abandoned: figures.abandoned + abandoned, ..figures }
@@ -425,12 +440,15 @@ struct Standing<'p> {
     seat: Rc<Seat<StreamGrant>>,
     /// It was told to get a connection, and nobody knows yet what comes of it.
     opening: bool,
+    /// What came of it has been said.
+    answered: bool,
 }
 
 impl Standing<'_> {
     /// What came of it is said by whoever calls this.
     fn leave(&mut self) {
         self.opening = false;
+        self.answered = true;
     }
 }
 
@@ -447,6 +465,11 @@ impl Drop for Standing<'_> {
         if opening {
             let grants = self.streams.borrow_mut().forgone();
             self.pool.hand_out(grants);
+        }
+        if self.answered {
+            // It comes back to the line, where a connection without room is waited for.
+            self.pool.sync();
+            return;
         }
         let unused = self.streams.borrow_mut().unused();
         if let Some(held) = unused.and_then(|carrier| carrier.held.take()) {
