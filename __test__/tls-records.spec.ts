@@ -87,6 +87,7 @@ for (const maxVersion of VERSIONS) {
         const response = await pool.request('POST', '/', { body: 'once' });
         t.like(response, { attempts: 1 });
         t.is(response.connection?.reused, false);
+        t.is(pool.pool?.idle, 1);
         const peer = server.peers.at(-1) as Peer;
         end(peer);
         await until(() => pool.pool?.idle === 0, 'the connection is gone');
