@@ -25,10 +25,11 @@ pub(super) fn relevant<'a>(
         above: vec![false; candidates.len()],
         steps: 0,
     };
-    walk.from(issuer).then(|| {
-        let reached = candidates.iter().zip(&walk.reached).filter(|(_, reached)| **reached);
-        reached.map(|((_, der), _)| CertificateDer::from(der.as_ref())).collect()
-    })
+    if !walk.from(issuer) {
+        return None;
+    }
+    let reached = candidates.into_iter().zip(walk.reached).filter(|(_, reached)| *reached);
+    Some(reached.map(|((_, der), _)| CertificateDer::from(der.as_ref())).collect())
 }
 
 struct Walk<'a> {
