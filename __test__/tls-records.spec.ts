@@ -232,6 +232,30 @@ test('THR-818: a body in records of one byte each, and empty ones between, is wh
   t.is((await pool.request('GET', '/')).text(), 'quick');
 });
 
+test('THR-303: what a server says that was not asked, with an answer or after it, is nobody’s answer', async (t) => {
+  const extra = reply('not asked');
+  let at = 0;
+  const { pool, server } = await secured(t, async (peer) => {
+    for (;;) {
+      await peer.request();
+      at += 1;
+      const answer = reply(`answer ${at}`);
+      if (at % 3 === 0) await peer.write(answer + extra);
+      else await peer.write(answer);
+      if (at % 3 === 1) await peer.write(extra);
+    }
+  });
+  for (let n = 1; n <= 12; n += 1) {
+    t.is((await pool.request('GET', '/')).text(), `answer ${n}`);
+    // What comes after a request has begun could be its answer: nobody can tell.
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  t.is(at, 12);
+  // Of each three answers two came with more than was asked for.
+  t.is(server.shaken.length, 8);
+  t.is(pool.stats().poisoned, 8);
+});
+
 for (const [size, sendBuffer] of [
   // So small that the kernel takes less than a record at a time, which costs 40 ms or so each time.
   [2, 4_096],
