@@ -232,7 +232,7 @@ test('THR-818: a body in records of one byte each, and empty ones between, is wh
   t.is((await pool.request('GET', '/')).text(), 'quick');
 });
 
-test('THR-303: what a server says that was not asked, with an answer or after it, is nobody’s answer', async (t) => {
+test('THR-301 THR-303: what a server says that was not asked, with an answer or after it, is nobody’s answer', async (t) => {
   const extra = reply('not asked');
   let at = 0;
   const { pool, server } = await secured(t, async (peer) => {
