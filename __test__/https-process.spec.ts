@@ -26,14 +26,14 @@ test.serial('THR-1103: process.exit with handshakes under way keeps its code', a
 test.serial('THR-1101: workers ended in the middle of handshakes crash nothing and leave nothing', async (t) => {
   const seen = await outcome<{ ended: number; sockets: number; shaken: boolean; resident: number[] }>(
     'secure-terminate.ts',
-    [20],
+    [10],
     { patience: 55_000 },
   );
-  t.is(seen.ended, 80);
+  t.is(seen.ended, 40);
   t.is(seen.sockets, 0);
   t.true(seen.shaken);
-  const [third = 0, last = 0] = [seen.resident[8], seen.resident.at(-1)];
-  t.true(last < third * 1.25, seen.resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' '));
+  const [half = 0, last = 0] = [seen.resident[4], seen.resident.at(-1)];
+  t.true(last < half * 1.25, seen.resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' '));
 });
 
 test.serial('THR-1116: every failure of TLS is its caller’s: no promise rejects unhandled', async (t) => {

@@ -114,7 +114,13 @@ export class ScriptedTlsServer extends TlsServer {
  */
 export async function tlsServer(script: Script, options: TlsServerOptions = {}): Promise<ScriptedTlsServer> {
   const { listenOn = '127.0.0.1', port = 0, ...own } = options;
-  const server = tls.createServer({ ...usual().leaf.identity, ...EASY, ALPNProtocols: ['http/1.1'], ...own });
+  const server = tls.createServer({
+    noDelay: true,
+    ...usual().leaf.identity,
+    ...EASY,
+    ALPNProtocols: ['http/1.1'],
+    ...own,
+  });
   listen(server, port, listenOn);
   await once(server, 'listening');
   const running = new ScriptedTlsServer(server);

@@ -68,7 +68,10 @@ impl Handshake<'_> {
             }
             Tls::InvalidMessage(
                 InvalidMessage::CertificatePayloadTooLarge | InvalidMessage::HandshakePayloadTooLarge,
-            ) => tls("CERT_CHAIN_TOO_COMPLEX", "the peer's certificates are larger than 64 KiB"),
+            ) => tls(
+                "CERT_CHAIN_TOO_COMPLEX",
+                "a message of the peer's handshake, which its certificates alone could be, is larger than 64 KiB",
+            ),
             Tls::InvalidMessage(
                 InvalidMessage::InvalidContentType
                 | InvalidMessage::UnknownProtocolVersion

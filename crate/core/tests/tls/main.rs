@@ -7,6 +7,7 @@ mod fingerprints;
 mod identity;
 mod names;
 mod pki;
+mod records;
 mod server;
 mod sessions;
 mod trust;
