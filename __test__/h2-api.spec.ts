@@ -262,6 +262,10 @@ const CASES: Record<string, Case> = {
 
 for (const flavour of Object.keys(FLAVOURS)) {
   for (const [title, run] of Object.entries(CASES)) {
-    test(`${title}, over ${flavour}`, async (t) => run(t, await bench(t, flavour)));
+    test(`${title}, over ${flavour}`, async (t) => {
+      const fixture = await bench(t, flavour);
+      await run(t, fixture);
+      t.is((await fixture.pool.request('GET', '/status/200')).version, fixture.version);
+    });
   }
 }
