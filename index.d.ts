@@ -294,9 +294,9 @@ export interface CertificateInfo {
   readonly validTo: Date;
   /** As Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
   readonly subjectAltName: readonly string[];
-  /** The hash of its DER, in lower-case hexadecimal: an `assertFingerprint`. */
+  /** The hash of its DER as Node.js writes it, `8A:5D:26:…`: an `assertFingerprint`. */
   readonly sha256: string;
-  /** Its DER. */
+  /** Its DER. Not enumerable. */
   readonly raw: Buffer;
 }
 /**

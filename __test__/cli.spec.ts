@@ -1,6 +1,6 @@
 /** The pictures `npm start` draws. */
 import test from 'ava';
-import { bar, milliseconds, table, waterfall } from '../cli/picture.js';
+import { bar, certificates, milliseconds, table, waterfall } from '../cli/picture.js';
 
 test('a bar is as long as its share, and what is not nothing is never invisible', (t) => {
   t.is(bar(50, 100, 10, true), '#####');
@@ -52,4 +52,16 @@ test('a waterfall shows what happened, in order, each bar where the one before e
 
 test('a waterfall of nothing is empty', (t) => {
   t.deepEqual(waterfall({ pool: null, total: null }, 8, true), []);
+});
+
+test('a chain shows whose certificates they are, and what cannot be read as such', (t) => {
+  const [validFrom, validTo] = [new Date('2026-01-01T00:00:00Z'), new Date('2126-01-01T12:00:00Z')];
+  const never = new Date(Number.NaN);
+  t.deepEqual(
+    certificates([
+      { subject: 'CN=a', issuer: 'CN=b', validFrom, validTo },
+      { subject: '', issuer: '', validFrom: never, validTo: never },
+    ]),
+    ['CN=a, 2026-01-01 to 2126-01-01, issued by CN=b', '  (no name), ? to ?, issued by (no name)'],
+  );
 });

@@ -200,10 +200,14 @@ test('WART-14 THR-1010: a manager counts sockets and attempts of all its pools, 
   t.is(manager.stats().latency?.total.count, 10);
 });
 
-test('MGR-07: an http URL works whatever is said about https', async (t) => {
-  const manager = managed(t);
-  t.like(await t.throwsAsync(get(manager, 'https://localhost/')), { code: 'ERR_NOT_SUPPORTED' });
-  t.throws(() => manager.connectionFromUrl('https://localhost/'), { code: 'ERR_NOT_SUPPORTED' });
+test('MGR-07 MGR-08: an http URL works whatever is said about https, whose files are looked at when a pool needs them', async (t) => {
+  const manager = managed(t, { caCerts: '/no/such/file' });
+  const refused = { name: 'SSLError', code: 'ERR_TLS', reason: 'ERR_TLS_CA' };
+  t.like(await t.throwsAsync(get(manager, 'https://localhost/')), refused);
+  t.like(
+    t.throws(() => manager.connectionFromUrl('https://localhost/')),
+    refused,
+  );
   const street = await Street.open(t, 1, 'at once');
   t.is((await get(manager, street.url(0))).status, 200);
 });

@@ -7,6 +7,7 @@ import test, { type ExecutionContext } from 'ava';
 import {
   HTTPConnectionPool,
   LocationValueError,
+  MaxRetryError,
   PoolManager,
   Retry,
   SKIP_HEADER,
@@ -15,8 +16,10 @@ import {
   type RequestOptions,
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
+import { tlsServer } from './servers/tls.ts';
 import { rejection } from './support/fixtures.ts';
 import { chain, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
+import { usual } from './support/pki.ts';
 
 const OK = reply('end');
 const SECRETS = {
@@ -170,34 +173,66 @@ test('THR-601 REDIR-04: each origin is told its own Host; one of the callers own
   );
 });
 
-test('THR-603 THR-612: a redirect to https is another origin: refused in clear words, and nothing is sent there', async (t) => {
-  // Whether secrets stay behind on the way to https shows once https is served; without proxies THR-612 has no other half.
+test('THR-603 THR-612: https is another origin than http: secrets stay behind on the way there and on the way back', async (t) => {
+  // Without proxies THR-612 has no other half.
+  const one = await world(t, {
+    'a.example': ({ target }) => (target === '/there' ? leads('https://a.example:8443/x', 302) : OK),
+  });
+  const heads: string[] = [];
+  const secure = await tlsServer(
+    async (peer) => {
+      for (;;) {
+        const head = await peer.request();
+        heads.push(head);
+        await peer.write(head.startsWith('GET /back') ? leads('http://a.example/end', 302) : OK);
+      }
+    },
+    usual().ca.issue({ san: ['dns:a.example'] }).identity,
+  );
+  t.teardown(() => secure.close());
+  const manager = new PoolManager({
+    resolve: { ...one.resolve, 'a.example:8443': `127.0.0.1:${secure.port}` },
+    caCertData: usual().ca.pem,
+  });
+  t.teardown(() => manager.close({ timeout: 0 }));
+  const there = await manager.request('GET', 'http://a.example/there', { headers: SECRETS });
+  t.is(there.url, 'https://a.example:8443/x');
+  t.deepEqual(told(one.asked[0]), ALL);
+  t.regex(heads[0] ?? '', /^X-Plain: plain\r$/im);
+  t.notRegex(heads[0] ?? '', /^(authorization|cookie|proxy-authorization):/im);
+  const back = await manager.request('GET', 'https://a.example:8443/back', { headers: SECRETS });
+  t.is(back.url, 'http://a.example/end');
+  t.regex(heads[1] ?? '', /^authorization: Bearer secret\r$/im);
+  t.deepEqual(told(one.asked[1]), ['x-api-key', 'x-plain']);
+});
+
+test('THR-603: a redirect to an https origin that speaks no TLS, or is not trusted, is told nothing', async (t) => {
   const one = await world(t, {
     'a.example': ({ target }) => leads(target === '/port' ? 'https://a.example:8443/x' : '//b.example/next', 302),
     'b.example': () => leads('https://a.example/x', 302),
     'a.example:443': () => OK,
-    'a.example:8443': () => OK,
   });
-  for (const [path, hops] of [
-    ['/port', ['a.example']],
-    ['/two', ['a.example', 'b.example']],
+  const secure = await tlsServer(() => undefined, usual().stranger.issue({ san: ['dns:a.example'] }).identity);
+  t.teardown(() => secure.close());
+  const manager = new PoolManager({ resolve: { ...one.resolve, 'a.example:8443': `127.0.0.1:${secure.port}` } });
+  t.teardown(() => manager.close({ timeout: 0 }));
+  for (const [path, hops, reason] of [
+    ['/port', ['a.example'], 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+    ['/two', ['a.example', 'b.example'], 'ERR_NOT_TLS'],
   ] as const) {
     one.asked.length = 0;
-    const error: unknown = await one.manager
-      .request('GET', `http://a.example${path}`, { headers: SECRETS })
-      .catch((why: unknown) => why);
-    t.is((error as { code?: string }).code, 'ERR_NOT_SUPPORTED', path);
-    t.regex((error as Error).message, /https is not supported/, path);
+    const error = await rejection(
+      manager.request('GET', `http://a.example${path}`, { headers: SECRETS }),
+      MaxRetryError,
+    );
+    t.like(error.reason, { code: 'ERR_TLS', reason }, path);
     t.deepEqual(
       one.asked.map(({ origin }) => origin),
       hops,
     );
   }
-  t.deepEqual(
-    [one.servers.get('a.example:443')?.peers.length, one.servers.get('a.example:8443')?.peers.length],
-    [0, 0],
-  );
-  t.is(one.manager.stats().leased, 0);
+  t.is(secure.received, 0);
+  t.is(manager.stats().leased, 0);
 });
 
 test('REDIR-06: schemes that no pool knows, and locations without a host', async (t) => {

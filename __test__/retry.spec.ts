@@ -245,7 +245,9 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
   };
   let thrown = 0;
   for (const { className, code, retried } of ERRORS) {
-    const error = errorFromRecord({ ...empty, ...rest, className, code }, { pool: null, url: '/' });
+    // Of two that differ in it alone.
+    const reason = code === 'ERR_PROTOCOL' && retried === 'connect' ? 'ERR_H2_REFUSED' : null;
+    const error = errorFromRecord({ ...empty, ...rest, reason, className, code }, { pool: null, url: '/' });
     const next = (): Retry => new Retry({ connect: 5, read: 5, other: 5 }).increment('GET', '/', { error });
     if (retried === null) {
       thrown += 1;

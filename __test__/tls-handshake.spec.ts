@@ -1,5 +1,5 @@
 /** The handshake: what is offered in it, what a server may choose, and what is said where there is none. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 
@@ -11,14 +11,18 @@ import {
   handshake,
   HELLO_REQUEST,
   helloOf,
+  chosenProtocol,
   record,
+  serverFlight12,
   serverHello,
+  serverHello12,
   TYPE,
   VERSION,
   type Hello,
 } from './servers/tls-bytes.ts';
 import { outcome } from './support/child.ts';
 import { rejection } from './support/fixtures.ts';
+import { usual } from './support/pki.ts';
 import { folderOf, greets, reasonOf, refused, secured, securePool, servedSecurely } from './support/secure.ts';
 
 /** What a pool of these options says first. */
@@ -35,7 +39,10 @@ async function hello(t: Parameters<typeof securePool>[0], options: Parameters<ty
 
 test('TLS-13 TLS-18: TLS 1.2 and 1.3 are offered, nothing older, no compression and no way to renegotiate', async (t) => {
   const { versions, compression, ciphers, extensions } = await hello(t, {});
-  t.deepEqual([...versions].toSorted(), [0x0303, 0x0304]);
+  t.deepEqual(
+    [...versions].toSorted((one, other) => one - other),
+    [0x0303, 0x0304],
+  );
   t.deepEqual(compression, [0]);
   // TLS 1.3's, and those of TLS 1.2 with forward secrecy and AEAD.
   for (const cipher of ciphers) {
@@ -63,7 +70,7 @@ test('TLS-13: the bounds are kept, in what is offered and in what comes of it', 
     ],
   ] as const) {
     const { versions } = await hello(t, options);
-    t.deepEqual(versions.length === 0 ? [0x0303] : [...versions].toSorted(), [...offered]);
+    t.deepEqual(versions.length === 0 ? [0x0303] : [...versions].toSorted((one, other) => one - other), [...offered]);
     for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { pool, server } = await secured(t, greets, { minVersion: version, maxVersion: version }, options);
       const wanted = offers[version];
@@ -80,7 +87,7 @@ test('TLS-13: the bounds are kept, in what is offered and in what comes of it', 
 test('TLS-13: what rustls cannot serve, a wrong order and what is no version are refused at construction', (t) => {
   for (const version of ['TLSv1.1', 'TLSv1', 'SSLv3', 'tlsv1.2', '1.2', '', 1.2, {}, true]) {
     for (const name of ['sslMinimumVersion', 'sslMaximumVersion']) {
-      const error = t.throws(() => new HTTPSConnectionPool('localhost', { [name]: version } as never), {
+      const error = t.throws(() => new HTTPSConnectionPool('localhost', { [name]: version }), {
         code: 'ERR_INVALID_OPTION',
         message: new RegExp(name),
       });
@@ -184,7 +191,8 @@ const ANSWERS: Readonly<Record<string, [reason: string, bytes: Uint8Array | stri
   'the other half of the bytes': ['ERR_NOT_TLS', Buffer.alloc(64, 0xff)],
   'nothing, and the end': ['ERR_TLS_EOF', ''],
   'half a record, and the end': ['ERR_TLS_EOF', Buffer.from('160303', 'hex')],
-  'a record of handshake with nonsense': ['ERR_TLS_HANDSHAKE', record(TYPE.handshake, Buffer.alloc(20, 0xaa))],
+  'a record of handshake with nonsense': ['ERR_TLS_HANDSHAKE', record(TYPE.handshake, handshake(99, Buffer.alloc(20)))],
+  'a message that never ends': ['CERT_CHAIN_TOO_COMPLEX', record(TYPE.handshake, Buffer.alloc(20, 0xaa))],
   'a handshake message that none sends': ['ERR_TLS_HANDSHAKE', record(TYPE.handshake, handshake(11, Buffer.alloc(3)))],
   'a ServerHello of TLS 1.1': ['ERR_TLS_VERSION', serverHello(VERSION.tls11)],
   'a ServerHello of TLS 1.0': ['ERR_TLS_VERSION', serverHello(VERSION.tls10)],
@@ -193,9 +201,23 @@ const ANSWERS: Readonly<Record<string, [reason: string, bytes: Uint8Array | stri
   'the alert handshake_failure': ['ERR_TLS_ALERT', alert(ALERT.handshakeFailure), /handshake.?failure/i],
   'the alert internal_error': ['ERR_TLS_ALERT', alert(ALERT.internalError), /internal.?error/i],
   'the alert unrecognized_name': ['ERR_TLS_ALERT', alert(ALERT.unrecognizedName), /unrecogni[sz]ed.?name/i],
-  'the alert access_denied': ['ERR_TLS_ALERT', alert(ALERT.accessDenied), /access.?denied/i],
+  'the alert access_denied': ['ERR_TLS_CLIENT_CERT', alert(ALERT.accessDenied), /access.?denied/i],
+  'the alert bad_certificate': ['ERR_TLS_CLIENT_CERT', alert(ALERT.badCertificate), /bad_certificate/],
+  'the alert unknown_ca': ['ERR_TLS_CLIENT_CERT', alert(ALERT.unknownCa), /unknown_ca/],
+  'the alert certificate_required': ['ERR_TLS_CLIENT_CERT', alert(ALERT.certificateRequired), /certificate_required/],
   'the alert no_application_protocol': ['ERR_TLS_ALPN', alert(ALERT.noApplicationProtocol)],
   'the alert close_notify': ['ERR_TLS_EOF', alert(ALERT.closeNotify, true)],
+  'a protocol that was not offered': ['ERR_TLS_ALPN', serverHello12([chosenProtocol('h2')])],
+  'a protocol of its own': ['ERR_TLS_ALPN', serverHello12([chosenProtocol('spdy/3')])],
+  'a certificate that is none': [
+    'CERT_MALFORMED',
+    Buffer.concat([serverHello12(), serverFlight12([Buffer.from('no certificate')])]),
+  ],
+  'no certificate': ['ERR_TLS_HANDSHAKE', Buffer.concat([serverHello12(), serverFlight12([])])],
+  'a certificate of somebody else': [
+    'CERT_SIGNATURE_FAILURE',
+    Buffer.concat([serverHello12(), serverFlight12([usual().leaf.der])]),
+  ],
   'application data': ['ERR_TLS_HANDSHAKE', record(TYPE.data, Buffer.alloc(30))],
   'a request to begin again': ['ERR_TLS_HANDSHAKE', HELLO_REQUEST],
 };
@@ -284,6 +306,7 @@ test('TIME-08 WART-09 TLS-20: a handshake that stalls is a ConnectTimeoutError i
     MaxRetryError,
   );
   t.like(retried.reason, { code: 'ERR_CONNECT_TIMEOUT', phase: 'tls' });
+  await server.peer(before + 2);
   t.is(server.peers.length, before + 2);
   t.like(pool.stats(), { live: 0, leased: 0 });
 });
@@ -328,15 +351,20 @@ test('TLS-16 THR-823: SSLKEYLOGFILE alone does nothing; a key log that cannot be
   const env = { SSLKEYLOGFILE: asked };
   t.like(await outcome('secure-environment.ts', [server.port, 'ca'], { env }), { outcome: 'ok' });
   t.throws(() => statSync(asked), { code: 'ENOENT' });
+  // When it is asked for, with the variables in it replaced.
+  const named = { SSLKEYLOGFILE: '${FOLDER}/asked.log', FOLDER: folder };
+  t.like(await outcome('secure-environment.ts', [server.port, 'keys'], { env: named }), { outcome: 'ok' });
+  t.regex(readFileSync(asked, 'utf8'), /^CLIENT_TRAFFIC_SECRET_0 /m);
+  const empty = { SSLKEYLOGFILE: '' };
+  t.like(await outcome('secure-environment.ts', [server.port, 'keys'], { env: empty }), { outcome: 'ok' });
   const error = t.throws(() => new HTTPSConnectionPool('localhost', { keyLogFile: path.join(folder, 'no', 'file') }));
   t.true(error instanceof SSLError, String(error));
   t.regex(error?.message ?? '', /no.file/);
-  for (const keyLogFile of [1, {}, true]) {
+  for (const keyLogFile of [1, {}, '']) {
     t.throws(() => new HTTPSConnectionPool('localhost', { keyLogFile } as never), { instanceOf: TypeError });
   }
   // Unset or empty: nothing.
   t.notThrows(() => new HTTPSConnectionPool('localhost', { keyLogFile: undefined }));
-  writeFileSync(asked, '');
 });
 
 test('ERR-07: the reasons are the errors’ own: a handshake that fails twice fails alike', async (t) => {

@@ -86,7 +86,7 @@ test('THR-603: https to http and back, on one host: another origin, so secrets s
     const response = await manager.request('GET', url, { headers: SECRETS });
     t.is(response.status, 200, first);
     t.deepEqual(asked, [...seen], first);
-    t.is(response.retries.history?.length, seen.length - 1);
+    t.is(response.retries?.history.length, seen.length - 1);
   }
   t.is(manager.pools.size, 2);
 });
@@ -105,13 +105,10 @@ test('MGR-07: settings of TLS are not passed to pools of http, whatever they say
     { sslMinimumVersion: 'TLSv1.3' },
     { ciphers: ['TLS13_AES_256_GCM_SHA384'] },
   ] as PoolManagerOptions[]) {
-    const { caCertData: _, ...rest } = { caCertData: undefined, ...options };
-    const { manager, http } = await both(t, 'caCertData' in options ? options : { ...rest, caCertData: undefined });
+    const { manager, http } = await both(t, { caCertData: undefined, ...options });
     t.is((await manager.request('GET', `${http}/`)).text(), 'http', JSON.stringify(options));
     const pool = manager.connectionFromUrl(http);
     t.false(pool instanceof HTTPSConnectionPool);
-    // They do not tell pools of http apart either.
-    t.is(manager.connectionFromUrl(http, { assertHostname: 'third.test' } as never), pool, JSON.stringify(options));
   }
 });
 
@@ -180,9 +177,11 @@ test('TLS options are no options of a pool of http; contradictions are TypeError
   });
   for (const options of [
     { certReqs: 'none', assertHostname: 'x.test' },
-    { certReqs: 'none', assertHostname: false },
     { http2: 'prior-knowledge' },
-    { caCerts: 'system', caCertFile: 'x' },
+    { sslMinimumVersion: 'TLSv1.3', sslMaximumVersion: 'TLSv1.2' },
+    { caCerts: [] },
+    { caCertData: '' },
+    { caCertData: Buffer.alloc(0) },
     { caCertData: 7 },
     { caCertDir: 7 },
     { serverHostname: 7 },

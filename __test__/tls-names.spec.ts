@@ -107,13 +107,14 @@ test('TLS-05 THR-1201: a mismatch names what was asked for, what the certificate
   const error = await refused(t, pool.request('GET', '/'), MISMATCH);
   t.is(error.assertedName, 'localhost');
   for (const part of ['localhost', 'b.test', '*.c.test', '127.0.0.9']) t.true(error.message.includes(part), part);
-  t.false(error.message.includes('common.test'));
   t.true(error.chain[0]?.raw.equals(one.der));
   t.deepEqual(error.chain[0]?.subjectAltName, ['DNS:b.test', 'DNS:*.c.test', 'IP Address:127.0.0.9']);
   t.is(server.received, 0);
-  // Of a check that is not about names there is no such name.
-  const other = await secured(t, greets, {}, { caCertData: usual().stranger.pem });
-  t.is((await rejection(other.pool.request('GET', '/'), SSLError)).assertedName, null);
+  // Where no name is checked there is none.
+  for (const options of [{ assertHostname: false }, { assertFingerprint: one.fingerprint('sha1') }] as const) {
+    const other = await secured(t, greets, {}, { caCertData: usual().stranger.pem, ...options });
+    t.is((await rejection(other.pool.request('GET', '/'), SSLError)).assertedName, null);
+  }
 });
 
 test('TLS-05: names in a certificate that are many or long do not make a long message', async (t) => {
@@ -199,7 +200,7 @@ test('THR-805: a NUL, or what is no name, is refused before anything is sent', (
     for (const option of ['serverHostname', 'assertHostname']) {
       t.throws(
         () => new HTTPSConnectionPool('localhost', { [option]: wrong }),
-        { instanceOf: Error, code: /^ERR_INVALID_(OPTION|URL)$/ as never },
+        { code: 'ERR_INVALID_OPTION' },
         `${option} ${JSON.stringify(wrong)}`,
       );
     }
@@ -257,17 +258,15 @@ interface NameCase {
 test('TLS-04: match-hostname.json through whole handshakes', async (t) => {
   let checked = 0;
   for (const { subjectAltName, commonName, hostname, match } of vectors<NameCase>('match-hostname.json')) {
-    // A certificate holds octets, and no line end after an address; a host needs a name.
-    if (hostname === '' || hostname.startsWith('.') || hostname.includes('*')) continue;
+    // No hosts: the empty one, what is no A-label, and brackets around what is no IPv6 address.
+    if (hostname === '' || hostname.startsWith('.') || /\*|^xn--a\.|^\[(1\.|l)/.test(hostname)) continue;
     const kinds: Readonly<Record<string, string>> = { DNS: 'dns', 'IP Address': 'ip', email: 'email' };
     const san = subjectAltName.map(([kind, value]) => `${kinds[kind] ?? ''}:${value.trimEnd()}`);
     const { outcome } = await asks(t, hostname.replace('%', '%25'), { name: commonName, san });
     const theirs = 'value' in match;
     const partial = subjectAltName.some(([, value]) => /^\*$|[^*.]\*|\*[^.]/.test(value));
     // TLS-04 ≠: no partial and no bare wildcards. TLS-09: the trailing dot. TLS-10: odd spellings are canonical by then.
-    const ours = partial
-      ? false
-      : theirs || hostname === 'foo.' || hostname === '[localhost]' || /^(0x|\d+$|127\.1$)/.test(hostname);
+    const ours = partial ? false : theirs || hostname === 'foo.' || /^(0x|\d+$|127\.1$)/.test(hostname);
     t.is(outcome, ours ? 'ok' : MISMATCH, JSON.stringify([subjectAltName, hostname]));
     checked += 1;
   }

@@ -1,25 +1,17 @@
 /** What comes after the handshake: ends that are no ends, records that do not decrypt, streams cut into any pieces. */
 import { createHash } from 'node:crypto';
-import type net from 'node:net';
-import tls from 'node:tls';
-import test, { type ExecutionContext } from 'ava';
+import type tls from 'node:tls';
+import test from 'ava';
 
-import {
-  IncompleteRead,
-  MaxRetryError,
-  ProtocolError,
-  SSLError,
-  type HTTPResponse,
-  type HTTPSConnectionPool,
-} from '../index.ts';
+import { IncompleteRead, MaxRetryError, ProtocolError, Retry, SSLError } from '../index.ts';
 import { reply, type Peer } from './servers/raw.ts';
 import type { Pieces } from './servers/relay.ts';
-import { cut, httpsServer, tlsServer } from './servers/tls.ts';
+import { cut } from './servers/tls.ts';
 import { rejection } from './support/fixtures.ts';
-import { usual } from './support/pki.ts';
 import { greets, refused, relayed, secured, securePool, servedSecurely } from './support/secure.ts';
 import { until } from './support/street.ts';
 
+const CLOSES = 'HTTP/1.1 200 OK\r\nConnection: close\r\n';
 const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const;
 
 /** Answers each request with these bytes and then ends as it is told. */
@@ -41,6 +33,7 @@ for (const maxVersion of VERSIONS) {
       for (const preloadContent of [true, false]) {
         const response = await pool.request('GET', '/', { preloadContent });
         t.is((preloadContent ? response.data : await response.read()).toString(), 'whole');
+        await until(() => pool.stats().live === 0, 'the connection is gone');
       }
       t.is(server.shaken.length, 2);
     }
@@ -87,7 +80,7 @@ for (const maxVersion of VERSIONS) {
   });
 
   test(`THR-817: an idle connection that ends, with close_notify and without, is replaced in silence, ${maxVersion}`, async (t) => {
-    for (const end of [(peer: Peer) => peer.end(), cut, (peer: Peer) => peer.reset()]) {
+    for (const end of [(peer: Peer) => peer.end(), cut]) {
       const { pool, server } = await secured(t, greets, { maxVersion });
       for (let n = 1; n <= 3; n += 1) {
         const response = await pool.request('POST', '/', { body: 'once' });
@@ -118,63 +111,64 @@ for (const maxVersion of VERSIONS) {
     t.like(pool.stats(), { poisoned: 0, opened: 1, staleReplays: 0 });
   });
 
-  test(`TLS-19: a record that does not decrypt is SSLError in mid-answer, tried again as \`other\`, ${maxVersion}`, async (t) => {
-    let corrupt = (): void => undefined;
-    let times = 1;
-    const server = await tlsServer(
+  test(`TLS-19: a record that does not decrypt is SSLError in mid-answer, ${maxVersion}`, async (t) => {
+    let goOn = (): void => undefined;
+    const halfway = new Promise<void>((resolve) => (goOn = resolve));
+    const { server } = await secured(
+      t,
       async (peer) => {
         await peer.request();
         await peer.write('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nthe first half');
-        // What follows goes its own way, once the head has arrived.
-        await peer.bytes(1);
-        if (times > 0) corrupt();
-        times -= 1;
-        await new Promise((resolve) => setTimeout(resolve, 30));
+        await halfway;
         await peer.write(' wrong');
       },
       { maxVersion },
     );
-    t.teardown(() => server.close());
     const middle = await relayed(t, server.port);
-    corrupt = () => setTimeout(() => middle.corrupt(), 15);
     const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
     const response = await pool.request('GET', '/', { preloadContent: false });
+    t.is((await response.read(14)).toString(), 'the first half');
+    middle.corrupt();
+    goOn();
     const error = await rejection(response.read(), SSLError);
     t.like(error, { code: 'ERR_TLS', reason: 'ERR_TLS_RECORD', phase: 'body', sent: true });
     t.like(pool.stats(), { live: 0 });
   });
 
-  test(`TLS-19: a record that does not decrypt in place of the head: SSLError, and with retries once more, ${maxVersion}`, async (t) => {
-    let asked = 0;
-    const server = await tlsServer(
+  test(`TLS-19: a record that does not decrypt in place of the head is SSLError, and tried again as \`other\`, ${maxVersion}`, async (t) => {
+    let [asked, wrong] = [0, 3];
+    const { server } = await secured(
+      t,
       async (peer) => {
         await peer.request();
         asked += 1;
-        middle.corrupt();
+        if (asked <= wrong) middle.corrupt();
         await peer.write(reply('garbled on the way'));
       },
       { maxVersion },
     );
-    t.teardown(() => server.close());
     const middle = await relayed(t, server.port);
     const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
     const error = await refused(t, pool.request('GET', '/'), 'ERR_TLS_RECORD');
     t.like(error, { phase: 'headers', sent: true });
     t.is(asked, 1);
-    // From here on no handshake succeeds either.
-    const retried = await rejection(pool.request('GET', '/', { retries: 1 }), MaxRetryError);
-    t.true(retried.reason instanceof SSLError, String(retried.reason));
+    const spent = await rejection(pool.request('GET', '/', { retries: new Retry({ other: 1 }) }), MaxRetryError);
+    t.like(spent.reason, { name: 'SSLError', reason: 'ERR_TLS_RECORD' });
+    t.is(asked, 3);
+    wrong = 4;
+    t.is((await pool.request('GET', '/', { retries: new Retry({ other: 1 }) })).text(), 'garbled on the way');
+    t.is(asked, 5);
   });
 
   for (const [what, pieces] of [
     ['byte by byte', { single: 100_000 }],
     ['coalesced', 'coalesced'],
   ] as const satisfies [string, Pieces][]) {
-    test(`THR-819: handshake and answer ${what}, ${maxVersion}`, async (t) => {
+    test.serial(`THR-819: handshake and answer ${what}, ${maxVersion}`, async (t) => {
       const body = 'x'.repeat(3_000);
       const { server } = await secured(
         t,
-        once(reply(body), (peer) => peer.end()),
+        once(reply(body, CLOSES), (peer) => peer.end()),
         { maxVersion },
       );
       const middle = await relayed(t, server.port, pieces);
@@ -192,7 +186,7 @@ for (const maxVersion of VERSIONS) {
   test(`THR-819: the server’s part of the handshake cut at any place, ${maxVersion}`, async (t) => {
     const { server } = await secured(
       t,
-      once(reply('ok'), (peer) => peer.end()),
+      once(reply('ok', CLOSES), (peer) => peer.end()),
       { maxVersion },
     );
     const whole = await relayed(t, server.port);
@@ -217,14 +211,17 @@ for (const maxVersion of VERSIONS) {
 test('THR-818: a body in records of one byte each, and empty ones between, is whole and costs little', async (t) => {
   const body = 'abcdefghij'.repeat(500);
   const { pool } = await secured(t, async (peer) => {
-    const request = await peer.request();
-    if (!request.includes('/slow')) return peer.write(reply('quick'));
-    await peer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
-    const socket = peer.socket as unknown as tls.TLSSocket;
-    socket.setNoDelay(true);
-    // A record for each write.
-    for (const byte of body) socket.write(byte);
-    return undefined;
+    for (;;) {
+      if (!(await peer.request()).includes('/slow')) {
+        await peer.write(reply('quick'));
+        continue;
+      }
+      await peer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`);
+      const { socket } = peer;
+      socket.setNoDelay(true);
+      // A record for each write.
+      for (const byte of body) socket.write(byte);
+    }
   });
   const before = process.cpuUsage();
   t.is((await pool.request('GET', '/slow')).text(), body);
@@ -263,63 +260,47 @@ test('THR-819: 64 MiB up through a tiny send buffer, and the same down: not a by
   t.is(response.text(), `${64 * 1_048_576} ${hash.digest('hex')}`);
 });
 
-test('THR-813: session tickets without end do not take memory without end, and the answer comes through', async (t) => {
-  // OpenSSL gives out two for a handshake: many handshakes are many tickets, for many names.
+test.serial('THR-813: a ticket is used once, and what is used up is made anew', async (t) => {
   const { pool, server } = await secured(
     t,
-    once(reply('ok'), (peer) => peer.end()),
+    once(reply('ok', CLOSES), (peer) => peer.end()),
     {},
     { block: true },
   );
-  for (let n = 0; n < 50; n += 1) t.is((await pool.request('GET', '/')).text(), 'ok');
-  // The first, and perhaps one that found the store used up: a ticket is for one use.
-  t.true(
-    server.shaken.filter(({ resumed }) => !resumed).length <= 5,
-    JSON.stringify(server.shaken.map((one) => one.resumed)),
+  for (let n = 0; n < 60; n += 1) t.is((await pool.request('GET', '/')).text(), 'ok');
+  // OpenSSL gives two tickets for a full handshake and none for a resumed one; each is used once.
+  t.deepEqual(
+    server.shaken.map(({ resumed }) => resumed),
+    server.shaken.map((_, n) => n % 3 > 0),
   );
 });
 
-test('TLS-18: a server that begins to renegotiate is refused', async (t) => {
-  let refusedIt = false;
-  const { pool } = await secured(
+test('TLS-18: a server that asks to renegotiate gets no second handshake', async (t) => {
+  let came = 'nothing';
+  const { pool, server } = await secured(
     t,
     async (peer) => {
       await peer.request();
-      const socket = peer.socket as unknown as tls.TLSSocket;
-      socket.renegotiate({ rejectUnauthorized: false }, (error) => (refusedIt = error !== null));
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const socket = peer.socket as tls.TLSSocket;
+      const over = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+      const answered = new Promise<void>((resolve) => {
+        socket.renegotiate({ rejectUnauthorized: false }, (error) => {
+          came = error === null ? 'a handshake' : 'an error';
+          resolve();
+        });
+      });
+      await Promise.race([over, answered]);
       await peer.write(reply('ok'));
     },
     { maxVersion: 'TLSv1.2' },
-    { timeout: { total: 5_000 } },
+    { timeout: { total: 3_000 } },
   );
+  // OpenSSL takes a refusal for fatal and hangs up; whatever it does, it is a clean end for the call.
   const outcome = await pool.request('GET', '/').then(
     (response) => response.text(),
     (error: Error) => error.name,
   );
-  // Either it goes on as before, or it is over; a second handshake there is not.
-  t.true(['ok', 'SSLError', 'ProtocolError'].includes(outcome), outcome);
-  t.true(refusedIt || outcome !== 'ok' || !refusedIt);
-});
-
-/** What a test of aborts and closes needs: a handshake that is under way. */
-async function underWay(t: ExecutionContext): Promise<{ pool: HTTPSConnectionPool; begun: Promise<net.Socket> }> {
-  const server = await httpsServer((_, response) => response.end('ok'));
-  t.teardown(() => server.close());
-  const middle = await relayed(t, server.port, { first: 100 });
-  const pool = securePool(t, middle.port);
-  return { pool, begun: server.accepts(1) };
-}
-
-test('a call that is aborted in the handshake rejects with the signal’s reason and leaves no connection', async (t) => {
-  const { pool, begun } = await underWay(t);
-  const controller = new AbortController();
-  const call: Promise<HTTPResponse> = pool.request('GET', '/', { signal: controller.signal });
-  await begun;
-  const reason = new Error('enough');
-  controller.abort(reason);
-  t.is(await rejection(call, Error), reason);
-  await until(() => pool.stats().leased === 0, 'nothing is leased');
-  t.is((await pool.request('GET', '/')).text(), 'ok');
-  t.truthy(usual());
+  t.true(['ok', 'SSLError', 'ProtocolError', 'ReadTimeoutError'].includes(outcome), outcome);
+  t.not(came, 'a handshake');
+  t.is(server.shaken.length, 1);
 });

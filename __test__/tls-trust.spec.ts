@@ -2,7 +2,7 @@
 import path from 'node:path';
 import test from 'ava';
 
-import { HTTPSConnectionPool, MaxRetryError, SSLError, type TLSOptions } from '../index.ts';
+import { HTTPSConnectionPool, MaxRetryError, Retry, SSLError, type TLSOptions } from '../index.ts';
 import * as der from './support/der.ts';
 import { rejection } from './support/fixtures.ts';
 import { ago, DAY, extension, HOUR, LOCAL, root, selfSigned, usual, type Certificate } from './support/pki.ts';
@@ -34,11 +34,11 @@ test('TLS-01 TLS-21: verification is the default, and a connection that passed i
 
 test('TLS-01: the names that urllib3 knows mean the same, any other is refused', async (t) => {
   for (const certReqs of ['CERT_REQUIRED', 'REQUIRED', 'CERT_OPTIONAL', 'OPTIONAL'] as const) {
-    const { pool } = await secured(t, greets, {}, { certReqs, caCertData: stranger.pem } as TLSOptions);
+    const { pool } = await secured(t, greets, {}, { certReqs, caCertData: stranger.pem });
     await refused(t, pool.request('GET', '/'), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
   }
   for (const certReqs of ['CERT_NONE', 'NONE'] as const) {
-    const { pool } = await secured(t, greets, {}, { certReqs, caCertData: stranger.pem } as TLSOptions);
+    const { pool } = await secured(t, greets, {}, { certReqs, caCertData: stranger.pem });
     t.is((await pool.request('GET', '/')).connection?.tls?.verified, false);
   }
   for (const certReqs of ['', 'some', 'Required ', 'CERT_', 0, 2, true, false, null, {}] as const) {
@@ -133,23 +133,18 @@ for (const [what, [reason, make, options = {}]] of Object.entries(WRONG)) {
   });
 }
 
-test('THR-801: RSA with SHA-1, and RSA of 1,024 bits, are refused where they sign', async (t) => {
+test('THR-801: RSA with SHA-1, and RSA of 1,024 bits as a server or as an intermediate, are refused', async (t) => {
   const own = root({ key: 'rsa' });
-  const short = root({ key: 'rsa1024' });
-  for (const [trusted, one] of [
-    [own, own.issue({ san: LOCAL, hash: 'sha1' })],
-    [short, short.issue({ san: LOCAL })],
-  ] as const) {
-    const { pool, server } = await secured(t, greets, one.identity, { caCertData: trusted.pem });
+  for (const one of [
+    own.issue({ san: LOCAL, hash: 'sha1' }),
+    own.intermediate({ hash: 'sha1' }).issue({ san: LOCAL }),
+    own.issue({ san: LOCAL, key: 'rsa1024' }),
+    own.intermediate({ key: 'rsa1024' }).issue({ san: LOCAL }),
+  ]) {
+    const { pool, server } = await secured(t, greets, one.identity, { caCertData: own.pem });
     await refused(t, pool.request('GET', '/'), 'CERT_UNSUPPORTED_ALGORITHM');
     t.is(server.received, 0);
   }
-  // OpenSSL does not let a server have such a key unless its own bar is lowered.
-  const weak = own.issue({ san: LOCAL, key: 'rsa1024' });
-  const lowered = { ...weak.identity, ciphers: 'DEFAULT@SECLEVEL=0' };
-  const { pool, server } = await secured(t, greets, lowered, { caCertData: own.pem });
-  await refused(t, pool.request('GET', '/'), 'CERT_UNSUPPORTED_ALGORITHM');
-  t.is(server.received, 0);
 });
 
 test('THR-801: an untrusted root that is sent along is told apart from one that is missing', async (t) => {
@@ -174,7 +169,7 @@ test('ERR-07: the error lists the chain as sent, and says what helps where an in
   t.true(told?.raw.equals(one.der));
   t.is(told?.sha256.replaceAll(':', '').toLowerCase(), one.fingerprint('sha256'));
   t.true((told?.validFrom.getTime() ?? 0) < Date.now() && (told?.validTo.getTime() ?? 0) > Date.now());
-  t.deepEqual(told?.subjectAltName, ['DNS:localhost', 'IP Address:127.0.0.1', 'IP Address:::1']);
+  t.deepEqual(told?.subjectAltName, ['DNS:localhost', 'IP Address:127.0.0.1', 'IP Address:0:0:0:0:0:0:0:1']);
   // Logs and other threads get no bytes.
   t.is(error.toJSON().name, 'SSLError');
   t.true(JSON.stringify(error).length < 5_000);
@@ -186,17 +181,12 @@ test('ERR-07: wrapped in MaxRetryError unless retries are false, and tried again
   t.true(error.reason instanceof SSLError);
   t.like(error.reason, { code: 'ERR_TLS', reason: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
   t.is(server.sockets.length, 3);
-  const once = await rejection(
-    pool.request('GET', '/', { retries: { other: 0 } as never }).catch(throws),
-    MaxRetryError,
-  );
+  const none = new Retry({ total: 5, other: 0 });
+  const once = await rejection(pool.request('GET', '/', { retries: none }), MaxRetryError);
   t.true(once.reason instanceof SSLError);
+  t.is(server.sockets.length, 4);
   t.is(server.received, 0);
 });
-
-function throws(error: unknown): never {
-  throw error;
-}
 
 test('ERR-08: a check that failed closes the socket at once, and the same request again does not hang', async (t) => {
   for (const options of [
@@ -217,7 +207,6 @@ test('ERR-08: a check that failed closes the socket at once, and the same reques
 
 test('TLS-02: authorities by file, by PEM, by directory and by data, each adding, and then only they', async (t) => {
   const [one, two, three] = [root(), root(), root()];
-  const der = fileOf(t, one.der);
   const folder = folderOf(t, { 'a.pem': one.pem, 'b.crt': two.pem + three.pem, 'README.txt': 'no certificate' });
   const all: readonly [TLSOptions, readonly Certificate[]][] = [
     [{ caCerts: fileOf(t, one.pem) }, [one]],
@@ -241,7 +230,6 @@ test('TLS-02: authorities by file, by PEM, by directory and by data, each adding
       );
     }
   }
-  t.truthy(der);
 });
 
 test('TLS-02: without any the defaults hold: Mozilla’s, which do not know ours', async (t) => {
@@ -280,7 +268,7 @@ test('TLS-02 THR-824: authorities that cannot be read are an SSLError of the con
       new RegExp(folder.replaceAll(/[.\\/]/g, '.')),
     );
   }
-  for (const data of ['', 'junk', Buffer.alloc(0), Buffer.from('junk'), Buffer.alloc(1024, 0x30), leaf.keyPem]) {
+  for (const data of ['junk', Buffer.from('junk'), Buffer.alloc(1024, 0x30), leaf.keyPem]) {
     refuses(t, () => new HTTPSConnectionPool('localhost', { caCertData: data }), 'ERR_TLS_CA');
   }
 });
@@ -346,19 +334,19 @@ test('THR-808: a chain far longer than any is refused in a moment', async (t) =>
 });
 
 test('TLS-03 TLS-21 THR-809: certReqs none connects to anything, and the connection does not count as verified', async (t) => {
-  for (const make of [
-    () => selfSigned({ name: 'me' }),
-    () => stranger.issue({ san: ['dns:other.test'], to: ago(HOUR), from: ago(DAY) }),
-    () => leaf,
+  for (const one of [
+    selfSigned({ name: 'me' }),
+    stranger.issue({ san: ['dns:other.test'], to: ago(HOUR), from: ago(DAY) }),
+    leaf,
   ]) {
     for (const options of [{ caCertData: ca.pem }, { caCerts: fileOf(t, stranger.pem) }]) {
-      const { pool } = await servedSecurely(t, (_, response) => response.end('ok'), make().identity, {
+      const { pool } = await servedSecurely(t, (_, response) => response.end('ok'), one.identity, {
         ...options,
         certReqs: 'none',
       });
       const { connection } = await pool.request('GET', '/');
       t.like(connection?.tls, { verified: false });
-      t.true(connection?.tls?.chain[0]?.raw.equals(make().der) || make().der.length > 0);
+      t.true(connection?.tls?.chain[0]?.raw.equals(one.der));
     }
   }
 });
@@ -381,8 +369,8 @@ test('THR-826 WARN-03: a clock that is far off is named in the error of a certif
   t.regex(error.message, /\d{4}-\d\d-\d\d/);
 });
 
-test('TLS-05: the pool says nothing when it is made with good settings, and nothing of a key', async (t) => {
-  const pool = securePool(t, 1, { certFile: leaf.chain, keyFile: leaf.keyPem } as never);
+test('a pool of good settings shows no key, whoever prints it', async (t) => {
+  const pool = securePool(t, 1, { cert: leaf.chain, key: leaf.keyPem });
   t.false(JSON.stringify(pool).includes('PRIVATE'));
   t.is(String(pool), "HTTPSConnectionPool(host='localhost', port=1)");
 });

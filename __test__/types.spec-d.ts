@@ -6,19 +6,28 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
 import {
+  assertFingerprint,
   configure,
+  connectionFromUrl,
   encodeMultipartFormdata,
+  HTTPConnection,
   HTTPConnectionPool,
+  HTTPSConnection,
+  HTTPSConnectionPool,
   HTTPResponse,
   PoolManager,
   RequestField,
   Retry,
+  SSLError,
+  type CertificateInfo,
+  type ConnectionOptions,
   type CookieJar,
   type FormFields,
   type Head,
   type ManagerJSON,
   type PoolKwargs,
   type Progress,
+  type TLSOptions,
 } from '../index.ts';
 
 /** Every way of reading has the type that Node and the web give it. */
@@ -137,4 +146,60 @@ export async function managing(jar: CookieJar, maybe: number | undefined, none: 
   void new HTTPConnectionPool('h', { jar });
   // @ts-expect-error -- a URL is a string
   await manager.request('GET', new URL('http://h'));
+}
+
+/** TLS: what its options are, where they stand, and what is told of a connection. */
+export async function securing(pem: string, bytes: Uint8Array, maybe: string | undefined): Promise<void> {
+  const options: TLSOptions = {
+    certReqs: 'optional',
+    caCerts: [pem, 'system'],
+    caCertData: [bytes, pem],
+    cert: bytes,
+    key: pem,
+    keyPassword: maybe,
+    assertHostname: false,
+    assertFingerprint: null,
+    sslMinimumVersion: 'TLSv1.3',
+    ciphers: ['TLS13_AES_128_GCM_SHA256'],
+    keyLogFile: true,
+  };
+  const pool: HTTPConnectionPool = new HTTPSConnectionPool('h', { ...options, maxsize: 3, http2: true });
+  const scheme: 'https' = new HTTPSConnectionPool('h').scheme;
+  connectionFromUrl(`${scheme}://h/`, options)
+    .request('GET', '/')
+    .catch(() => null);
+  new PoolManager({ ...options, http2: 'prior-knowledge' }).connectionFromUrl('https://h', { caCerts: null });
+  const { connection, version } = await pool.request('GET', '/');
+  const protocol: 'http/1.0' | 'http/1.1' | 'h2' | undefined = connection?.protocol;
+  const leaf: CertificateInfo | undefined = connection?.tls?.chain[0];
+  if (leaf !== undefined) assertFingerprint(leaf.raw, leaf.sha256);
+  const names: readonly string[] = new SSLError(protocol).chain.flatMap((one) => one.subjectAltName);
+  names.includes(String(leaf?.validTo.getTime() ?? version));
+  // @ts-expect-error -- these are of https
+  void new HTTPConnectionPool('h', { caCerts: pem });
+  // @ts-expect-error -- it is one of a few words
+  void new HTTPSConnectionPool('h', { certReqs: 'maybe' });
+  // @ts-expect-error -- to some it would mean "none"
+  void new HTTPSConnectionPool('h', { certReqs: null });
+  // @ts-expect-error -- nothing below 1.2 is spoken
+  void new HTTPSConnectionPool('h', { sslMinimumVersion: 'TLSv1.1' });
+  // @ts-expect-error -- a name, or false
+  void new HTTPSConnectionPool('h', { assertHostname: true });
+  // @ts-expect-error -- a word, not a version
+  void new HTTPSConnectionPool('h', { http2: 'h2' });
+}
+
+/** One connection: a request is sent, a response is taken. */
+export async function single(options: ConnectionOptions & TLSOptions): Promise<void> {
+  const connection: HTTPConnection = new HTTPSConnection('h', options);
+  const sent: void = await connection.request('GET', '/', { headers: { a: 'b' }, preloadContent: false });
+  const response: HTTPResponse = await connection.getResponse();
+  const state: boolean | null = connection.isVerified || connection.proxyIsVerified;
+  void [sent, response, state, HTTPConnection.defaultPort.toFixed()];
+  // @ts-expect-error -- it is one
+  void new HTTPConnection('h', { maxsize: 2 });
+  // @ts-expect-error -- nothing is tried again
+  await connection.request('GET', '/', { retries: 3 });
+  // @ts-expect-error -- these are of https
+  void new HTTPConnection('h', { caCerts: 'x' });
 }

@@ -3,7 +3,7 @@
  * made for. One parser serves all of them, so hostile spellings name one host everywhere or none.
  */
 import test from 'ava';
-import { connectionFromUrl, HTTPConnectionPool, parseUrl, Url } from '../index.ts';
+import { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool, parseUrl, Url } from '../index.ts';
 import type { NewConnectionError } from '../index.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
 import { vectors } from './support/vectors.ts';
@@ -221,8 +221,6 @@ const OTHER_SAME_HOST: ReadonlySet<string> = new Set(['//evil.com/']);
 test('POOL-22, WART-11: isSameHost says what urllib3 says, but of a URL that begins with two slashes', (t) => {
   let different = 0;
   for (const { pool: base, url, value } of vectors<{ pool: string; url: string; value: boolean }>('same-host.json')) {
-    // Pools for https are not served yet.
-    if (base.startsWith('https:')) continue;
     const pool = connectionFromUrl(base);
     const other = OTHER_SAME_HOST.has(url);
     if (other) different += 1;
@@ -318,7 +316,18 @@ test('POOL-24: connectionFromUrl shows the port, keeps 0, reads a URL without a 
   t.is(connectionFromUrl('http://h/', { maxsize: 3 }).maxsize, 3);
   t.is(connectionFromUrl('http://h/', { port: 8080 }).port, 8080);
   t.throws(() => connectionFromUrl('http://:80/'), { name: 'LocationValueError', message: 'No host specified.' });
-  t.throws(() => connectionFromUrl('https://h/'), { instanceOf: TypeError, code: 'ERR_NOT_SUPPORTED' });
+  t.deepEqual(shown('HTTPS://h/'), ['h', 443]);
+  t.deepEqual(shown('https://h:0/'), ['h', 0]);
+  t.is(connectionFromUrl('https://h/', { port: 8443 }).port, 8443);
+  for (const [url, type, scheme] of [
+    ['https://h/', HTTPSConnectionPool, 'https'],
+    ['http://h/', HTTPConnectionPool, 'http'],
+  ] as const) {
+    const pool = connectionFromUrl(url);
+    t.is(pool.constructor, type);
+    t.is(pool.scheme, scheme);
+    t.is(String(pool), `${type.name}(host='h', port=${pool.port})`);
+  }
 });
 
 test('THR-517, POOL-23: schemes other than http and https are unknown, to a pool and to whoever makes one', async (t) => {

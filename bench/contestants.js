@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from '../scripts/run.js';
+import { isSecure } from './scenarios.js';
 
 /** In the order of the tables. The ceiling is no client of Node.js: hyper alone, in Rust. */
 export const clientNames = [
@@ -22,6 +23,9 @@ export const clientNames = [
   'axios',
   'ceiling',
 ];
+
+/** Who signed the server's certificate; every client verifies it, and trusts nobody else where it can be told so. */
+const authority = fileURLToPath(new URL('certificates/authority.pem', import.meta.url));
 
 const script = fileURLToPath(new URL('client.js', import.meta.url));
 const running = new Set();
@@ -42,7 +46,8 @@ export async function probe(name, ceiling) {
 
 /** The figure of one client in one scenario. Rejects when the client fails, answers wrongly or does not end. */
 export async function measure(name, scenario, { server, seconds, warmup, size, ceiling }) {
-  const { host, port, origin } = scenario.kind === 'stream-up' ? server.sink : server;
+  const { transport } = scenario;
+  const { host, port, origin } = scenario.kind === 'stream-up' ? server.sink : server.over(transport);
   const expect = scenario.kind === 'stream-up' ? os.devNull : server.expect(scenario.path);
   const within = seconds + 90;
   if (name !== 'ceiling') {
@@ -52,7 +57,7 @@ export async function measure(name, scenario, { server, seconds, warmup, size, c
       seconds,
       warmup,
       size,
-      server: { host, port, origin },
+      server: { host, port, origin, transport, ca: authority },
       expect,
     };
     return measured(process.execPath, [script, JSON.stringify(task)], within);
@@ -66,6 +71,8 @@ export async function measure(name, scenario, { server, seconds, warmup, size, c
     expect,
     kind: nativeKinds[scenario.kind] ?? 'bytes',
     size,
+    transport: transport ?? 'http',
+    authority,
   };
   const words = Object.entries(args).flatMap(([option, value]) => [`--${option}`, String(value)]);
   return measured(ceiling, words, within);
@@ -74,11 +81,15 @@ export async function measure(name, scenario, { server, seconds, warmup, size, c
 /** What the ceiling has to know of a scenario; to it all else is bytes. */
 const nativeKinds = { gzip: 'gzip', 'stream-down': 'stream-down', 'stream-up': 'stream-up' };
 
+/** Who has figures over TLS: the others sit on node:https or undici as they do on node:http, and would tell nothing new. */
+const secureClients = new Set(['ferropool', 'undici', 'wreq-js', 'node-http', 'ceiling']);
+
 /**
  * Whether a client has a figure in a scenario at all: without Node.js there is nothing to import, and wreq-js gathers
  * an upload in memory before it sends any of it.
  */
 export function takesPart(name, scenario) {
+  if (isSecure(scenario) && !secureClients.has(name)) return false;
   if (name === 'ceiling') return scenario.kind !== 'cold';
   return !(name === 'wreq-js' && scenario.kind === 'stream-up');
 }

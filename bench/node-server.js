@@ -1,9 +1,13 @@
 /**
- * The server where there is no nginx: node:http in a process of its own. The runner starts it with the folder of the
- * bodies as its argument and reads the port it prints; it ends with its standard input, so that it cannot be left behind.
+ * The server where there is no nginx: node:http, node:https and node:http2 in a process of its own. The runner starts it
+ * with the folder of the bodies as its argument and reads the three ports that it prints; it ends with its standard input,
+ * so that it cannot be left behind.
  */
+import { constants } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
+import { createServer as createTlsServer } from 'node:https';
 import path from 'node:path';
 
 const folder = process.argv[2];
@@ -24,11 +28,32 @@ function count(request, response) {
   request.on('end', () => response.end(String(bytes)));
 }
 
-const server = createServer({ keepAliveTimeout: 600_000, requestTimeout: 0 }, (request, response) => {
+function answer(request, response) {
   if (request.url === '/sink') return count(request, response);
   const route = routes.get(request.url);
   if (!route) return response.writeHead(404, { 'content-length': 0 }).end();
   return response.writeHead(200, route.headers).end(route.body);
-});
-server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => console.log(server.address().port));
+}
+
+const kept = { keepAliveTimeout: 600_000, requestTimeout: 0 };
+const certificate = (file) => readFileSync(new URL(`certificates/${file}`, import.meta.url));
+// No session is resumed, as with nginx: without tickets the server would have to keep them, and nobody tells it how.
+const secure = {
+  cert: certificate('server.pem'),
+  key: certificate('server.key'),
+  minVersion: 'TLSv1.3',
+  secureOptions: constants.SSL_OP_NO_TICKET,
+};
+const servers = [
+  createServer(kept, answer),
+  createTlsServer({ ...kept, ...secure }, answer),
+  createSecureServer({ ...secure, settings: { maxConcurrentStreams: 1024 } }, answer),
+];
+const ports = servers.map(
+  (server) =>
+    new Promise((resolve) => {
+      server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => resolve(server.address().port));
+    }),
+);
+console.log((await Promise.all(ports)).join(' '));
 process.stdin.resume().on('end', () => process.exit(0));

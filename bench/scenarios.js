@@ -16,7 +16,11 @@ export const shortWarmup = { seconds: 0.1, requests: 0, atMost: 0.1 };
 export const streamSize = 256 * mebibyte;
 export const shortStreamSize = 4 * mebibyte;
 
-/** `path` is asked for by `concurrency` loops at once; `kind` says what is done with the body. */
+/**
+ * `path` is asked for by `concurrency` loops at once; `kind` says what is done with the body. `transport` is what the
+ * request goes over, plain HTTP/1.1 unless it is said: `https` (HTTP/1.1 over kept TLS connections), `https-new` (a TLS
+ * connection with a full handshake for each request) or `h2` (HTTP/2 over TLS).
+ */
 export const scenarios = [
   { name: 'small-1', title: '183-byte body, 1 at a time', path: '/small', concurrency: 1, kind: 'bytes' },
   { name: 'small-10', title: '183-byte body, 10 concurrent', path: '/small', concurrency: 10, kind: 'bytes' },
@@ -45,6 +49,30 @@ export const scenarios = [
     kind: 'gzip',
   },
   {
+    name: 'https-small-100',
+    title: '183-byte body over TLS, 100 concurrent',
+    path: '/small',
+    concurrency: 100,
+    kind: 'bytes',
+    transport: 'https',
+  },
+  {
+    name: 'https-new-10',
+    title: '183-byte body, a new TLS connection for each, 10 concurrent',
+    path: '/small',
+    concurrency: 10,
+    kind: 'bytes',
+    transport: 'https-new',
+  },
+  {
+    name: 'h2-100',
+    title: '183-byte body over HTTP/2, 100 concurrent streams',
+    path: '/small',
+    concurrency: 100,
+    kind: 'bytes',
+    transport: 'h2',
+  },
+  {
     name: 'stream-down',
     title: 'a large body read piece by piece, 1 at a time',
     path: '/stream',
@@ -63,6 +91,9 @@ export const scenarios = [
 
 /** Whether a scenario is about a body that is never in one place, up or down. */
 export const isStream = ({ kind }) => kind.startsWith('stream-');
+
+/** Whether a scenario's requests go over TLS. */
+export const isSecure = ({ transport }) => transport !== undefined;
 
 /** What a rate counts. */
 export const rateUnit = (scenario) => (isStream(scenario) ? 'MiB/s' : 'requests/s');

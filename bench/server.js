@@ -21,6 +21,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+const certificates = fileURLToPath(new URL('certificates', import.meta.url));
+
 /** How long a server may take to listen. */
 const listensWithin = 10_000;
 
@@ -34,8 +36,15 @@ export async function startServer(wanted, bodies, { sink, ceiling }) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ferropool-bench-'));
   try {
     const routes = writeBodies(folder, bodies);
-    const started = nginx ? await startNginx(folder, routes, bodies) : await startNode(folder);
+    const started = nginx ? await startNginx(folder, nginx, routes, bodies) : await startNode(folder);
     const { child } = started;
+    const [plain, secure, multiplexed] = started.ports;
+    const places = {
+      http: at('http', plain),
+      https: at('https', secure),
+      'https-new': at('https', secure),
+      h2: at('https', multiplexed),
+    };
     const other = sink
       ? await startSink(folder, wanted === 'node' ? null : ceiling, started, nginx).catch(async (error) => {
           await end(child);
@@ -44,8 +53,8 @@ export async function startServer(wanted, bodies, { sink, ceiling }) {
       : null;
     return {
       name: `${nginx ?? `node:http of Node.js ${process.versions.node}`}${other ? `; uploads: ${other.name}` : ''}`,
-      ...at(started.port),
-      sink: other && at(other.port),
+      over: (transport) => places[transport ?? 'http'],
+      sink: other && at('http', other.ports[0]),
       expect: (url) => path.join(folder, routes[url].expect),
       async stop() {
         if (other?.child) await end(other.child);
@@ -59,15 +68,15 @@ export async function startServer(wanted, bodies, { sink, ceiling }) {
   }
 }
 
-function at(port) {
-  return { host: '127.0.0.1', port, origin: `http://127.0.0.1:${port}` };
+function at(scheme, port) {
+  return { host: '127.0.0.1', port, origin: `${scheme}://127.0.0.1:${port}` };
 }
 
 /** The ceiling's sink; else the Node.js server that is there already, or one of its own beside nginx. */
 async function startSink(folder, ceiling, started, nginx) {
   if (ceiling) return { name: 'a sink in Rust', ...(await startChild(ceiling, ['sink'])) };
   const name = 'node:http';
-  return nginx ? { name, ...(await startNode(folder)) } : { name, port: started.port };
+  return nginx ? { name, ...(await startNode(folder)) } : { name, ports: started.ports };
 }
 
 /** `nginx/1.2.3`, or null when there is none; Debian keeps it where only root's PATH looks. */
@@ -111,30 +120,30 @@ function startNode(folder) {
   return startChild(process.execPath, [fileURLToPath(new URL('node-server.js', import.meta.url)), folder]);
 }
 
-/** A server of ours: it prints its port and ends with its standard input. */
+/** A server of ours: it prints its ports in a line and ends with its standard input. */
 async function startChild(command, words) {
   const child = spawn(command, words, { stdio: ['pipe', 'pipe', 'inherit'] });
-  const port = await new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', (line) => resolve(Number(line)));
+  const ports = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).once('line', (line) => resolve(line.split(' ').map(Number)));
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`the server ended with ${code}`)));
   });
-  return { child, port };
+  return { child, ports };
 }
 
 /** A free port may be taken by somebody else before nginx has it; then another is tried. */
-async function startNginx(folder, routes, bodies) {
+async function startNginx(folder, version, routes, bodies) {
   for (const place of ['', 'temporary', 'logs']) mkdirSync(path.join(folder, 'nginx', place), { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort();
+    const ports = [await freePort(), await freePort(), await freePort()];
     const file = path.join(folder, 'nginx.conf');
-    writeFileSync(file, nginxConfiguration(folder, port, routes, bodies));
+    writeFileSync(file, nginxConfiguration(folder, ports, version, routes, bodies));
     const log = path.join(folder, 'nginx', 'error.log');
     const child = spawn('nginx', ['-p', path.join(folder, 'nginx'), '-e', log, '-c', file], {
       stdio: 'ignore',
       env: nginxEnvironment,
     });
-    if (await listens(child, port)) return { child, port };
+    if (await listens(child, ports[0])) return { child, ports };
     await end(child);
     if (attempt === 5) throw new Error(`nginx did not start:\n${readFileSync(log, 'utf8')}`);
   }
@@ -142,9 +151,10 @@ async function startNginx(folder, routes, bodies) {
 
 /**
  * One worker, so that the clients have the other core; no log, no end of a connection, no compression at run time. The
- * small body comes from memory, the others from files that stay open.
+ * small body comes from memory, the others from files that stay open. TLS is 1.3 for all, and no session is resumed: a
+ * new connection is a full handshake, whoever makes it.
  */
-function nginxConfiguration(folder, port, routes, bodies) {
+function nginxConfiguration(folder, ports, version, routes, bodies) {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((name) => `${name}_temp_path ${quoted(path.join(folder, 'nginx', 'temporary', name))};`)
     .join('\n  ');
@@ -156,6 +166,11 @@ function nginxConfiguration(folder, port, routes, bodies) {
     const header = encoding ? `add_header Content-Encoding ${encoding};` : '';
     return `location = ${url} { default_type ${type}; ${header} ${answer} }`;
   };
+  const locations = Object.entries(routes).map(location).join('\n    ');
+  const [plain, secure, multiplexed] = ports.map((port) => `127.0.0.1:${port}`);
+  // Since 1.25.1 a directive says it, and what a `listen` says is deprecated; before there is no such directive.
+  const [, major, minor, patch] = /(\d+)\.(\d+)\.(\d+)/.exec(version)?.map(Number) ?? [];
+  const directive = major > 1 || (major === 1 && (minor > 25 || (minor === 25 && patch >= 1)));
   return `daemon off;
 worker_processes 1;
 worker_rlimit_nofile 8192;
@@ -173,9 +188,24 @@ http {
   keepalive_timeout 1h;
   keepalive_requests 1000000000;
   types { }
+  ssl_certificate ${quoted(path.join(certificates, 'server.pem'))};
+  ssl_certificate_key ${quoted(path.join(certificates, 'server.key'))};
+  ssl_protocols TLSv1.3;
+  ssl_session_cache off;
+  ssl_session_tickets off;
+  http2_max_concurrent_streams 1024;
   server {
-    listen 127.0.0.1:${port} backlog=4096;
-    ${Object.entries(routes).map(location).join('\n    ')}
+    listen ${plain} backlog=4096;
+    ${locations}
+  }
+  server {
+    listen ${secure} ssl backlog=4096;
+    ${locations}
+  }
+  server {
+    listen ${multiplexed} ssl${directive ? '' : ' http2'} backlog=4096;
+    ${directive ? 'http2 on;' : ''}
+    ${locations}
   }
 }
 `;

@@ -6,6 +6,7 @@
  *   node bench/soak.js streams [--gib 20] [--minutes M]
  *   node bench/soak.js bombs|gc [--requests N] [--minutes M]
  *   node bench/soak.js crawl|signal|asking [--requests N] [--minutes M]
+ *   node bench/soak.js handshakes|h2 [--requests N] [--minutes M]
  *   node bench/soak.js restart [--seconds S]
  *
  * `--minutes` (default 10) ends a run early; what it had done until then is judged all the same.
@@ -20,6 +21,8 @@ import { bombs } from './soak/bombs.js';
 import { books, clock, lanes, Memory } from './soak/common.js';
 import { crawl } from './soak/crawl.js';
 import { gc } from './soak/gc.js';
+import { h2 } from './soak/h2.js';
+import { handshakes } from './soak/handshakes.js';
 import { restart } from './soak/restart.js';
 import { signal } from './soak/signal.js';
 import { streams } from './soak/streams.js';
@@ -195,6 +198,8 @@ const runs = {
   crawl: [judged(crawl), 100_000],
   signal: [judged(signal), 100_000],
   asking: [judged(asking), 5_000],
+  handshakes: [judged(handshakes), 20_000],
+  h2: [judged(h2), 2_000_000],
   restart: [(seconds) => judged(restart)(undefined, { seconds }), 120],
 };
 

@@ -1,9 +1,11 @@
 /**
  * A small web site on this machine: the server that `npm start`, the examples and the README's code talk to. A process of
- * its own (`node cli/origin.js`): it prints its port on one line and ends when its standard input does, so it never
- * outlives who started it.
+ * its own (`node cli/origin.js`): it prints its ports on one line, of http and of https, and ends when its standard input
+ * does, so it never outlives who started it.
  */
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createSecureServer } from 'node:http2';
 import process from 'node:process';
 import { gzipSync } from 'node:zlib';
 
@@ -83,12 +85,26 @@ function serveSlowly(request, response) {
 
 const handler = (request, response) => (request.url === '/slow' ? serveSlowly : serve)(request, response);
 const options = { keepAliveTimeout: 60_000 };
-const server = createServer(options, handler);
-server.listen(0, '127.0.0.1', () => {
-  const { port } = server.address();
-  // "localhost" may mean ::1 first. Where there is no IPv6, clients find the other address by themselves.
-  const twin = createServer(options, handler);
-  const ready = () => console.log(port);
-  twin.once('error', ready).listen(port, '::1', ready);
-});
+// Made for this server alone, and good for a hundred years; whoever trusts cli/authority.pem trusts its key, which is no secret.
+const identity = readFileSync(new URL('origin.pem', import.meta.url));
+const secure = { ...options, allowHTTP1: true, cert: identity, key: identity };
+const ports = await Promise.all([
+  listening(() => createServer(options, handler)),
+  listening(() => createSecureServer(secure, handler)),
+]);
+console.log(ports.join(' '));
+
+/** The port of a server on both of this machine's own addresses. */
+function listening(make) {
+  return new Promise((resolve) => {
+    const server = make();
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      // "localhost" may mean ::1 first. Where there is no IPv6, clients find the other address by themselves.
+      const ready = () => resolve(port);
+      make().once('error', ready).listen(port, '::1', ready);
+    });
+  });
+}
+
 process.stdin.resume().once('close', () => process.exit(0));

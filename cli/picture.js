@@ -1,4 +1,4 @@
-/** Bars and tables in text: blocks of eighths on a terminal, plain characters where the output goes to a file. Pure. */
+/** Bars, tables and chains in text: blocks of eighths on a terminal, plain characters where the output goes to a file. Pure. */
 
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
@@ -43,4 +43,12 @@ export function waterfall(timings, width, plain) {
   }
   if (timings.total !== null && timings.total !== undefined) rows.push(['total', milliseconds(timings.total), 'ms']);
   return rows.length === 0 ? [] : table(rows, [1]);
+}
+
+/** A chain of certificates as it was sent, the server's own first, each below those that it vouches for. */
+export function certificates(chain) {
+  return chain.map(({ subject, issuer, validFrom, validTo }, depth) => {
+    const [from, to] = [validFrom, validTo].map((date) => date.toJSON()?.slice(0, 10) ?? '?');
+    return `${'  '.repeat(depth)}${subject || '(no name)'}, ${from} to ${to}, issued by ${issuer || '(no name)'}`;
+  });
 }

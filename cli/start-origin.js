@@ -5,7 +5,10 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** `file` is a server beside this one. Resolves with its port, and with `stop()`, which ends it. It ends by itself when this process does. */
+/**
+ * `file` is a server beside this one. Resolves with its port, with that of https where it has one (`null`), and with
+ * `stop()`, which ends it. It ends by itself when this process does.
+ */
 export async function startOrigin(file = 'origin.js') {
   const program = fileURLToPath(new URL(file, import.meta.url));
   const child = spawn(process.execPath, [program], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -18,5 +21,6 @@ export async function startOrigin(file = 'origin.js') {
   ]);
   lines.close();
   child.unref();
-  return { port: Number(line), stop: () => child.kill() };
+  const [port, securePort = null] = line.split(' ').map(Number);
+  return { port, securePort, stop: () => child.kill() };
 }

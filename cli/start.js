@@ -1,6 +1,6 @@
 /**
- * `npm start`: without arguments a tour (the README's first example, then three clients side by side) against a server on
- * this machine; with URLs, requests those and shows where the time went.
+ * `npm start`: without arguments a tour (the README's first example, a request over TLS, three clients side by side) against
+ * a server on this machine; with URLs, requests those and shows where the time went.
  */
 import process from 'node:process';
 

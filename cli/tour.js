@@ -1,4 +1,7 @@
-/** The tour of `npm start`: the README's first example, shown and run, then clients side by side on the same pages. */
+/**
+ * The tour of `npm start`: the README's first example, shown and run, a request over TLS, then clients side by side on the
+ * same pages.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -6,6 +9,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { typescriptLoader } from '../scripts/run.js';
 import { bar, table } from './picture.js';
+import { requestAll } from './request-all.js';
 import { startOrigin } from './start-origin.js';
 
 /** Of each round. */
@@ -20,8 +24,9 @@ export async function tour() {
   try {
     console.log(`A server listens on port ${origin.port} of this machine, in a process of its own.`);
     const example = await runExample(origin.port);
-    const race = example && (await sideBySide());
-    if (race) console.log('\nYour own: npm start -- http://example.com/');
+    const secure = example && (await showSecure(origin.securePort));
+    const race = secure && (await sideBySide());
+    if (race) console.log('\nYour own: npm start -- https://example.com/');
     return race;
   } finally {
     origin.stop();
@@ -36,6 +41,12 @@ async function runExample(port) {
   console.log(indented(output));
   if (status !== 0) console.error(`\nThe example ended with status ${status}.`);
   return status === 0;
+}
+
+/** Its certificate is of an authority of its own, which is trusted for this request alone. */
+async function showSecure(port) {
+  console.log('\nThe same server over TLS: what a request took, and who answered');
+  return requestAll([`https://localhost:${port}/slow`], fileURLToPath(new URL('authority.pem', import.meta.url)));
 }
 
 async function sideBySide() {

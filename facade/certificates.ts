@@ -14,9 +14,9 @@ export interface CertificateInfo {
   readonly validTo: Date;
   /** As Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
   readonly subjectAltName: readonly string[];
-  /** The hash of its DER, in lower-case hexadecimal: an `assertFingerprint`. */
+  /** The hash of its DER as Node.js writes it, `8A:5D:26:…`: an `assertFingerprint`. */
   readonly sha256: string;
-  /** Its DER. */
+  /** Its DER. Not enumerable. */
   readonly raw: Buffer;
 }
 
@@ -58,15 +58,16 @@ export function withChain<T extends object>(
 function described(base64: string): CertificateInfo {
   const raw = Buffer.from(base64, 'base64');
   const told = JSON.parse(guarded(() => addon.describeCertificate(raw))) as Described | null;
-  return {
+  const info: Omit<CertificateInfo, 'raw'> = {
     subject: told?.subject ?? '',
     issuer: told?.issuer ?? '',
     validFrom: new Date(told?.validFrom ?? Number.NaN),
     validTo: new Date(told?.validTo ?? Number.NaN),
     subjectAltName: told?.subjectAltName ?? [],
     sha256: told?.sha256 ?? '',
-    raw,
   };
+  // For whoever asks: a log or a JSON of a connection has no use for the bytes.
+  return Object.defineProperty(info as CertificateInfo, 'raw', { value: raw, enumerable: false });
 }
 
 /** A certificate as the core describes it; dates in milliseconds. */

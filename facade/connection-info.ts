@@ -43,7 +43,7 @@ export interface TLSInfo {
 
 /** Of a connection's facts, which are JSON, and of what only its response knows. @internal */
 export function connectionInfo(json: string, reused: boolean, version: 10 | 11 | 20): ConnectionInfo {
-  const { pool: _, scheme: __, tls, protocol, ...facts } = JSON.parse(json) as ConnectionFacts;
+  const { pool: _, tls, protocol, ...facts } = JSON.parse(json) as ConnectionFacts;
   return {
     ...facts,
     reused,

@@ -27,7 +27,7 @@ export class DebugLine implements Follower {
     const history = response.retries?.history ?? [];
     debugHistory(history, response.url);
     const length = response.inflow === null ? response.bytesRead : response.headers.get('content-length');
-    const what = this.#last(history, response.url);
+    const what = this.#last(history, response.url, response.version === 20 ? 'HTTP/2' : 'HTTP/1.1');
     log('%s %d %s', what, response.status, length === undefined ? 'none' : shown(String(length)));
   }
 
@@ -43,26 +43,26 @@ export class DebugLine implements Follower {
   }
 
   /** What was asked for last: not what the call was made for, once redirects led elsewhere. */
-  #last(history: readonly RequestHistory[], url: string): string {
+  #last(history: readonly RequestHistory[], url: string, version: string = 'HTTP/1.1'): string {
     const { method, url: first } = this.#seen;
     const moved = history.findLast((past) => past.redirectLocation !== null);
-    return moved === undefined || url === '' ? asked(method, first) : asked(moved.method, url);
+    return moved === undefined || url === '' ? asked(method, first, version) : asked(moved.method, url, version);
   }
 }
 
-function asked(method: string, url: string): string {
+function asked(method: string, url: string, version: string): string {
   const [, origin = '', path = ''] = /^([a-z]+:\/\/[^/?#]+)?(.*)$/is.exec(shown(url)) ?? [];
   const port = origin === '' || /:\d+$/.test(origin) ? '' : `:${origin.startsWith('https:') ? 443 : 80}`;
-  return `${origin}${port} "${shown(method)} ${path === '' ? '/' : path} HTTP/1.1"`;
+  return `${origin}${port} "${shown(method)} ${path === '' ? '/' : path} ${version}"`;
 }
 
 /** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */
-export function debugOpened({ scheme, pool: { host, port, number } }: ConnectionFacts): void {
+export function debugOpened({ pool: { scheme, host, port, number } }: ConnectionFacts): void {
   log('Starting new %s connection (%d): %s', scheme.toUpperCase(), number, place(host, port));
 }
 
 /** @internal */
-export function debugClosed({ scheme, pool: { host, port, number } }: ConnectionFacts, reason: string): void {
+export function debugClosed({ pool: { scheme, host, port, number } }: ConnectionFacts, reason: string): void {
   log('Closed %s connection (%d): %s: %s', scheme.toUpperCase(), number, place(host, port), reason);
 }
 

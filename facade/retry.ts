@@ -439,6 +439,8 @@ type Verdict = { left: RetryCounts; said: string | null } | { rethrow: string | 
 function kindOf(error: Error): 'connect' | 'read' | 'other' | null {
   // urllib3 looks into it for this one question.
   if (error instanceof ProxyError) return error.originalError instanceof ConnectTimeoutError ? 'connect' : 'other';
+  // The peer did not look at the request, which is as if there had been no connection.
+  if (error instanceof ProtocolError && UNPROCESSED.has(error.reason)) return 'connect';
   const { code } = error as { code?: unknown };
   const row = ERRORS.find((known) => known.className === error.name && known.code === code);
   if (row !== undefined) return row.retried;
@@ -446,6 +448,9 @@ function kindOf(error: Error): 'connect' | 'read' | 'other' | null {
   if (error instanceof ConnectTimeoutError) return 'connect';
   return error instanceof ReadTimeoutError || error instanceof ProtocolError ? 'read' : 'other';
 }
+
+/** Reasons of HTTP/2's that have the class and the code of others. */
+const UNPROCESSED: ReadonlySet<unknown> = new Set(['ERR_H2_GOAWAY', 'ERR_H2_REFUSED']);
 
 /** What is known of the call by what it gave up on. */
 function toldBy(reason: Error): ErrorDetails {

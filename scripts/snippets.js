@@ -1,7 +1,7 @@
 /**
  * Runs the fenced `ts` and `js` blocks of Markdown files against a server on this machine, as a reader would paste them.
- * A block runs as it stands, with port 8080 replaced by the server's; one that cannot (it needs a certificate, a proxy, a
- * server of its own) is fenced as "ts no-run".
+ * A block runs as it stands, with ports 8080 and 8443 (https) replaced by the server's and `ca.pem` by its authority; one
+ * that cannot (it needs a certificate of its own, a proxy, another server) is fenced as "ts no-run".
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -49,7 +49,11 @@ export async function snippetFailures(files) {
   try {
     for (const { file, line, extension, code } of snippets) {
       const source = path.join(folder, `${file.replaceAll(/[^\w]/g, '-')}-${line}.${extension}`);
-      writeFileSync(source, `${code.replaceAll('8080', String(origin.port))}\nexport {};\n`);
+      const there = code
+        .replaceAll('8080', String(origin.port))
+        .replaceAll('8443', String(origin.securePort))
+        .replaceAll("'ca.pem'", JSON.stringify(path.join(root, 'cli', 'authority.pem')));
+      writeFileSync(source, `${there}\nexport {};\n`);
       const outcome = await runQuietly(source);
       if (outcome !== null) complaints.push(`${file}:${line} ${outcome}`);
     }

@@ -2,59 +2,45 @@
  * A real nginx on a free loopback port: a master with one worker, in a folder of its own, as a child of this process.
  * What it says in its log is what tests wait for.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+
+import { Daemon, started } from './daemon.ts';
 
 /** What a test's nginx is to be. */
 export interface NginxSetup {
   /** Directives of its only `server`. */
   readonly server: string;
-  /** Directives of `http`. */
+  /** Directives of `http`; `PORT` in them is the server's port. */
   readonly http?: string;
   /** Files under its document root, by name. */
   readonly files?: { readonly [name: string]: string | Uint8Array };
+  /** What its port speaks: plain HTTP unless it is said; `h2` offers HTTP/2 beside HTTP/1.1. */
+  readonly speaks?: 'https' | 'h2';
+  /** Files beside its configuration, by name: certificates and keys, which directives name as they are. */
+  readonly secrets?: { readonly [name: string]: string };
 }
-
-/** How long nginx may take for any one step. */
-const PATIENCE = 10_000;
 
 /** A running nginx. Every response names its connection (`X-Connection`) and which request it was there (`X-Request`). */
 export class Nginx {
   readonly port: number;
-  readonly #child: ChildProcess;
+  /** When it listens. */
+  readonly ready: Promise<unknown>;
+  readonly #daemon: Daemon;
   readonly #folder: string;
-  readonly #ended: Promise<unknown>;
-  readonly #forget: () => void;
-  #log = '';
-  #over = false;
-  #waiting: (() => void)[] = [];
 
   /** @internal Use {@link nginx}. */
   constructor(port: number, folder: string) {
     this.port = port;
     this.#folder = folder;
-    this.#child = spawn('nginx', ['-p', folder, '-e', 'stderr', '-c', path.join(folder, 'nginx.conf')], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      // Debian keeps it where only root's PATH looks.
-      env: { ...process.env, PATH: [process.env['PATH'], '/usr/sbin', '/usr/local/sbin'].join(path.delimiter) },
-    });
-    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#log += text;
-      this.#wake();
-    });
-    this.#ended = this.#end();
-    const last = (): void => void this.#child.kill('SIGTERM');
-    process.once('exit', last);
-    this.#forget = () => process.off('exit', last);
+    this.#daemon = new Daemon('nginx', ['-p', folder, '-e', 'stderr', '-c', path.join(folder, 'nginx.conf')], MISSING);
+    this.ready = this.#daemon.says(STARTED);
   }
 
   /** The process id of the worker that was started last. */
   get worker(): number {
-    return Number([...this.#log.matchAll(new RegExp(STARTED, 'g'))].at(-1)?.[1]);
+    return Number([...this.#daemon.log.matchAll(new RegExp(STARTED, 'g'))].at(-1)?.[1]);
   }
 
   /** A line for each request that was answered: method, target and status. Whole for workers that have gone. */
@@ -64,86 +50,54 @@ export class Nginx {
 
   /** Waits until the log has a match of this behind `from`. */
   async says(pattern: RegExp, from = 0): Promise<void> {
-    const until = performance.now() + PATIENCE;
-    while (!pattern.test(this.#log.slice(from))) {
-      const left = until - performance.now();
-      if (this.#over || left <= 0) throw new Error(`nginx never said ${pattern}:\n${this.#log}`);
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#waiting.push(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-      });
-    }
+    await this.#daemon.says(pattern, from);
   }
 
   /** `nginx -s reload`: a new worker takes over, the old one ends its requests and goes; resolves when it has gone. */
   async reload(): Promise<void> {
     const { worker } = this;
-    this.#child.kill('SIGHUP');
+    this.#daemon.signal('SIGHUP');
     await this.says(new RegExp(`worker process ${worker} exited with code 0`));
   }
 
   /** The worker dies with all its connections; resolves when there is another. */
   async crash(): Promise<void> {
     const { worker } = this;
-    const from = this.#log.length;
+    const from = this.#daemon.log.length;
     process.kill(worker, 'SIGKILL');
     await this.says(new RegExp(`worker process ${worker} exited on signal 9`), from);
     await this.says(STARTED, from);
   }
 
+  /** Writes a file beside its configuration, for a reload to find. */
+  write(name: string, text: string): void {
+    writeFileSync(path.join(this.#folder, name), text);
+  }
+
   /** Ends it and removes what it wrote. */
   async close(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const killed = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE);
-    await this.#ended;
-    clearTimeout(killed);
-    this.#forget();
+    await this.#daemon.close();
     rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  async #end(): Promise<void> {
-    try {
-      await once(this.#child, 'close');
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      this.#log += code === 'ENOENT' ? MISSING : message;
-    }
-    this.#over = true;
-    this.#wake();
-  }
-
-  #wake(): void {
-    for (const wake of this.#waiting.splice(0)) wake();
   }
 }
 
 /** Starts nginx; rejects with its log when it does not start. */
-export async function nginx(setup: NginxSetup): Promise<Nginx> {
-  for (let attempt = 1; ; attempt += 1) {
-    const port = await freePort();
+export function nginx(setup: NginxSetup): Promise<Nginx> {
+  return started((port) => {
     const folder = mkdtempSync(path.join(tmpdir(), 'ferropool-nginx-'));
     // Started by root it serves as somebody else, who has to be able to read this.
     chmodSync(folder, 0o755);
     mkdirSync(path.join(folder, 'root'));
     for (const [name, body] of Object.entries(setup.files ?? {})) writeFileSync(path.join(folder, 'root', name), body);
+    for (const [name, text] of Object.entries(setup.secrets ?? {})) writeFileSync(path.join(folder, name), text);
     writeFileSync(path.join(folder, 'nginx.conf'), configuration(port, setup));
-    const server = new Nginx(port, folder);
-    try {
-      await server.says(STARTED);
-      return server;
-    } catch (error) {
-      await server.close();
-      // Somebody else may have taken the port in between.
-      if (attempt === 3 || !/Address already in use/.test((error as Error).message)) throw error;
-    }
-  }
+    return new Nginx(port, folder);
+  });
 }
 
-function configuration(port: number, { server, http = '' }: NginxSetup): string {
+function configuration(port: number, { server, http = '', speaks }: NginxSetup): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${name};`);
+  const secure = speaks === undefined ? '' : speaks === 'h2' ? ' ssl http2' : ' ssl';
   return `
 daemon off;
 worker_processes 1;
@@ -158,23 +112,14 @@ http {
   default_type text/plain;
   add_header X-Connection $connection always;
   add_header X-Request $connection_requests always;
-  ${http}
+  ${http.replaceAll('PORT', String(port))}
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port}${secure} backlog=4096;
     root root;
     ${server}
   }
 }
 `;
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 const STARTED = /start worker process (\d+)/;

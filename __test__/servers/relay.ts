@@ -20,7 +20,7 @@ export interface Relay {
   readonly said: Buffer[];
   /** FIN to every client, and no further byte. */
   cut(): void;
-  /** From now on the last bit of every piece that a server sends is another. */
+  /** The last bit of the next piece that a server sends is another. */
   corrupt(): void;
   close(): Promise<void>;
 }
@@ -46,6 +46,7 @@ export async function relay(target: number, pieces: Pieces = 'plain'): Promise<R
       from.on('data', (piece: Buffer) => {
         if (down) said[at] = Buffer.concat([said[at] ?? Buffer.alloc(0), piece]);
         if (down && corrupted) piece[piece.length - 1] = (piece.at(-1) ?? 0) ^ 1;
+        if (down) corrupted = false;
         void pass(piece);
       });
     }

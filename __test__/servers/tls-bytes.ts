@@ -49,6 +49,42 @@ export function serverHello(version: number): Buffer {
   return record(TYPE.handshake, handshake(2, body), version);
 }
 
+/** A ServerHello of TLS 1.2, for ECDSA and AES-128-GCM, with these extensions by number. */
+export function serverHello12(extensions: readonly (readonly [number: number, value: Uint8Array])[] = []): Buffer {
+  const listed = extensions.map(([number, value]) => Buffer.concat([two(number), two(value.length), value]));
+  const length = listed.reduce((all, one) => all + one.length, 0);
+  // No session; TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256; no compression.
+  const fixed = Buffer.from([0, 0xc0, 0x2b, 0]);
+  const body = Buffer.concat([two(VERSION.tls12), Buffer.alloc(32, 7), fixed, two(length), ...listed]);
+  return record(TYPE.handshake, handshake(2, body));
+}
+
+/** The extension with which a server chooses a protocol. */
+export function chosenProtocol(name: string): [number: number, value: Buffer] {
+  return [16, Buffer.concat([two(name.length + 1), Buffer.from([name.length]), Buffer.from(name)])];
+}
+
+/** The rest of a server's part of a TLS 1.2 handshake: these certificates, a key nobody has signed, and the end. */
+export function serverFlight12(certificates: readonly Uint8Array[]): Buffer {
+  const list = certificates.map((one) => Buffer.concat([three(one.length), one]));
+  const certificate = handshake(11, Buffer.concat([three(list.reduce((all, one) => all + one.length, 0)), ...list]));
+  // X25519, and a signature by ECDSA with SHA-256 of four bytes.
+  const exchange = Buffer.concat([
+    Buffer.from('03001d20', 'hex'),
+    Buffer.alloc(32, 9),
+    Buffer.from('0403000400000000', 'hex'),
+  ]);
+  return record(TYPE.handshake, Buffer.concat([certificate, handshake(12, exchange), handshake(14, Buffer.alloc(0))]));
+}
+
+function two(value: number): Buffer {
+  return Buffer.from([value >> 8, value & 0xff]);
+}
+
+function three(value: number): Buffer {
+  return Buffer.from([value >> 16, (value >> 8) & 0xff, value & 0xff]);
+}
+
 /** HelloRequest: a server that would like to begin again. */
 export const HELLO_REQUEST = record(TYPE.handshake, handshake(0, Buffer.alloc(0)));
 

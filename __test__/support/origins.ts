@@ -80,6 +80,9 @@ export async function world(
   const servers = new Map<string, RawServer>();
   for (const [name, answer] of Object.entries(origins)) {
     const server = await rawServer(async (peer) => {
+      await peer.bytes(1);
+      // TLS: answered as web servers do, in the clear.
+      if (peer.received[0] === HANDSHAKE) return peer.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n');
       for (;;) {
         const one = new Asked(name, await peer.request(), peer);
         asked.push(one);
@@ -101,6 +104,9 @@ export async function world(
   });
   return { manager, asked, servers, resolve };
 }
+
+/** The first byte of a ClientHello's record. (RFC 8446, 5.1) */
+const HANDSHAKE = 22;
 
 /** An answer that leads elsewhere; `more` are further header lines, each with its CRLF. */
 export function leads(location: string, status = 302, more = '', body = ''): string {

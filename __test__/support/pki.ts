@@ -222,8 +222,8 @@ function extensionsOf(wanted: Wanted, own: KeyPairKeyObjectResult, by: KeyPairKe
   if (ca !== null) {
     const depth = typeof ca === 'object' ? [der.integer(ca.pathLength)] : [];
     all.push(extension('2.5.29.19', true, ca === false ? der.sequence() : der.sequence(der.bool(true), ...depth)));
-    // keyCertSign, cRLSign.
-    if (ca !== false) all.push(extension('2.5.29.15', true, der.bits(Buffer.from([0x06]), 1)));
+    // digitalSignature, keyCertSign, cRLSign.
+    if (ca !== false) all.push(extension('2.5.29.15', true, der.bits(Buffer.from([0x86]), 1)));
   }
   if (san.length > 0)
     all.push(extension('2.5.29.17', wanted.name === undefined, der.sequence(...san.map(generalName))));

@@ -1,13 +1,17 @@
-/** ferropool: a blocking pool as large as the number of loops; `data` is the whole, decoded body. A streamed one is iterated. */
+/**
+ * ferropool: a blocking pool as large as the number of loops; `data` is the whole, decoded body. A streamed one is iterated.
+ * Over TLS it trusts the bench's authority alone; over HTTP/2 all loops share a connection.
+ */
 import { locate, versionOf } from '../packages.js';
 
 const entry = locate('ferropool');
 
 export const version = () => versionOf('ferropool');
 
-export async function open({ host, port }, concurrency) {
-  const { HTTPConnectionPool } = await import(entry);
-  const pool = new HTTPConnectionPool(host, { port, maxsize: concurrency, block: true });
+export async function open({ host, port, transport, ca }, concurrency) {
+  const { HTTPConnectionPool, HTTPSConnectionPool } = await import(entry);
+  const Pool = transport ? HTTPSConnectionPool : HTTPConnectionPool;
+  const pool = new Pool(host, { port, maxsize: concurrency, block: true, ...over(transport, ca) });
   const bytes = async (path) => {
     const response = await pool.request('GET', path);
     expectOk(response.status);
@@ -30,6 +34,12 @@ export async function open({ host, port }, concurrency) {
     },
     close: () => pool.close(),
   };
+}
+
+function over(transport, caCerts) {
+  if (transport === 'https') return { caCerts };
+  if (transport === 'https-new') return { caCerts, maxRequestsPerConnection: 1 };
+  return transport === 'h2' ? { caCerts, http2: true } : {};
 }
 
 function expectOk(status) {

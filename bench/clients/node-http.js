@@ -1,15 +1,24 @@
-/** node:http with a keep-alive agent; the pieces of a body are joined when it ends, and nothing is decoded by itself. */
+/**
+ * node:http with a keep-alive agent; the pieces of a body are joined when it ends, and nothing is decoded by itself. Over TLS
+ * node:https in the same way, with a context made beforehand, and without keeping where each request shall have its own
+ * connection; over HTTP/2 node:http2 (see node-http2.js).
+ */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { createSecureContext } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
+import { openSession } from './node-http2.js';
 
 export const version = () => `Node.js ${process.versions.node}`;
 
-export async function open({ host, port }, concurrency) {
-  const { Agent, get, request: ask } = await import('node:http');
-  const agent = new Agent({ keepAlive: true, maxSockets: concurrency });
+export async function open({ host, port, transport, ca }, concurrency) {
+  if (transport === 'h2') return openSession({ host, port, ca });
+  const { Agent, get, request: ask } = await import(transport ? 'node:https' : 'node:http');
+  const trust = transport ? { secureContext: createSecureContext({ ca: readFileSync(ca) }) } : {};
+  const agent = new Agent({ keepAlive: transport !== 'https-new', maxSockets: concurrency, ...trust });
   const bytes = (path) =>
     new Promise((resolve, reject) => {
       const request = get({ host, port, path, agent }, (response) => {

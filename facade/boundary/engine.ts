@@ -16,7 +16,6 @@ import {
   newSlab,
   nothing,
   refusal,
-  sent,
   settle,
   unsendable,
   type Answerer,
@@ -364,7 +363,6 @@ export class Engine implements Carrier {
     const streamed = ((words[base + layout.RESPONSE_FLAGS] as number) & layout.RESPONSE_STREAM) !== 0;
     const pending = streamed ? this.#peek(base) : this.#take(slot, generation);
     if (pending !== null) {
-      sent(pending);
       const inflow = streamed ? this.#stream(pending) : null;
       const connection = words[base + layout.RESPONSE_CONNECTION] as number;
       const raw: Raw = {
@@ -448,7 +446,10 @@ export class Engine implements Carrier {
     const flags = this.#slab.words[base + layout.FLOW_FLAGS] as number;
     const up = (flags & layout.FLOW_UP) !== 0;
     const pending = this.#peek(base);
-    if ((flags & layout.FLOW_SENT) !== 0 && pending !== null) sent(pending);
+    if ((flags & layout.FLOW_SENT) !== 0) {
+      pending?.onSent?.();
+      return;
+    }
     try {
       pending?.onProgress?.(
         up ? 'up' : 'down',

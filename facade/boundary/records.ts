@@ -22,11 +22,10 @@ export interface ConnectionFacts {
   localAddress: string;
   localPort: number;
   triedAddresses: { address: string; error: string | null; elapsed: number }[];
-  scheme: 'http' | 'https';
   protocol: 'http/1.1' | 'h2';
   tls: TlsFacts | null;
   /** Whose it is: where the pool leads, and the how manieth of its connections this is. */
-  pool: { host: string; port: number; number: number };
+  pool: { scheme: 'http' | 'https'; host: string; port: number; number: number };
 }
 
 /** What a handshake agreed on. */
@@ -162,7 +161,7 @@ export interface Pending {
   /** The request's body, if it comes in pieces. */
   outflow: Outflow | null;
   onProgress: Call['onProgress'];
-  /** Hears, once, that the request has been sent or that its response came before. */
+  /** Hears that the request has been sent, or that its response came before. */
   onSent: Call['onSent'];
   /** Nothing of the response's body comes before it is asked for. */
   asks: boolean;
@@ -204,13 +203,6 @@ export function refusal({ owner, url, outflow, asking }: Pending, record: ErrorR
 export function settle({ inflow, reject }: Pending, error: unknown): void {
   if (inflow === null) reject(error);
   else inflow.fail(error);
-}
-
-/** The request is out: whoever wanted to hear of it hears once. */
-export function sent(pending: Pending): void {
-  const { onSent } = pending;
-  pending.onSent = null;
-  onSent?.();
 }
 
 export function nothing(): void {

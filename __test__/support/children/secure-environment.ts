@@ -1,6 +1,7 @@
 /**
  * One https request to `localhost` at a port, under whatever environment and options of Node this process was given. Arguments:
- * port, and which trust to set (`default` none, `system`, `ca`: that of the file behind it). Prints what came of it and what was
+ * port, and which trust to set (`default` none, `system`, `ca`: that of the file behind it, or none;
+ * `keys`: none, with a key log by the environment). Prints what came of it and what was
  * warned about.
  */
 import { HTTPSConnectionPool } from '../../../index.ts';
@@ -15,6 +16,7 @@ try {
     retries: false,
     resolve: { localhost: '127.0.0.1' },
     ...(trust === 'system' && { caCerts: 'system' }),
+    ...(trust === 'keys' && { certReqs: 'none', keyLogFile: true }),
     ...(trust === 'ca' && (file === undefined ? { certReqs: 'none' } : { caCerts: file })),
   });
   outcome = (await pool.request('GET', '/')).text();

@@ -1,4 +1,4 @@
-//! What the runner asks for: `--name value` pairs, all needed but `--kind` and `--size`.
+//! What the runner asks for: `--name value` pairs, all needed but `--kind`, `--size`, `--transport` and `--authority`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,8 +10,12 @@ pub(crate) struct Arguments {
     pub(crate) address: SocketAddr,
     /// The request's target, in origin form.
     pub(crate) path: String,
-    /// How many connections, each with one request at a time.
+    /// How many loops, each with one request at a time.
     pub(crate) concurrency: usize,
+    /// What the requests go over.
+    pub(crate) transport: Transport,
+    /// The file with the certificate of whoever signed the server's; wanted where there is TLS.
+    pub(crate) authority: Option<PathBuf>,
     /// How long the measured part lasts.
     pub(crate) seconds: Duration,
     /// How long to run before anything counts.
@@ -22,6 +26,19 @@ pub(crate) struct Arguments {
     pub(crate) kind: Kind,
     /// How many bytes a streamed body has.
     pub(crate) size: u64,
+}
+
+/// What the requests of a measurement go over.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Transport {
+    /// HTTP/1.1, a kept connection for each loop.
+    Http,
+    /// HTTP/1.1 over TLS, a kept connection for each loop.
+    Https,
+    /// HTTP/1.1 over TLS, a new connection for each request.
+    HttpsNew,
+    /// HTTP/2 over TLS, one connection for all loops.
+    H2,
 }
 
 /// What a measurement does with its bodies.
@@ -42,6 +59,7 @@ impl Arguments {
         let (mut address, mut path, mut concurrency) = (None, None, None);
         let (mut seconds, mut warmup, mut expect) = (None, None, None);
         let (mut kind, mut size) = (Some(Kind::Bytes), Some(0));
+        let (mut transport, mut authority) = (Some(Transport::Http), None);
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
@@ -52,6 +70,8 @@ impl Arguments {
                 "--warmup" => warmup = span(&value),
                 "--kind" => kind = named(&value),
                 "--size" => size = value.parse().ok(),
+                "--transport" => transport = transport_named(&value),
+                "--authority" => authority = Some(PathBuf::from(value)),
                 "--expect" => expect = Some(PathBuf::from(value)),
                 _ => return Err(format!("there is no option {name}")),
             }
@@ -60,6 +80,8 @@ impl Arguments {
             address: address.ok_or("--address IP:PORT is needed")?,
             path: path.ok_or("--path is needed")?,
             concurrency: concurrency.ok_or("--concurrency N is needed")?,
+            transport: transport.ok_or("--transport http|https|https-new|h2")?,
+            authority,
             seconds: seconds.ok_or("--seconds is needed")?,
             warmup: warmup.ok_or("--warmup is needed")?,
             expect: expect.ok_or("--expect FILE is needed")?,
@@ -75,6 +97,16 @@ fn named(text: &str) -> Option<Kind> {
         "gzip" => Some(Kind::Gzip),
         "stream-down" => Some(Kind::StreamDown),
         "stream-up" => Some(Kind::StreamUp),
+        _ => None,
+    }
+}
+
+fn transport_named(text: &str) -> Option<Transport> {
+    match text {
+        "http" => Some(Transport::Http),
+        "https" => Some(Transport::Https),
+        "https-new" => Some(Transport::HttpsNew),
+        "h2" => Some(Transport::H2),
         _ => None,
     }
 }

@@ -1,8 +1,7 @@
-//! The loop of one connection, and what all loops share: the request, the expected body, the tally.
+//! The loop of one user, and what all loops share: the connector, the request, the expected body, the tally.
 
 use std::cell::{Cell, RefCell};
 use std::io::Read;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -10,18 +9,17 @@ use flate2::bufread::GzDecoder;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::arguments::{Arguments, Kind};
+use crate::arguments::{Arguments, Kind, Transport};
+use crate::connection::Connector;
 
 /// What every loop of a measurement shares; all of them run on one thread, so cells are enough.
 pub(crate) struct Work {
-    address: SocketAddr,
+    connector: Connector,
     target: Uri,
-    host: HeaderValue,
+    host: Option<HeaderValue>,
+    renews: bool,
     expected: Vec<u8>,
     gzip: bool,
     phase: Cell<Phase>,
@@ -48,9 +46,17 @@ pub(crate) struct Tally {
 impl Work {
     pub(crate) fn prepare(arguments: &Arguments) -> Result<Self, crate::Failure> {
         Ok(Self {
-            address: arguments.address,
-            target: arguments.path.parse()?,
-            host: arguments.address.to_string().parse()?,
+            connector: Connector::prepare(arguments)?,
+            target: match arguments.transport {
+                // HTTP/2 has scheme and authority beside the path (RFC 9113 §8.3.1); hyper takes them from the target.
+                Transport::H2 => format!("https://{}{}", arguments.address, arguments.path).parse()?,
+                _ => arguments.path.parse()?,
+            },
+            host: match arguments.transport {
+                Transport::H2 => None,
+                _ => Some(arguments.address.to_string().parse()?),
+            },
+            renews: arguments.transport == Transport::HttpsNew,
             expected: std::fs::read(&arguments.expect)?,
             gzip: arguments.kind == Kind::Gzip,
             phase: Cell::new(Phase::Warming),
@@ -101,7 +107,9 @@ impl Work {
     fn request(&self) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.uri_mut() = self.target.clone();
-        request.headers_mut().insert(header::HOST, self.host.clone());
+        if let Some(host) = &self.host {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
         request
     }
 
@@ -138,7 +146,7 @@ impl Tally {
     }
 }
 
-/// One connection's life: an answer at a time until the measurement is over.
+/// One user's life: an answer at a time until the measurement is over.
 pub(crate) async fn run(work: std::rc::Rc<Work>) -> Result<(), String> {
     let ended = exchange_until_over(&work).await.map_err(|error| error.to_string());
     if let Err(text) = &ended {
@@ -149,18 +157,17 @@ pub(crate) async fn run(work: std::rc::Rc<Work>) -> Result<(), String> {
 }
 
 async fn exchange_until_over(work: &Work) -> Result<(), crate::Failure> {
-    let stream = TcpStream::connect(work.address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Its error, if any, comes out of the request that met it.
-    let connection = tokio::task::spawn_local(connection);
-
+    let mut connection = work.connector.connect().await?;
     let mut decoded = Vec::new();
     let mut is_warm = false;
     let mut began = Instant::now();
+    let mut is_first = true;
     while work.phase.get() != Phase::Over {
-        sender.ready().await?;
-        let response = sender.send_request(work.request()).await?;
+        if work.renews && !is_first {
+            std::mem::replace(&mut connection, work.connector.connect().await?).close().await?;
+        }
+        is_first = false;
+        let response = connection.send(work.request()).await?;
         if response.status() != StatusCode::OK {
             return Err(format!("the server answered {}", response.status()).into());
         }
@@ -180,9 +187,7 @@ async fn exchange_until_over(work: &Work) -> Result<(), crate::Failure> {
             work.one_more_is_warm();
         }
     }
-    drop(sender);
-    connection.await??;
-    Ok(())
+    connection.close().await
 }
 
 /// A body in one piece is taken as it is; one in several is gathered in a buffer of its announced size.

@@ -2,12 +2,17 @@
 //!
 //! N connections, each with a loop that sends GET, reads the body whole, checks it and sends again. Every client that
 //! is built on hyper does this work and more, so no figure of theirs can honestly be above this one.
+//! TLS is rustls with aws-lc-rs and a verified certificate; over HTTP/2 the N loops share one connection.
 //! A streamed body, down or up, is one connection's and one at a time; its figures are MiB instead of requests.
 //! It prints the same JSON line as `bench/client.js`; what it cannot know (a JavaScript thread) is null.
-//! Started as `ferropool-ceiling sink` it is the server that uploads go to (see `sink`).
+//! Started as `ferropool-ceiling sink` it is the server that uploads go to (see `sink`), as `ferropool-ceiling h2` that of the
+//! long run over HTTP/2 (see `h2_server`).
 //! Not here: parsing of JSON (there is no JavaScript to parse for) and anything a product would need.
 
 mod arguments;
+mod connection;
+mod h2_server;
+mod hpack;
 mod load;
 mod machine;
 mod sink;
@@ -28,8 +33,10 @@ use crate::load::Work;
 type Failure = Box<dyn Error>;
 
 fn main() -> Result<(), Failure> {
-    if std::env::args().nth(1).as_deref() == Some("sink") {
-        return sink::serve();
+    match std::env::args().nth(1).as_deref() {
+        Some("sink") => return sink::serve(),
+        Some("h2") => return h2_server::serve(std::env::args().skip(2)),
+        _ => {}
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use crate::client::request::Request;
 use crate::clock::now;
 use crate::observe::stats::{PoolStats, Roster};
 use crate::pool::{Blueprint, Call, CloseReport, Group, Pool, Shared};
+use crate::tls::TlsPlan;
 
 /// The part of a manager that JavaScript's thread sees too.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Shelves {
     pub roster: Arc<Roster>,
     /// Here, and not with the I/O thread: should that fall, what was closed is not open again.
     closed: AtomicBool,
+    /// Of its first https pool.
+    tls: OnceLock<TlsPlan>,
 }
 
 /// A pool on the shelf; its connections are elsewhere.
@@ -70,6 +73,7 @@ impl Shelves {
             stats: Arc::new(PoolStats::new(now())),
             roster: Arc::default(),
             closed: AtomicBool::new(false),
+            tls: OnceLock::new(),
         }))
     }
 
@@ -95,7 +99,12 @@ impl Shelves {
             return Ok((Arc::clone(there), None));
         }
         let settings = own.map_or(&self.settings.pool, |(settings, _)| settings).clone();
-        let blueprint = Blueprint::of(origin.clone(), settings)?;
+        // Files are read with the first https pool: the next thousand need not look at them again.
+        let known = if own.is_none() { self.tls.get() } else { None };
+        let blueprint = Blueprint::like(origin.clone(), settings, known)?;
+        if let Some(tls) = blueprint.tls.as_ref().filter(|_| own.is_none()) {
+            self.tls.get_or_init(|| tls.clone());
+        }
         let made = Arc::new(Shelved {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             origin: origin.clone(),

@@ -111,7 +111,7 @@ pub struct Blueprint {
     pub origin: Origin,
     settings: PoolSettings,
     plan: DialPlan,
-    tls: Option<TlsPlan>,
+    pub(crate) tls: Option<TlsPlan>,
     /// Shared with whoever reads it.
     pub stats: Arc<PoolStats>,
 }
@@ -125,10 +125,16 @@ impl Blueprint {
 
     /// One for this origin, whatever host the settings name.
     pub fn of(origin: Origin, settings: PoolSettings) -> Result<Self, Error> {
+        Self::like(origin, settings, None)
+    }
+
+    /// The same, where another of these settings is known: what its TLS needs has been read already.
+    pub(crate) fn like(origin: Origin, settings: PoolSettings, known: Option<&TlsPlan>) -> Result<Self, Error> {
         let plan = DialPlan::new(&settings, &origin.host, origin.effective_port())?;
-        let tls = match origin.scheme {
-            Scheme::Http => None,
-            Scheme::Https => {
+        let tls = match (origin.scheme, known) {
+            (Scheme::Http, _) => None,
+            (Scheme::Https, Some(known)) => Some(known.for_host(&settings.tls, &origin.host)?),
+            (Scheme::Https, None) => {
                 let alpn = if settings.http2 == Http2::Off { Alpn::Http1 } else { Alpn::Http2 };
                 Some(TlsPlan::new(&settings.tls, &origin.host, alpn)?)
             }

@@ -55,7 +55,7 @@ pub(super) struct Traits {
     pub(super) is_self_issued: bool,
     /// The length of an RSA key, in bits.
     pub(super) rsa_bits: Option<usize>,
-    /// SubjectPublicKeyInfo, DER.
+    /// `SubjectPublicKeyInfo`, DER.
     pub(super) public_key: Vec<u8>,
 }
 
@@ -106,7 +106,7 @@ fn names(certificate: &Certificate) -> Vec<String> {
     names
 }
 
-/// RFC 5280 §4.2.1.6, by the tags of GeneralName.
+/// RFC 5280 §4.2.1.6, by the tags of `GeneralName`.
 fn name(tag: u8, value: &[u8]) -> String {
     match tag {
         0x81 => format!("email:{}", text(value)),
@@ -136,7 +136,8 @@ fn text(value: &[u8]) -> String {
         match b {
             b'"' | b'\\' => out.extend(['\\', char::from(b)]),
             b' '..=b'~' => out.push(char::from(b)),
-            _ => out.push_str(&format!("\\u{b:04x}")),
+            // Latin-1, as Node.js reads it.
+            _ => out.extend(format!("\\u{b:04x}").chars()),
         }
     }
     out.push('"');

@@ -234,7 +234,7 @@ impl Handshake<'_> {
         traits(self.chain.first()?)
     }
 
-    /// Anchors have the content of SubjectPublicKeyInfo, without its tag and length.
+    /// Anchors have the content of `SubjectPublicKeyInfo`, without its tag and length.
     fn is_anchor(&self, public_key: &[u8]) -> bool {
         self.roots.is_some_and(|roots| {
             roots.roots.iter().any(|anchor| public_key.ends_with(anchor.subject_public_key_info.as_ref()))

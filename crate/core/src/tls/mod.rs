@@ -9,6 +9,7 @@ pub mod fingerprint;
 mod failure;
 mod identity;
 mod keylog;
+mod paths;
 mod pem;
 mod provider;
 mod shared;
@@ -85,16 +86,18 @@ impl TlsPlan {
     /// `Tls` for files, keys, fingerprints, cipher suites and versions; the reason says which. `InvalidOption` for names that
     /// no certificate can have.
     pub fn new(settings: &TlsSettings, host: &str, alpn: Alpn) -> Result<Self, Error> {
-        let server_name = match &settings.server_hostname {
-            Some(name) => verify::given_name(name, "serverHostname")?,
-            None => verify::reference(host).ok_or_else(|| {
-                let message = format!("'{}' is no name that a certificate can have", quote(host.as_bytes()));
-                Error::new(Kind::Tls, message).with_reason("ERR_TLS_CERT_ALTNAME_INVALID")
-            })?,
-        };
+        let server_name = server_name(settings, host)?;
         let shared = Shared::of(settings, alpn)?;
         let is_verified = shared.roots.is_some() || settings.assert_fingerprint.is_some();
         Ok(Self { shared, server_name, is_verified })
+    }
+
+    /// The plan of another host with the same settings, without a look at any file.
+    ///
+    /// # Errors
+    /// As [`TlsPlan::new`], for the host.
+    pub fn for_host(&self, settings: &TlsSettings, host: &str) -> Result<Self, Error> {
+        Ok(Self { server_name: server_name(settings, host)?, ..self.clone() })
     }
 
     /// Makes the handshake. There is no deadline in here; dropping the future closes the stream.
@@ -161,5 +164,16 @@ impl fmt::Debug for TlsPlan {
             .field("server_name", server_name)
             .field("is_verified", is_verified)
             .finish()
+    }
+}
+
+/// The name that is sent, and checked where nothing else is asserted.
+fn server_name(settings: &TlsSettings, host: &str) -> Result<ServerName<'static>, Error> {
+    match &settings.server_hostname {
+        Some(name) => verify::given_name(name, "serverHostname"),
+        None => verify::reference(host).ok_or_else(|| {
+            let message = format!("'{}' is no name that a certificate can have", quote(host.as_bytes()));
+            Error::new(Kind::Tls, message).with_reason("ERR_TLS_CERT_ALTNAME_INVALID")
+        }),
     }
 }

@@ -47,11 +47,11 @@ pub(super) fn versions(
 
 /// rustls' names, and IANA's, which differ in TLS 1.3's prefix alone.
 fn suite(name: &str) -> Result<SupportedCipherSuite, Error> {
-    let named = |suite: &&SupportedCipherSuite| {
+    let is_meant = |suite: &&SupportedCipherSuite| {
         let own = suite_name(suite);
         own.eq_ignore_ascii_case(name) || own.replacen("TLS13_", "TLS_", 1).eq_ignore_ascii_case(name)
     };
-    aws_lc_rs::ALL_CIPHER_SUITES.iter().find(named).copied().ok_or_else(|| {
+    aws_lc_rs::ALL_CIPHER_SUITES.iter().find(is_meant).copied().ok_or_else(|| {
         let names: Vec<_> = aws_lc_rs::ALL_CIPHER_SUITES.iter().map(suite_name).collect();
         Error::new(Kind::Tls, format!("there is no cipher suite {name:?}, but {}", names.join(", ")))
             .with_reason("ERR_TLS_CIPHER")

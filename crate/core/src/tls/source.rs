@@ -24,7 +24,7 @@ impl Source {
     /// # Errors
     /// `Tls` with this reason: it cannot be read, is no file, or is larger than [`LARGEST`].
     pub(super) fn file(path: &Path, what: &str, reason: &'static str) -> Result<Self, Error> {
-        let label = format!("{what} {path:?}");
+        let label = labelled(what, path);
         match contents(path) {
             Ok(bytes) => Ok(Self { label, bytes }),
             Err(error) => Err(unreadable(&label, &error, reason)),
@@ -35,6 +35,11 @@ impl Source {
     pub(super) fn given(what: &str, bytes: impl Into<Vec<u8>>) -> Self {
         Self { label: what.to_owned(), bytes: bytes.into() }
     }
+}
+
+/// `SSL_CERT_FILE "/etc/ca.pem"`.
+pub(super) fn labelled(what: &str, path: &Path) -> String {
+    format!("{what} {:?}", path.to_string_lossy())
 }
 
 pub(super) fn unreadable(label: &str, error: &io::Error, reason: &'static str) -> Error {

@@ -18,7 +18,7 @@ use rustls_pki_types::CertificateDer;
 
 use super::certificate::element;
 use super::pem;
-use super::source::{LARGEST, Source, unreadable};
+use super::source::{LARGEST, Source, labelled, unreadable};
 
 const REASON: &str = "ERR_TLS_CA";
 
@@ -105,7 +105,7 @@ impl Trust {
     /// Every file in it, in the order of their names. Links that lead nowhere are left out: a directory made by OpenSSL's
     /// rehash is full of links, and some outlive their files.
     fn add_directory(&mut self, path: &Path, what: &str) -> Result<(), Error> {
-        let label = format!("{what} {path:?}");
+        let label = labelled(what, path);
         let failed = |error: io::Error| unreadable(&label, &error, REASON);
         let mut files = Vec::new();
         for entry in fs::read_dir(path).map_err(failed)? {

@@ -19,6 +19,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCer
 use rustls_pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 
 use super::fingerprint::Fingerprint;
+use super::paths::relevant;
 
 /// What makes the peer the right one, besides its chain.
 #[derive(Clone, Debug)]
@@ -108,7 +109,13 @@ impl ServerCertVerifier for Verifier {
         if let Some(roots) = &self.roots {
             let certificate = ParsedCertificate::try_from(end_entity)?;
             let algorithms = self.algorithms.all;
-            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+            // A few have few ways, whatever their names.
+            if intermediates.len() <= FEW {
+                verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+            } else {
+                let relevant = relevant(end_entity, intermediates).ok_or_else(too_complex)?;
+                verify_server_cert_signed_by_trust_anchor(&certificate, roots, &relevant, now, algorithms)?;
+            }
         }
         self.peer.check(end_entity, server_name)?;
         Ok(ServerCertVerified::assertion())
@@ -141,6 +148,13 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+const FEW: usize = 3;
+
+fn too_complex() -> Error {
+    let error = webpki::Error::MaximumPathBuildCallsExceeded;
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
 }
 
 tokio::task_local! {
@@ -182,7 +196,9 @@ pub(super) fn reference(host: &str) -> Option<ServerName<'static>> {
 /// `InvalidOption` for what is no name and no address.
 pub(super) fn given_name(name: &str, option: &str) -> Result<ServerName<'static>, OurError> {
     let host = || Origin::new(Scheme::Https, name, None).ok().map(|origin| origin.host);
-    reference(name).or_else(|| reference(&host()?)).ok_or_else(|| {
+    // `127.1` would be an address there, and no certificate is for that.
+    let normalised = || reference(&host()?).filter(|name| matches!(name, ServerName::DnsName(_)));
+    reference(name).or_else(normalised).ok_or_else(|| {
         let name = ferropool_policy::error::quote(name.as_bytes());
         OurError::new(Kind::InvalidOption, format!("{option}: '{name}' is no name that a certificate can have"))
     })
