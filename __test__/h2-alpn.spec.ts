@@ -216,14 +216,16 @@ test('H2-05: maxTotalConnections counts connections, not streams', async (t) => 
   t.true(manager.stats().live <= 2);
 });
 
-test('H2-06 TLS-15: a request with the method CONNECT makes no tunnel over h2', async (t) => {
+test('H2-06: there is no tunnel over h2: CONNECT is refused, and nothing is sent', async (t) => {
   const { pool, server } = await framed(t, each(echo));
-  const refused = await pool.request('CONNECT', '/').then(
-    () => null,
-    (error: Error) => error.name,
-  );
-  if (refused === null) t.is(server.requests[0]?.get(':protocol'), undefined);
+  const refusal = { instanceOf: TypeError, code: 'ERR_INVALID_METHOD' };
+  for (const retries of [false, 3] as const) await t.throwsAsync(pool.request('CONNECT', '/', { retries }), refusal);
   t.is((await get(pool, '/next')).text(), '/next');
+  t.deepEqual(
+    server.requests.map(({ path }) => path),
+    ['/next'],
+  );
+  t.is(server.peers.length, 1);
 });
 
 test('POOL-07: a limit of streams holds over TLS too, and a second connection is made when the first is full', async (t) => {

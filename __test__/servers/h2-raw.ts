@@ -34,6 +34,8 @@ export interface Manners {
   pongs?: boolean;
   /** Return the windows of DATA that has arrived. Default true. */
   returns?: boolean;
+  /** The address to listen on. Default 127.0.0.1. */
+  host?: string;
   /** TLS with ALPN. Default none: prior knowledge. */
   tls?: tls.TlsOptions;
 }
@@ -397,14 +399,14 @@ export class H2Server {
   }
 }
 
-/** Starts a script on a free port of 127.0.0.1. */
+/** Starts a script on a free port. */
 export async function h2Server(script: H2Script, manners: Manners = {}): Promise<H2Server> {
   const options = { noDelay: true, allowHalfOpen: true };
   const server =
     manners.tls === undefined
       ? net.createServer(options)
       : tls.createServer({ ALPNProtocols: ['h2'], ...options, ...manners.tls });
-  server.listen(0, '127.0.0.1');
+  server.listen(0, manners.host ?? '127.0.0.1');
   await once(server, 'listening');
   return new H2Server(server, script, manners);
 }

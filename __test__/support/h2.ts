@@ -21,7 +21,7 @@ export interface H2Fixture {
 }
 
 /** Time-outs that only a fault meets: a test that would hang fails instead. */
-export const WAIT = { total: 20_000 };
+export const WAIT = { total: 30_000 };
 
 /** A pool over a script of frames. Both are closed at the test's end, and then the pool's books must balance. */
 export async function overFrames(

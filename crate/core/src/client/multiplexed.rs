@@ -13,7 +13,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, Uri};
 use tokio::task::AbortHandle;
 
 use super::failure;
@@ -34,6 +34,10 @@ impl Drop for Pump {
 /// The head that goes out: no field of the connection's own (RFC 9113 §8.2.2), the authority in place of Host.
 pub(super) fn head_of(scheme: Scheme, http: Request<Upload>) -> Result<Request<()>, Error> {
     let (mut parts, _) = http.into_parts();
+    if parts.method == Method::CONNECT {
+        // It would have neither path nor scheme, and be a tunnel (RFC 9113 §8.5, H2-06).
+        return Err(Error::new(Kind::InvalidMethod, "CONNECT: there is no tunnel over HTTP/2"));
+    }
     let authority = match (parts.headers.get(HOST), parts.uri.authority()) {
         (Some(host), _) => Authority::from_maybe_shared(Bytes::copy_from_slice(host.as_bytes()))
             .map_err(|error| Error::new(Kind::InvalidHeader, format!("Host is no authority: {error}")))?,

@@ -112,9 +112,11 @@ fn a_draining_connection_takes_nothing_new_and_goes_with_its_last_stream() {
     let mut streams = with_one(10);
     assert_eq!(streams.checkout(), Checkout::Stream(1));
     assert_eq!(streams.drain(1), (None, vec![]));
+    assert_eq!(streams.open(), (1, 2));
     let next = open(&mut streams);
     assert_eq!(streams.release(1), (Left::Busy, vec![]));
     assert_eq!(streams.release(1), (Left::Spent(1), vec![]));
+    assert_eq!(streams.open(), (0, 0));
     assert_eq!(streams.release(1), (Left::Busy, vec![]));
     streams.begin(next);
     assert_eq!(streams.opened(2, 2, Room::Most(1)), (true, vec![]));
