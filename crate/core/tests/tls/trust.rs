@@ -71,10 +71,11 @@ fn count(settings: &TlsSettings) -> usize {
 #[tokio::test]
 async fn every_source_is_read_and_each_adds() {
     let scratch = Scratch::new("sources");
-    let [a, b, c, d, e, other] = ["A", "B", "C", "D", "E", "Other"].map(root);
+    let [in_file, in_directory, in_pem, in_der, in_der_too, other] =
+        ["File", "Directory", "PEM", "DER", "DER too", "Other"].map(root);
     let directory = scratch.path("directory");
     fs::create_dir_all(directory.join("subdirectory")).unwrap();
-    fs::write(directory.join("b.crt"), format!("# The one of B\n{}", b.pem())).unwrap();
+    fs::write(directory.join("b.crt"), format!("# A comment\n{}", in_directory.pem())).unwrap();
     fs::write(directory.join("README"), "no certificate").unwrap();
     #[cfg(unix)]
     {
@@ -82,12 +83,12 @@ async fn every_source_is_read_and_each_adds() {
         std::os::unix::fs::symlink("gone.crt", directory.join("9c4d4a01.0")).unwrap();
     }
     let settings = trusting(&[
-        Authority::File(scratch.write("a.pem", a.pem())),
+        Authority::File(scratch.write("a.pem", in_file.pem())),
         Authority::Dir(text(&directory)),
-        Authority::Pem(format!("{}{}", c.pem(), a.pem())),
-        Authority::Der(STANDARD.encode([d.der().as_ref(), e.der().as_ref()].concat())),
+        Authority::Pem(format!("{}{}", in_pem.pem(), in_file.pem())),
+        Authority::Der(STANDARD.encode([in_der.der().as_ref(), in_der_too.der().as_ref()].concat())),
     ]);
-    for ca in [&a, &b, &c, &d, &e] {
+    for ca in [&in_file, &in_directory, &in_pem, &in_der, &in_der_too] {
         assert!(is_trusted(&settings, ca).await);
     }
     assert!(!is_trusted(&settings, &other).await);
