@@ -27,7 +27,8 @@ pub struct TlsSettings {
     pub minimum_version: Option<Version>,
     /// The highest version. Default none.
     pub maximum_version: Option<Version>,
-    /// Cipher suites by rustls' names, in this order of preference. Empty: rustls' own choice.
+    /// Cipher suites by rustls' names, in this order of preference. Empty: rustls' own choice, those of
+    /// 128 bits first.
     pub ciphers: Vec<String>,
     /// A file that session keys are appended to, for a tool that reads captures.
     pub key_log_file: Option<String>,
