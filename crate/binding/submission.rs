@@ -37,6 +37,7 @@ pub(crate) enum Submission {
 
 /// What a request brings besides itself.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the record, and an option of its own")]
 pub(crate) struct With {
     /// A signal may end it.
     pub(crate) abortable: bool,

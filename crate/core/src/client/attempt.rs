@@ -68,11 +68,11 @@ impl Attempt<'_> {
         leased.begin_exchange();
         let Message { http, close, source } = message;
         let method = http.method().clone();
-        let begun = match &mut leased {
+        let exchanged = match &mut leased {
             Leased::Alone(held) => self.on_own(held, http, source.as_ref(), began).await,
             Leased::Stream(stream) => Box::pin(self.on_stream(stream, http, close, source.as_ref(), began)).await,
         };
-        let Answer { response, way, pump, info } = match begun {
+        let Answer { response, way, pump, info } = match exchanged {
             Ok(answer) => answer,
             Err(Broke { error, accepted }) => return Err(Failed { error: fail(leased, error), accepted }),
         };

@@ -499,10 +499,14 @@ impl Pool {
                 Ok(())
             });
         }
+        self.sync();
         let mut outcome = Ok(());
         while let Some(joined) = dials.join_next().await {
             let one = joined.unwrap_or_else(|error| Err(internal(format!("a dial ended in a panic: {error}"))));
-            outcome = outcome.and(one);
+            outcome = outcome.and(one.map_err(|mut error| {
+                error.fields_mut().host.get_or_insert_with(|| self.name.clone());
+                error
+            }));
         }
         if !self.is_open() {
             return Err(closed());

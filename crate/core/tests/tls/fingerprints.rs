@@ -55,7 +55,7 @@ fn fingerprints_are_judged_as_by_urllib3() {
 }
 
 fn hex<D: Digest>(papers: &Papers) -> String {
-    D::digest(papers.leaf()).iter().map(|b| format!("{b:02x}")).collect()
+    crate::pki::hex(&D::digest(papers.leaf()))
 }
 
 fn marked(settings: TlsSettings, fingerprint: &str) -> TlsSettings {

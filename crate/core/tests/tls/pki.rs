@@ -102,3 +102,9 @@ pub(crate) fn usual() -> (Ca, Papers) {
     let papers = issue(&leaf_params(&["localhost", "127.0.0.1", "::1"]), &ca);
     (ca, papers)
 }
+
+/// Lower-case digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digits: Vec<_> = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    digits.concat()
+}

@@ -9,7 +9,7 @@ use ferropool_policy::tls::{Authority, CertReqs, Identity, Material, NameCheck, 
 use rustls::SupportedProtocolVersion;
 use sha2::{Digest, Sha256};
 
-use crate::pki::{Ca, Papers, issue, leaf_params, root, usual};
+use crate::pki::{Ca, Papers, hex, issue, leaf_params, root, usual};
 use crate::server::{Server, demanding, plan, presenting, reason, resuming, trusting};
 use crate::trust::Scratch;
 
@@ -67,7 +67,7 @@ async fn a_session_made_without_verification_is_worth_nothing_with_it() {
 #[tokio::test]
 async fn whatever_decides_about_a_peer_keeps_sessions_apart() {
     let (ca, papers) = usual();
-    let fingerprint = Sha256::digest(papers.leaf()).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let fingerprint = hex(&Sha256::digest(papers.leaf()));
     let client = issue(&leaf_params(&["client.test"]), &root("Clients"));
     let base = trusting(&ca);
     let with = |change: &dyn Fn(&mut TlsSettings)| {
@@ -162,7 +162,7 @@ async fn a_fingerprint_holds_on_a_resumed_handshake() {
     let (ca, papers) = usual();
     for versions in VERSIONS {
         let server = Server::start(resuming(versions, &papers)).await;
-        let fingerprint = Some(Sha256::digest(papers.leaf()).iter().map(|b| format!("{b:02x}")).collect());
+        let fingerprint = Some(hex(&Sha256::digest(papers.leaf())));
         let held = plan(&TlsSettings { assert_fingerprint: fingerprint, ..trusting(&ca) }, "localhost");
         server.visit(&held).await.unwrap();
         let second = server.visit(&held).await.unwrap();
