@@ -479,6 +479,8 @@ export declare class NameResolutionError extends NewConnectionError {
  * `reason` says which check it was, in Node.js' words where it has some (`CERT_HAS_EXPIRED`).
  */
 export declare class SSLError extends HTTPError {
+  /** Which check it was. */
+  readonly reason: string | null;
   /**
    * The certificates as the peer sent them, its own first; empty where none came. Not enumerable: a logged error does not
    * drag their bytes along.
@@ -516,6 +518,7 @@ export declare class DecodeError extends HTTPError {
  * `cause` is {@link IncompleteRead} or {@link InvalidChunkLength}. `ConnectionError` is the same class.
  */
 export declare class ProtocolError extends HTTPError {
+  readonly reason: string | null;
   /** What had arrived of a body that broke off, or `null`. */
   readonly partial: Buffer | null;
   /** How many more bytes were announced, or `null`. */
@@ -1363,7 +1366,7 @@ export type Settled = {
   error: Error;
 });
 /** Options of {@link RequestMethods.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
+export type UrlopenOptions = Omit<RequestOptions, "fields" | "json" | "encodeMultipart" | "multipartBoundary">;
 /** How requests are made: urllib3's `RequestMethods`. */
 export declare abstract class RequestMethods implements Owner {
   #private;

@@ -119,7 +119,8 @@ test('docs: the examples run', async (t) => {
   const examples = readdirSync(path.join(root, 'examples')).filter((name) => name.endsWith('.ts'));
   t.true(examples.length >= 3);
   for (const example of examples) {
-    const program = [...typescriptLoader, path.join('examples', example), String(origin.port)];
+    const ports = [String(origin.port), String(origin.securePort)];
+    const program = [...typescriptLoader, path.join('examples', example), ...ports];
     const { status, stdout, stderr } = spawnSync(process.execPath, program, {
       cwd: root,
       encoding: 'utf8',

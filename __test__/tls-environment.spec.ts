@@ -38,6 +38,11 @@ test('TLS-02: SSL_CERT_FILE and SSL_CERT_DIR stand in place of the compiled root
   t.is((await asked(t, both, [], stranger)).outcome, 'ok');
 });
 
+test('TLS-02: what the environment names is read once, with the first pool', async (t) => {
+  const file = fileOf(t, ca.pem);
+  t.is((await asked(t, { SSL_CERT_FILE: file }, ['again', file])).outcome, 'ok');
+});
+
 test('TLS-02: NODE_EXTRA_CA_CERTS adds', async (t) => {
   const extra = { NODE_EXTRA_CA_CERTS: fileOf(t, ca.pem) };
   t.is((await asked(t, extra)).outcome, 'ok');

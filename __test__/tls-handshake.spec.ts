@@ -3,7 +3,14 @@ import { readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import test from 'ava';
 
-import { ConnectTimeoutError, HTTPSConnectionPool, MaxRetryError, ProtocolError, SSLError } from '../index.ts';
+import {
+  ConnectTimeoutError,
+  HTTPConnectionPool,
+  HTTPSConnectionPool,
+  MaxRetryError,
+  ProtocolError,
+  SSLError,
+} from '../index.ts';
 import { rawServer, reply, type Peer } from './servers/raw.ts';
 import {
   ALERT,
@@ -169,6 +176,7 @@ test('THR-816: a server that chose http/1.1 and speaks HTTP/2, or the other way 
   });
   const error = await rejection(pool.request('GET', '/'), ProtocolError);
   t.is(error.phase, 'headers');
+  t.regex((error.cause as Error).message, /speaks HTTP\/2: set http2 to true/);
   const other = await secured(
     t,
     async (peer) => {
@@ -179,7 +187,9 @@ test('THR-816: a server that chose http/1.1 and speaks HTTP/2, or the other way 
     { ALPNProtocols: ['h2'] },
     { http2: true, timeout: { total: 5_000 } },
   );
-  await rejection(other.pool.request('GET', '/'), ProtocolError);
+  const swapped = await rejection(other.pool.request('GET', '/'), ProtocolError);
+  t.is(swapped.reason, 'ERR_H2_CONNECTION');
+  t.regex((swapped.cause as Error).message, /does the peer speak HTTP\/2\?/);
 });
 
 /** What a server says to a ClientHello in place of a handshake, and then closes. */
@@ -254,6 +264,22 @@ test('THR-815: https is not spoken on a port of http, nor http on one of https; 
   t.teardown(() => plain.close());
   const error = await refused(t, securePool(t, plain.port).request('GET', '/'), 'ERR_NOT_TLS');
   t.regex(error.message, /http/i);
+  const answers: [Uint8Array, RegExp][] = [
+    [alert(ALERT.internalError), /the peer speaks TLS: ask for an https: URL/],
+    [Buffer.from('000000040000000000', 'hex'), /the peer speaks HTTP\/2: set http2 to 'prior-knowledge'/],
+  ];
+  for (const [answer, hint] of answers) {
+    const server = await rawServer(async (peer) => {
+      await peer.bytes(30);
+      await peer.write(answer);
+      peer.end();
+    });
+    t.teardown(() => server.close());
+    const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, retries: false });
+    t.teardown(() => pool.close({ timeout: 0 }));
+    const told = await rejection(pool.request('GET', '/'), ProtocolError);
+    t.regex((told.cause as Error).message, hint);
+  }
 });
 
 test('THR-818: warnings, empty records and hellos to begin again do not go on for ever', async (t) => {

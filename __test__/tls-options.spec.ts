@@ -86,6 +86,9 @@ test('TLS-02 THR-824: no authority at all is not the default ones, and a wrong t
   refuses(t, { caCerts: [] }, /^caCerts is a path, .* and this one is empty$/);
   refuses(t, { caCertData: [] }, /^caCertData is PEM text, .* and this one is empty$/);
   for (const wrong of ['', 1, true, {}, [''], ['a', 1], [ca.der]]) refuses(t, { caCerts: wrong }, /^caCerts is /);
+  for (const bytes of [ca.der, new Uint8Array(1), [ca.pem, Buffer.from(ca.pem)], new ArrayBuffer(1)]) {
+    refuses(t, { caCerts: bytes }, 'caCerts is a path or PEM text; bytes go to caCertData');
+  }
   for (const wrong of ['', 1, {}, [], new Map()]) refuses(t, { caCertDir: wrong }, /^caCertDir is /);
   for (const wrong of ['', 1, {}, [1], Buffer.alloc(0)]) refuses(t, { caCertData: wrong }, /^caCertData is /);
 });
@@ -161,7 +164,8 @@ test('TLS-11: the client’s certificate and key, from files or as text', (t) =>
     refuses(t, { cert, [name]: 'c.pem' }, new RegExp(`^${name} is PEM text, .*; a path goes to ${path}$`));
     for (const wrong of [1, {}, [cert], true])
       refuses(t, { cert, [name]: wrong }, new RegExp(`^${name} is PEM text, not `));
-    for (const wrong of ['', 1, {}, leaf.der]) refuses(t, { [path]: wrong }, new RegExp(`^${path} is `));
+    for (const wrong of ['', 1, {}]) refuses(t, { [path]: wrong }, new RegExp(`^${path} is `));
+    refuses(t, { [path]: leaf.der }, `${path} is a path or PEM text; bytes go to ${name}`);
   }
   for (const wrong of [1, {}, true, ['x']])
     refuses(t, { cert, keyPassword: wrong }, /^keyPassword is a string or bytes, not /);
@@ -308,6 +312,16 @@ test('TLS-13 MGR-11: a name that no option has gets the nearest one', (t) => {
     ['assert_hostname', 'assertHostname'],
     ['serverHostName', 'serverHostname'],
     ['keylog_file', 'keyLogFile'],
+    // Node's, undici's and requests' own.
+    ['rejectUnauthorized', 'certReqs'],
+    ['ca', 'caCerts'],
+    ['servername', 'serverHostname'],
+    ['passphrase', 'keyPassword'],
+    ['minVersion', 'sslMinimumVersion'],
+    ['maxVersion', 'sslMaximumVersion'],
+    ['checkServerIdentity', 'assertHostname'],
+    ['allowH2', 'http2'],
+    ['verify', 'certReqs'],
   ] as const) {
     t.throws(() => new HTTPSConnectionPool('h', { [name]: 'x' }), {
       ...REFUSED,
@@ -315,7 +329,7 @@ test('TLS-13 MGR-11: a name that no option has gets the nearest one', (t) => {
     });
     t.throws(() => new PoolManager({ [name]: 'x' }), { ...REFUSED, message: new RegExp(`did you mean '${near}'`) });
   }
-  for (const name of ['sslContext', 'ssl_version', 'rejectUnauthorized', 'hostnameChecksCommonName']) {
+  for (const name of ['sslContext', 'ssl_version', 'pfx', 'hostnameChecksCommonName', 'constructor']) {
     t.throws(() => new HTTPSConnectionPool('h', { [name]: true }), { ...REFUSED, message: /; it has .*certReqs, / });
   }
 });

@@ -322,6 +322,27 @@ test('THR-808: a hundred intermediates of one name, and a mesh of them, are give
   t.is(server.received, 0);
 });
 
+test('THR-801 ERR-07: whoever shares no more than a name with a trusted authority is a stranger, and told so', async (t) => {
+  for (const key of ['ec', 'rsa'] as const) {
+    const older = root({ name: 'made anew', key });
+    const { pool } = await secured(t, greets, selfSigned({ name: 'made anew', san: LOCAL }).identity, {
+      caCertData: older.pem,
+    });
+    const error = await refused(t, pool.request('GET', '/'), 'DEPTH_ZERO_SELF_SIGNED_CERT');
+    t.regex(error.message, /pass it with caCerts/);
+  }
+  // An authority that signs with a key of another kind by now.
+  const { pool } = await secured(t, greets, root({ name: 'ours' }).issue({ san: LOCAL }).identity, {
+    caCertData: root({ name: 'ours', key: 'rsa' }).pem,
+  });
+  const error = await refused(t, pool.request('GET', '/'), 'CERT_UNSUPPORTED_ALGORITHM');
+  t.regex(error.message, /another key/);
+  // Its own signature still counts, where it is the trusted one.
+  const forged = selfSigned({ name: 'forged', san: LOCAL, forged: true });
+  const { outcome } = await meets(t, forged, { caCertData: forged.pem });
+  t.is(await outcome, 'CERT_SIGNATURE_FAILURE');
+});
+
 test('THR-808: a chain far longer than any is refused in a moment', async (t) => {
   let last = ca;
   for (let n = 0; n < 40; n += 1) last = last.intermediate();

@@ -173,6 +173,10 @@ export async function securing(pem: string, bytes: Uint8Array, maybe: string | u
   const protocol: 'http/1.0' | 'http/1.1' | 'h2' | undefined = connection?.protocol;
   const leaf: CertificateInfo | undefined = connection?.tls?.chain[0];
   if (leaf !== undefined) assertFingerprint(leaf.raw, leaf.sha256);
+  const reason: string | null = new SSLError(protocol).reason;
+  await pool.urlopen('GET', '/', { headers: { 'x-reason': reason ?? 'none' } });
+  // @ts-expect-error -- nothing is merged there
+  await pool.urlopen('GET', '/', { fields: { a: 'b' } });
   const names: readonly string[] = new SSLError(protocol).chain.flatMap((one) => one.subjectAltName);
   names.includes(String(leaf?.validTo.getTime() ?? version));
   // @ts-expect-error -- these are of https

@@ -39,7 +39,8 @@ export function checkNames(options: unknown, known: readonly string[], what: str
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const near = nearest(name, known);
+    const elsewhere = ELSEWHERE.get(name);
+    const near = elsewhere !== undefined && known.includes(elsewhere) ? elsewhere : nearest(name, known);
     const hint = near === null ? `it has ${known.join(', ')}` : `did you mean '${near}'?`;
     throw argumentError('type', code, `${what} has no option '${name}'; ${hint}`);
   }
@@ -85,3 +86,25 @@ function distance(from: string, to: string): number {
   }
   return row[to.length] ?? 0;
 }
+
+/** What Node.js, undici and requests call an option that has another name here, and no similar one. */
+const ELSEWHERE: ReadonlyMap<string, string> = new Map([
+  ['ALPNProtocols', 'http2'],
+  ['allowH2', 'http2'],
+  ['bodyTimeout', 'timeout'],
+  ['ca', 'caCerts'],
+  ['checkServerIdentity', 'assertHostname'],
+  ['connections', 'maxsize'],
+  ['connectTimeout', 'timeout'],
+  ['headersTimeout', 'timeout'],
+  ['keepAliveTimeout', 'idleTimeout'],
+  ['lookup', 'resolve'],
+  ['maxSockets', 'maxsize'],
+  ['maxVersion', 'sslMaximumVersion'],
+  ['minVersion', 'sslMinimumVersion'],
+  ['passphrase', 'keyPassword'],
+  ['rejectUnauthorized', 'certReqs'],
+  ['servername', 'serverHostname'],
+  ['socketPath', 'unixSocket'],
+  ['verify', 'certReqs'],
+]);

@@ -220,6 +220,8 @@ export class NameResolutionError extends NewConnectionError {
  * `reason` says which check it was, in Node.js' words where it has some (`CERT_HAS_EXPIRED`).
  */
 export class SSLError extends HTTPError {
+  /** Which check it was. */
+  declare readonly reason: string | null;
   /**
    * The certificates as the peer sent them, its own first; empty where none came. Not enumerable: a logged error does not
    * drag their bytes along.
@@ -274,6 +276,7 @@ export class DecodeError extends HTTPError {
  * `cause` is {@link IncompleteRead} or {@link InvalidChunkLength}. `ConnectionError` is the same class.
  */
 export class ProtocolError extends HTTPError {
+  declare readonly reason: string | null;
   /** What had arrived of a body that broke off, or `null`. */
   readonly partial: Buffer | null;
   /** How many more bytes were announced, or `null`. */

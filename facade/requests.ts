@@ -19,7 +19,7 @@ import { HTTPResponse } from './response.ts';
 import { Retry } from './retry.ts';
 
 /** Options of {@link RequestMethods.urlopen}: a request's, without those that only merge. */
-export type UrlopenOptions = Omit<RequestOptions, (typeof MERGED)[number]>;
+export type UrlopenOptions = Omit<RequestOptions, 'fields' | 'json' | 'encodeMultipart' | 'multipartBoundary'>;
 
 /** What a maker of requests is made of. @internal */
 export interface Requesting {

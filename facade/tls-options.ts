@@ -2,6 +2,8 @@
  * What a pool may be told about TLS: one descriptor an option. A wrong type or combination is refused here; whether files
  * can be read, keys fit and names are right is the core's to find out.
  */
+import { isAnyArrayBuffer } from 'node:util/types';
+
 import { argumentError } from './arguments.ts';
 import { bytesOf } from './bytes.ts';
 import { CODE, string, wrong, type Check } from './checks.ts';
@@ -137,14 +139,18 @@ const TLS = {
     if (reqs === undefined) throw unknown(name, "'required', 'optional' or 'none'", value);
     return reqs;
   },
-  caCerts: (value, name) => listed(value, name, 'a path, PEM text or an array of them').map((one) => authority(one)),
+  caCerts: (value, name) => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    for (const one of list) refuseBytes(one, name, 'caCertData');
+    return listed(value, name, 'a path, PEM text or an array of them').map((one) => authority(one));
+  },
   caCertDir: (value, name) => ({ dir: string(value, name) }),
   caCertData: (value, name) => {
     return listed(value, name, 'PEM text, DER or an array of them').flatMap((one) => certificate(one, name));
   },
-  certFile: material,
+  certFile: (value, name) => material(value, name, 'cert'),
   cert: (value, name) => ({ pem: pemOf(value, name, 'certFile') }),
-  keyFile: material,
+  keyFile: (value, name) => material(value, name, 'key'),
   key: (value, name) => ({ pem: pemOf(value, name, 'keyFile') }),
   keyPassword: (value, name) => {
     const bytes = typeof value === 'string' ? Buffer.from(value) : bytesOf(value);
@@ -291,9 +297,16 @@ function certificate(value: unknown, name: string): Authority {
   return bytes.includes(BEGIN) ? { pem: bytes.toString('latin1') } : { der: bytes.toString('base64') };
 }
 
-function material(value: unknown, name: string): Material {
+function material(value: unknown, name: string, other: string): Material {
+  refuseBytes(value, name, other);
   const text = string(value, name);
   return text.includes(BEGIN) ? { pem: text } : { file: text };
+}
+
+/** Node.js takes a Buffer for most of these. */
+function refuseBytes(value: unknown, name: string, other: string): void {
+  if (!ArrayBuffer.isView(value) && !isAnyArrayBuffer(value)) return;
+  throw apart(`${name} is a path or PEM text; bytes go to ${other}`);
 }
 
 function pemOf(value: unknown, name: string, other: string): string {

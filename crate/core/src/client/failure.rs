@@ -36,8 +36,9 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
     if error.is_parse() {
         let scan = tap.scan();
         let line = quote(scan.status_line());
+        let hint = other_protocol(scan.status_line(), tap.is_tls());
         return aborted("Connection aborted.")
-            .caused_by(Cause::said(format!("{} in the response that begins with '{line}'", says(error))));
+            .caused_by(Cause::said(format!("{} in the response that begins with '{line}'{hint}", says(error))));
     }
     if error.is_incomplete_message() || tap.eof() {
         return if tap.read() == 0 {
@@ -49,6 +50,17 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
         };
     }
     aborted("Connection aborted.").caused_by(Cause::said(says(error)))
+}
+
+/// What a peer speaks that does not speak HTTP/1, where its first bytes say so: an alert of TLS (RFC 8446 §5.1), or the
+/// SETTINGS that HTTP/2 begins with (RFC 9113 §4.1).
+fn other_protocol(start: &[u8], over_tls: bool) -> &'static str {
+    match start {
+        [0x15, 0x03, ..] if !over_tls => "; the peer speaks TLS: ask for an https: URL",
+        [0, _, _, 0x04, ..] if over_tls => "; the peer speaks HTTP/2: set http2 to true",
+        [0, _, _, 0x04, ..] => "; the peer speaks HTTP/2: set http2 to 'prior-knowledge'",
+        _ => "",
+    }
 }
 
 /// What ended a stream before its response's head.
@@ -88,7 +100,13 @@ pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Sour
         return aborted("ERR_H2_STREAM").caused_by(Cause::said(said));
     }
     let message = format!("Connection aborted: the connection failed ({})", code_of(error));
-    because("ERR_H2_CONNECTION", message).caused_by(cause())
+    // "HTTP/1.1", read as the length of a frame, is far beyond what any frame has.
+    let cause = if error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR) {
+        Cause::said(format!("{error}: does the peer speak HTTP/2?"))
+    } else {
+        cause()
+    };
+    because("ERR_H2_CONNECTION", message).caused_by(cause)
 }
 
 /// The code's name, as RFC 9113 §7 has it.

@@ -120,6 +120,9 @@ impl Handshake<'_> {
                 "INVALID_PURPOSE",
                 "a certificate is not for servers (its extended key usage has no serverAuth)".to_owned(),
             ),
+            C::BadSignature | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } if self.is_a_namesake() => {
+                self_signed()
+            }
             C::BadSignature => match self.short_key() {
                 Some(bits) => ("CERT_UNSUPPORTED_ALGORITHM", too_short(bits)),
                 None => (
@@ -129,14 +132,19 @@ impl Handshake<'_> {
                         .to_owned(),
                 ),
             },
-            C::UnsupportedSignatureAlgorithm
-            | C::UnsupportedSignatureAlgorithmContext { .. }
-            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+            C::UnsupportedSignatureAlgorithm | C::UnsupportedSignatureAlgorithmContext { .. } => (
                 "CERT_UNSUPPORTED_ALGORITHM",
                 self.short_key().map_or_else(
                     || "a signature is made by an algorithm that is not accepted (SHA-1 is none)".to_owned(),
                     too_short,
                 ),
+            ),
+            C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => (
+                "CERT_UNSUPPORTED_ALGORITHM",
+                "the algorithm of a signature does not fit the key that it should be made with: it is not accepted for \
+                 it, or whoever is trusted by the issuer's name has another key than the issuer (an older CA of this \
+                 name?)"
+                    .to_owned(),
             ),
             C::Revoked => ("CERT_REVOKED", "a certificate has been revoked".to_owned()),
             C::BadEncoding => ("CERT_MALFORMED", "a certificate is malformed".to_owned()),
@@ -242,6 +250,12 @@ impl Handshake<'_> {
         self.roots.is_some_and(|roots| {
             roots.roots.iter().any(|anchor| public_key.ends_with(anchor.subject_public_key_info.as_ref()))
         })
+    }
+
+    /// Whether the peer's certificate is its own issuer, and shares no more than a name with somebody who is trusted: one that
+    /// was made anew, for example.
+    fn is_a_namesake(&self) -> bool {
+        self.roots.is_some() && self.leaf().is_some_and(|leaf| leaf.is_self_issued && !self.is_anchor(&leaf.public_key))
     }
 
     /// aws-lc answers a signature by a key that it finds too short as it answers a wrong one.

@@ -102,7 +102,7 @@ impl Shared {
 }
 
 /// A digest of what `Hash` would hash: 64 bits of it would not do where a collision means a wrong configuration.
-struct Digester(Sha256);
+pub(super) struct Digester(pub(super) Sha256);
 
 impl Hasher for Digester {
     fn write(&mut self, bytes: &[u8]) {

@@ -5,19 +5,22 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ferropool_policy::error::{Error, Kind};
-use ferropool_policy::tls::{Authority, CertReqs, TlsSettings};
+use ferropool_policy::tls::{Authority, CertReqs, Environment, TlsSettings};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
+use sha2::{Digest as _, Sha256};
 
 use super::certificate::element;
 use super::pem;
+use super::shared::Digester;
 use super::source::{LARGEST, Source, labelled, unreadable};
 
 const REASON: &str = "ERR_TLS_CA";
@@ -25,9 +28,24 @@ const REASON: &str = "ERR_TLS_CA";
 /// What was read, not yet understood.
 #[derive(Hash)]
 pub(super) struct Trust {
+    /// Where the caller names nobody.
+    defaults: Option<Arc<Defaults>>,
+    sources: Vec<(Form, Source)>,
+}
+
+/// The defaults as the environment has them.
+struct Defaults {
     /// Mozilla's roots, compiled in.
     compiled: bool,
     sources: Vec<(Form, Source)>,
+    /// Of the sources: what is often a megabyte in hundreds of files is not hashed for each pool.
+    digest: [u8; 32],
+}
+
+impl Hash for Defaults {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.compiled, self.digest).hash(state);
+    }
 }
 
 /// What a source must be.
@@ -48,7 +66,7 @@ impl Trust {
     /// # Errors
     /// `Tls` (`ERR_TLS_CA`) that names the file.
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, Error> {
-        let mut trust = Self { compiled: false, sources: Vec::new() };
+        let mut trust = Self { defaults: None, sources: Vec::new() };
         for authority in &settings.authorities {
             match authority {
                 Authority::File(path) => trust.add_file(path, "the CA file")?,
@@ -62,21 +80,21 @@ impl Trust {
             }
         }
         if settings.authorities.is_empty() && settings.cert_reqs == CertReqs::Required {
-            trust.add_defaults(settings)?;
+            trust.defaults = Some(defaults(&settings.environment)?);
         }
         Ok(trust)
     }
 
-    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the compiled roots, as they replace OpenSSL's; the others add.
-    fn add_defaults(&mut self, settings: &TlsSettings) -> Result<(), Error> {
-        let environment = &settings.environment;
+    /// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the compiled roots, as they replace OpenSSL's; the others add. True if the
+    /// compiled roots are among them.
+    fn add_defaults(&mut self, environment: &Environment) -> Result<bool, Error> {
         if let Some(path) = &environment.cert_file {
             self.add_file(path, "SSL_CERT_FILE")?;
         }
         for path in environment.cert_dir.iter().flat_map(std::env::split_paths) {
             self.add_directory(&path, "SSL_CERT_DIR")?;
         }
-        self.compiled = self.sources.is_empty();
+        let compiled = self.sources.is_empty();
         if let Some(path) = &environment.extra_certs {
             // Node.js has warned about what is wrong with this file already, and goes on without it.
             let extra = Source::file(Path::new(path), "NODE_EXTRA_CA_CERTS", REASON);
@@ -89,7 +107,7 @@ impl Trust {
         if environment.system {
             self.add_system()?;
         }
-        Ok(())
+        Ok(compiled)
     }
 
     fn add(&mut self, form: Form, source: Source) {
@@ -143,11 +161,12 @@ impl Trust {
     /// `Tls` (`ERR_TLS_CA`) that names the file in which there is no certificate, or a broken one.
     pub(super) fn roots(&self) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
-        if self.compiled {
+        if self.defaults.as_ref().is_some_and(|defaults| defaults.compiled) {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         let mut seen = HashSet::new();
-        for (form, source) in &self.sources {
+        let defaults = self.defaults.iter().flat_map(|defaults| &defaults.sources);
+        for (form, source) in defaults.chain(&self.sources) {
             let certificates = certificates(*form, source)?;
             if certificates.is_empty() && *form != Form::PemIfAny {
                 return Err(refusal(nothing_in(source)));
@@ -197,6 +216,25 @@ fn nothing_in(source: &Source) -> String {
         }
         Some(_) => format!("{label} holds no certificate as PEM"),
     }
+}
+
+/// What the environment says is read once a process, as its variables are: a bundle and a directory of hundreds of files
+/// would cost each pool tens of milliseconds. Only what could be read is remembered.
+fn defaults(environment: &Environment) -> Result<Arc<Defaults>, Error> {
+    static READ: Mutex<Option<(Environment, Arc<Defaults>)>> = Mutex::new(None);
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((known, defaults)) = &*read
+        && known == environment
+    {
+        return Ok(Arc::clone(defaults));
+    }
+    let mut trust = Trust { defaults: None, sources: Vec::new() };
+    let compiled = trust.add_defaults(environment)?;
+    let mut digest = Digester(Sha256::new());
+    trust.sources.hash(&mut digest);
+    let defaults = Arc::new(Defaults { compiled, sources: trust.sources, digest: digest.0.finalize().into() });
+    *read = Some((environment.clone(), Arc::clone(&defaults)));
+    Ok(defaults)
 }
 
 /// The system's store, read once a process. It is the same for every pool, and reading it takes its time. Only a store
