@@ -165,7 +165,7 @@ impl Handshake<'_> {
                 _ => (
                     "INVALID_CA",
                     "the peer's certificate is a CA's (basicConstraints CA:TRUE) and may not be a server's own: give the \
-                     server one with CA:FALSE, or trust this very one by its assertFingerprint with certReqs 'none'"
+                     server one with CA:FALSE, or trust this very one with caCerts"
                         .to_owned(),
                 ),
             },

@@ -72,10 +72,10 @@ impl Shared {
         let versions = provider::versions(settings, &provider)?;
         let peer = Peer::of(settings)?;
         // Made in either case: a file that is wrong is a mistake even where nobody is verified.
-        let roots = trust.roots()?;
+        let (roots, named) = trust.roots()?;
         let roots = (settings.cert_reqs == CertReqs::Required).then(|| Arc::new(roots));
         let algorithms = provider.signature_verification_algorithms;
-        let verifier = Verifier { roots: roots.clone(), peer: peer.clone(), algorithms };
+        let verifier = Verifier { roots: roots.clone(), named, peer: peer.clone(), algorithms };
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&versions)
             .map_err(|error| {

@@ -159,7 +159,7 @@ impl Trust {
     ///
     /// # Errors
     /// `Tls` (`ERR_TLS_CA`) that names the file in which there is no certificate, or a broken one.
-    pub(super) fn roots(&self) -> Result<RootCertStore, Error> {
+    pub(super) fn roots(&self) -> Result<(RootCertStore, Named), Error> {
         let mut roots = RootCertStore::empty();
         if self.defaults.as_ref().is_some_and(|defaults| defaults.compiled) {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -184,9 +184,13 @@ impl Trust {
                 return Err(refusal(format!("{} holds a certificate that cannot be understood", source.label)));
             }
         }
-        Ok(roots)
+        let named = seen.into_iter().map(|der| Sha256::digest(der).into()).collect();
+        Ok((roots, named))
     }
 }
+
+/// The hashes of the certificates that were named one by one; the compiled ones are not among them.
+pub(super) type Named = HashSet<[u8; 32]>;
 
 fn certificates(form: Form, source: &Source) -> Result<Vec<Vec<u8>>, Error> {
     if form == Form::Der {

@@ -148,16 +148,36 @@ async fn a_ca_is_no_server_and_a_server_no_ca() {
     let (why, message) = verdict(&issue(&both, &ca), &ca).await;
     assert_eq!(why, "INVALID_CA");
     assert!(message.contains("CA:TRUE"), "{message}");
-    // The same where the CA itself is trusted.
-    let itself = Ca::self_signed(both, KeyPair::generate().unwrap()).unwrap();
-    let key = KeyPair::try_from(itself.key().serialize_der()).unwrap();
-    let papers = Papers { chain: vec![itself.der().clone()], key };
-    assert_eq!(verdict(&papers, &itself).await.0, "INVALID_CA");
     let mut no_ca = leaf_params(&["example.com"]);
     no_ca.is_ca = IsCa::ExplicitNoCa;
     let no_ca = Ca::signed_by(no_ca, KeyPair::generate().unwrap(), &ca).unwrap();
     let papers = issue(&leaf_params(&["localhost"]), &no_ca).and(&[&no_ca]);
     assert_eq!(verdict(&papers, &ca).await.0, "INVALID_CA");
+}
+
+// THR-801 TLS-17: what `openssl req -x509` makes. Trusted itself it is its server's; nobody else's, and not for ever.
+#[tokio::test]
+async fn a_self_signed_ca_that_is_trusted_itself_may_be_a_server() {
+    let of = |names: &[&str], expired: bool| {
+        let mut both = ca_params("Both", None);
+        both.subject_alt_names = leaf_params(names).subject_alt_names;
+        if expired {
+            (both.not_before, both.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+        }
+        let itself = Ca::self_signed(both, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::try_from(itself.key().serialize_der()).unwrap();
+        (Papers { chain: vec![itself.der().clone()], key }, itself)
+    };
+    let (papers, itself) = of(&["localhost"], false);
+    let server = Server::usual(&papers).await;
+    assert!(server.visit(&plan(&trusting(&itself), "localhost")).await.unwrap().verified);
+    // Of the same name and another key.
+    let (_, stranger) = of(&["localhost"], false);
+    assert_eq!(verdict(&papers, &stranger).await.0, "DEPTH_ZERO_SELF_SIGNED_CERT");
+    let (papers, itself) = of(&["example.com"], false);
+    assert_eq!(verdict(&papers, &itself).await.0, "ERR_TLS_CERT_ALTNAME_INVALID");
+    let (papers, itself) = of(&["localhost"], true);
+    assert_eq!(verdict(&papers, &itself).await.0, "CERT_HAS_EXPIRED");
 }
 
 // THR-801
