@@ -195,6 +195,13 @@ test('TLS-13: versions below 1.2, and bounds that leave none, are refused in cle
   });
 });
 
+test('TLS-14: what the facade names as suites are those of the core', (t) => {
+  const error = t.throws(() => new HTTPSConnectionPool('h', { ciphers: 'ECDHE+AESGCM:!RC4' }));
+  const names = error.message.match(/TLS(?:13)?_\w+/g) ?? [];
+  t.is(names.length, 9);
+  for (const ciphers of names) t.notThrows(() => new HTTPSConnectionPool('h', { ciphers }), ciphers);
+});
+
 test('TLS-14: suites by rustls’ and IANA’s names; a cipher string of OpenSSL’s is refused', (t) => {
   t.deepEqual(tlsWire({ ciphers: 'TLS_AES_128_GCM_SHA256' }).ciphers, ['TLS13_AES_128_GCM_SHA256']);
   const both = ['TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384', 'TLS13_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'];
