@@ -234,6 +234,13 @@ impl<C: Clone> Streams<C> {
         (self.carriers.len() as u32, self.carriers.iter().map(|carrier| carrier.open).sum())
     }
 
+    /// A connection that takes new streams, if any does, where fewer than so many run empty already.
+    pub fn to_give_up(&self, running_empty: u32) -> Option<u32> {
+        let draining = self.carriers.iter().filter(|carrier| carrier.draining).count();
+        let first = self.carriers.iter().find(|carrier| !carrier.draining);
+        first.filter(|_| draining < running_empty as usize).map(|carrier| carrier.id)
+    }
+
     /// Whether there is a connection, so that waiting is for a slot and not for the first dial.
     pub fn has_carriers(&self) -> bool {
         !self.carriers.is_empty()

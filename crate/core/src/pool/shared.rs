@@ -149,8 +149,22 @@ impl Pool {
         if streams.borrow().waiting() > 0 || !streams.borrow().has_carriers() || !self.is_open() {
             return None;
         }
+        self.give_way();
         let carrier = streams.borrow_mut().take()?;
         self.on_carrier(carrier)
+    }
+
+    /// A connection that always carries somebody never comes back, however long others stand in the group's line. Whoever comes
+    /// now comes after them: a connection for each of them takes no more streams, and goes to them when its last has ended.
+    fn give_way(&self) {
+        let elsewhere = self.group.waiting_elsewhere(self.member);
+        if elsewhere == 0 {
+            return;
+        }
+        let spared = self.streams.as_ref().and_then(|streams| streams.borrow().to_give_up(elsewhere));
+        if let Some(id) = spared {
+            self.drain_carrier(id);
+        }
     }
 
     /// A stream, or a connection of one's own where the peer speaks HTTP/1.1 only.
@@ -159,8 +173,11 @@ impl Pool {
         let asked = now();
         loop {
             if !self.is_open() {
+                // A connection that came too late, and without room, has nobody to wait for it.
+                self.turn_streams_away();
                 return Err(closed());
             }
+            self.give_way();
             let found = streams.borrow_mut().checkout();
             let leased = match found {
                 Checkout::Stream(carrier) => self.on_carrier(carrier).map(Leased::Stream),
