@@ -132,6 +132,11 @@ impl<C: Clone> Streams<C> {
     /// takes none for the moment.
     pub fn opened(&mut self, id: u32, connection: C, room: Room) -> (bool, Grants<C>) {
         self.opening = self.opening.saturating_sub(1);
+        self.came(id, connection, room)
+    }
+
+    /// The same of a connection that nobody was told to get: one for an exchange alone, of a peer that has learnt HTTP/2.
+    pub fn came(&mut self, id: u32, connection: C, room: Room) -> (bool, Grants<C>) {
         self.peer = Peer::Multiplexes;
         let mut carrier = Carrier { id, connection, open: 0, room, draining: false };
         let taken = carrier.has_room();

@@ -202,7 +202,7 @@ impl Pool {
         let Terms { until, connect, progress, wanted, asker } = terms;
         let slot = self.slot(until, wanted).await?;
         let held = self.make_fit(slot, connect, progress, asker).await?;
-        if held.is_shared() { Ok(self.carry(held).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
+        if held.is_shared() { Ok(self.carry(held, false).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
     }
 
     /// Stands in the line of those who want a stream; `opening` if it is to get a connection for them.
@@ -270,7 +270,7 @@ impl Pool {
         match self.make_fit(slot, connect, progress, asker).await {
             Ok(held) if held.is_shared() => {
                 standing.leave();
-                Ok(self.carry(held).map(Leased::Stream))
+                Ok(self.carry(held, true).map(Leased::Stream))
             }
             Ok(held) => {
                 standing.leave();
@@ -288,8 +288,8 @@ impl Pool {
     }
 
     /// A connection that somebody got for all: it carries streams from here on, the first of them the caller's if there is
-    /// room.
-    fn carry(self: &Rc<Self>, held: Held) -> Option<StreamLease> {
+    /// room. `asked`: it was told to get one.
+    fn carry(self: &Rc<Self>, held: Held, asked: bool) -> Option<StreamLease> {
         let connection = held.connection.as_ref()?;
         let Sender::Http2(shared) = &connection.sender else { return None };
         let carrier = Rc::new(Carrier {
@@ -302,7 +302,12 @@ impl Pool {
         let (reused, dial) = (held.reused, held.dial);
         carrier.held.replace(Some(held));
         let streams = self.streams.as_ref()?;
-        let (taken, grants) = streams.borrow_mut().opened(carrier.info.id, Rc::clone(&carrier), carrier.shared.room());
+        let (id, room) = (carrier.info.id, carrier.shared.room());
+        let (taken, grants) = if asked {
+            streams.borrow_mut().opened(id, Rc::clone(&carrier), room)
+        } else {
+            streams.borrow_mut().came(id, Rc::clone(&carrier), room)
+        };
         let lease = taken.then(|| {
             carrier.shared.open.set(carrier.shared.open.get() + 1);
             StreamLease { pool: Rc::clone(self), carrier: Some(Rc::clone(&carrier)), reused, dial }
@@ -392,7 +397,7 @@ impl Pool {
             match (seat, granted) {
                 (Some(seat), granted) => {
                     // Who was to get a connection and has not begun is given a stream instead: the next one is to.
-                    if let Some(Granted::Open) = seat.take() {
+                    if let (Some(Granted::Open), false) = (seat.take(), matches!(granted, Granted::Open)) {
                         left.extend(streams.borrow_mut().forgone());
                     }
                     seat.give(granted);
