@@ -226,6 +226,14 @@ impl<P: Copy + Eq + Hash> Fleet<P> {
         self.line.len()
     }
 
+    /// How many of other pools wait, for whom nothing has been closed. A connection of this pool that many use at once may
+    /// never be free, and so never [returning](Fleet::returning): it has to be given up for them.
+    #[must_use]
+    pub fn uncovered_elsewhere(&self, pool: P) -> u32 {
+        let elsewhere = (self.line.len() as u32).saturating_sub(self.waiting_of(pool));
+        elsewhere.saturating_sub(self.closing)
+    }
+
     /// How many of this pool wait for a permit.
     #[must_use]
     pub fn waiting_of(&self, pool: P) -> u32 {
@@ -301,6 +309,18 @@ mod tests {
 
     /// What is listed, what is true by now, who asks, who is to go.
     type Row = (&'static str, &'static [(char, u64)], &'static [(char, u64)], char, Option<char>);
+
+    // MGR-01
+    #[test]
+    fn who_waits_elsewhere_is_told_until_something_is_closed_for_them() {
+        let (mut fleet, tickets) = queued(1, &['a', 'b', 'c']);
+        assert_eq!(fleet.uncovered_elsewhere('z'), 3);
+        assert_eq!(fleet.uncovered_elsewhere('a'), 2);
+        assert_eq!(fleet.returning('z', None), Returning::Close);
+        assert_eq!(fleet.uncovered_elsewhere('z'), 2);
+        assert!(fleet.cancel(tickets[2]));
+        assert_eq!(fleet.uncovered_elsewhere('z'), 1);
+    }
 
     /// A fleet whose permits are all out, and the tickets of those who then asked, in this order.
     fn queued(most: u32, pools: &[char]) -> (Fleet<char>, Vec<u64>) {

@@ -132,6 +132,11 @@ impl<C: Clone> Streams<C> {
     /// takes none for the moment.
     pub fn opened(&mut self, id: u32, connection: C, room: Room) -> (bool, Grants<C>) {
         self.opening = self.opening.saturating_sub(1);
+        self.came(id, connection, room)
+    }
+
+    /// The same of a connection that nobody was told to get: one for an exchange alone, of a peer that has learnt HTTP/2.
+    pub fn came(&mut self, id: u32, connection: C, room: Room) -> (bool, Grants<C>) {
         self.peer = Peer::Multiplexes;
         let mut carrier = Carrier { id, connection, open: 0, room, draining: false };
         let taken = carrier.has_room();
@@ -232,6 +237,13 @@ impl<C: Clone> Streams<C> {
     /// How many connections carry streams, and how many streams.
     pub fn open(&self) -> (u32, u32) {
         (self.carriers.len() as u32, self.carriers.iter().map(|carrier| carrier.open).sum())
+    }
+
+    /// A connection that takes new streams, if any does, where fewer than so many run empty already.
+    pub fn to_give_up(&self, running_empty: u32) -> Option<u32> {
+        let draining = self.carriers.iter().filter(|carrier| carrier.draining).count();
+        let first = self.carriers.iter().find(|carrier| !carrier.draining);
+        first.filter(|_| draining < running_empty as usize).map(|carrier| carrier.id)
     }
 
     /// Whether there is a connection, so that waiting is for a slot and not for the first dial.

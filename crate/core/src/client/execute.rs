@@ -156,6 +156,8 @@ async fn attempts(
     progress.pool.replace(Some(Rc::clone(&hop.pool)));
     let mut first = true;
     let mut replays = 0;
+    // Whether the pool's idle connections may be as dead as the one that was just used.
+    let mut doubtful = false;
     loop {
         let asked = now();
         let pool = &hop.pool;
@@ -170,7 +172,7 @@ async fn attempts(
             hop.target.clone(),
         )?;
         let until = trip.pool_deadline(first, asked);
-        let wanted = if replays == 0 { Wanted::Any } else { Wanted::Fresh };
+        let wanted = if doubtful { Wanted::Fresh } else { Wanted::Any };
         let knows = trip.request().asker.as_deref();
         let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, knows).await {
             Ok(held) => held,
@@ -179,7 +181,7 @@ async fn attempts(
                 let delay = trip.failed(pool, error).await?;
                 progress.rest();
                 rest(delay, pool).await?;
-                (first, replays) = (false, 0);
+                (first, replays, doubtful) = (false, 0, false);
                 continue;
             }
         };
@@ -209,8 +211,13 @@ async fn attempts(
                 let ours = error.kind() == Kind::BodyFailed;
                 if !ours && pool.is_open() && replay::is_allowed(accepted, replays) {
                     replays += 1;
+                    // A peer that says what it has not processed is well, and so are its connections.
+                    doubtful = !matches!(error.fields().extra.reason, Some("ERR_H2_REFUSED" | "ERR_H2_GOAWAY"));
                     progress.attempts.set(progress.attempts.get() - 1);
                     pool.stats.stale_replays.add(1);
+                    // The old connection's leave is its socket's, and a bounded manager may have no other (MGR-01): whoever kept
+                    // hold of it would wait for himself.
+                    progress.rest();
                     continue;
                 }
                 // It may be judged by the caller's own `Retry`, and be remembered in the history.
@@ -218,7 +225,7 @@ async fn attempts(
                 trip.failed(pool, error).await?
             }
         };
-        (first, replays) = (false, 0);
+        (first, replays, doubtful) = (false, 0, false);
         progress.rest();
         // What cannot be sent again is told before the wait, not after it.
         trip.rewind().await?;

@@ -44,6 +44,10 @@ pub(super) fn head_of(scheme: Scheme, http: Request<Upload>) -> Result<Request<(
         (None, Some(authority)) => authority.clone(),
         (None, None) => return Err(Error::new(Kind::InvalidHeader, "an HTTP/2 request needs a Host")),
     };
+    // RFC 9113 §8.3.1.
+    if authority.as_str().contains('@') {
+        return Err(Error::new(Kind::InvalidHeader, "Host is no authority: HTTP/2 has no user information in it"));
+    }
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(if scheme == Scheme::Https { UriScheme::HTTPS } else { UriScheme::HTTP });
     uri.authority = Some(authority);

@@ -326,12 +326,18 @@ impl AsyncWrite for TapIo {
             _ => bufs,
         };
         let mut io = tap.io.borrow_mut();
+        let is_tls = io.is_tls();
         let io = Pin::new(&mut *io);
         let wrote = match bufs {
             // A head alone, the usual case: send() costs the kernel less than writev().
             [only] => io.poll_write(cx, only),
             several => io.poll_write_vectored(cx, several),
         };
+        // TLS sends record by record and forgets of an error how many there were before. Of one record alone the peer makes
+        // nothing that has not come whole (RFC 8446 §5.2); of several the first may be a request.
+        if matches!(wrote, Poll::Ready(Err(_))) && is_tls && offered > RECORD {
+            tap.written.set(tap.written.get() + 1);
+        }
         match wrote {
             Poll::Ready(Ok(count)) => tap.sent(count, offered),
             // hyper would end the connection at once; the peer's last words may still be unread (THR-318).
@@ -378,5 +384,7 @@ impl AsyncWrite for TapIo {
     }
 }
 
+/// What a record of TLS holds (RFC 8446 §5.1).
+const RECORD: usize = 16 * 1024;
 /// Reads of hyper's that may lie in its buffer and its queue, unseen by whoever takes the pieces.
 const MOST_READS: u64 = 4;

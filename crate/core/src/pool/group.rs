@@ -169,6 +169,11 @@ impl Group {
         }
     }
 
+    /// How many of other pools stand in line, for whom nothing has been closed yet.
+    pub(super) fn waiting_elsewhere(&self, member: Member) -> u32 {
+        self.fleet.as_ref().map_or(0, |fleet| fleet.borrow().uncovered_elsewhere(member))
+    }
+
     /// Whether each pool is bounded by itself alone.
     pub(super) fn is_unbounded(&self) -> bool {
         self.fleet.is_none()

@@ -149,8 +149,22 @@ impl Pool {
         if streams.borrow().waiting() > 0 || !streams.borrow().has_carriers() || !self.is_open() {
             return None;
         }
+        self.give_way();
         let carrier = streams.borrow_mut().take()?;
         self.on_carrier(carrier)
+    }
+
+    /// A connection that always carries somebody never comes back, however long others stand in the group's line. Whoever comes
+    /// now comes after them: a connection for each of them takes no more streams, and goes to them when its last has ended.
+    fn give_way(&self) {
+        let elsewhere = self.group.waiting_elsewhere(self.member);
+        if elsewhere == 0 {
+            return;
+        }
+        let spared = self.streams.as_ref().and_then(|streams| streams.borrow().to_give_up(elsewhere));
+        if let Some(id) = spared {
+            self.drain_carrier(id);
+        }
     }
 
     /// A stream, or a connection of one's own where the peer speaks HTTP/1.1 only.
@@ -159,8 +173,11 @@ impl Pool {
         let asked = now();
         loop {
             if !self.is_open() {
+                // A connection that came too late, and without room, has nobody to wait for it.
+                self.turn_streams_away();
                 return Err(closed());
             }
+            self.give_way();
             let found = streams.borrow_mut().checkout();
             let leased = match found {
                 Checkout::Stream(carrier) => self.on_carrier(carrier).map(Leased::Stream),
@@ -185,7 +202,7 @@ impl Pool {
         let Terms { until, connect, progress, wanted, asker } = terms;
         let slot = self.slot(until, wanted).await?;
         let held = self.make_fit(slot, connect, progress, asker).await?;
-        if held.is_shared() { Ok(self.carry(held).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
+        if held.is_shared() { Ok(self.carry(held, false).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
     }
 
     /// Stands in the line of those who want a stream; `opening` if it is to get a connection for them.
@@ -253,7 +270,7 @@ impl Pool {
         match self.make_fit(slot, connect, progress, asker).await {
             Ok(held) if held.is_shared() => {
                 standing.leave();
-                Ok(self.carry(held).map(Leased::Stream))
+                Ok(self.carry(held, true).map(Leased::Stream))
             }
             Ok(held) => {
                 standing.leave();
@@ -271,8 +288,8 @@ impl Pool {
     }
 
     /// A connection that somebody got for all: it carries streams from here on, the first of them the caller's if there is
-    /// room.
-    fn carry(self: &Rc<Self>, held: Held) -> Option<StreamLease> {
+    /// room. `asked`: it was told to get one.
+    fn carry(self: &Rc<Self>, held: Held, asked: bool) -> Option<StreamLease> {
         let connection = held.connection.as_ref()?;
         let Sender::Http2(shared) = &connection.sender else { return None };
         let carrier = Rc::new(Carrier {
@@ -285,7 +302,12 @@ impl Pool {
         let (reused, dial) = (held.reused, held.dial);
         carrier.held.replace(Some(held));
         let streams = self.streams.as_ref()?;
-        let (taken, grants) = streams.borrow_mut().opened(carrier.info.id, Rc::clone(&carrier), carrier.shared.room());
+        let (id, room) = (carrier.info.id, carrier.shared.room());
+        let (taken, grants) = if asked {
+            streams.borrow_mut().opened(id, Rc::clone(&carrier), room)
+        } else {
+            streams.borrow_mut().came(id, Rc::clone(&carrier), room)
+        };
         let lease = taken.then(|| {
             carrier.shared.open.set(carrier.shared.open.get() + 1);
             StreamLease { pool: Rc::clone(self), carrier: Some(Rc::clone(&carrier)), reused, dial }
@@ -375,7 +397,7 @@ impl Pool {
             match (seat, granted) {
                 (Some(seat), granted) => {
                     // Who was to get a connection and has not begun is given a stream instead: the next one is to.
-                    if let Some(Granted::Open) = seat.take() {
+                    if let (Some(Granted::Open), false) = (seat.take(), matches!(granted, Granted::Open)) {
                         left.extend(streams.borrow_mut().forgone());
                     }
                     seat.give(granted);

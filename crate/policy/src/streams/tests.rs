@@ -32,6 +32,35 @@ fn with_one(most: u32) -> S {
     streams
 }
 
+// H2-05: a peer that speaks HTTP/1.1 at one time and HTTP/2 at another.
+#[test]
+fn a_connection_that_nobody_was_told_to_get_leaves_it_to_whoever_was() {
+    let mut streams = with_one(1);
+    let told = open(&mut streams);
+    assert_eq!(streams.came(2, 2, Room::Most(1)), (true, vec![]));
+    // Else it would be told once more, without end.
+    wait(&mut streams);
+    streams.begin(told);
+    assert!(streams.opened(3, 3, Room::Most(2)).0);
+}
+
+// MGR-01: one for each that is missed elsewhere, and none that runs empty already.
+#[test]
+fn connections_that_are_missed_elsewhere_are_given_up_one_by_one() {
+    let mut streams = Streams::new();
+    assert_eq!(streams.to_give_up(1), None);
+    for id in [1, 2] {
+        assert!(streams.opened(id, id, Room::Most(5)).0);
+    }
+    assert_eq!(streams.to_give_up(0), None);
+    assert_eq!(streams.to_give_up(1), Some(1));
+    assert_eq!(streams.drain(1), (None, vec![]));
+    assert_eq!(streams.to_give_up(1), None);
+    assert_eq!(streams.to_give_up(2), Some(2));
+    assert_eq!(streams.drain(2), (None, vec![]));
+    assert_eq!(streams.to_give_up(3), None);
+}
+
 // H2-05: concurrent first requests wait for one dial.
 #[test]
 fn a_hundred_first_requests_make_one_connection() {
