@@ -89,6 +89,7 @@ impl Attempt<'_> {
             Ok(judgement) => judgement,
             Err(error) => return Err(Self::fail(leased, &way, error)),
         };
+        let bodiless = is_bodiless(&method, parts.status);
         self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
         if !trip.is_outcome(parts.status.as_u16(), &parts.headers) {
             let hop = trip.hop();
@@ -98,19 +99,20 @@ impl Attempt<'_> {
             };
             if !matches!(verdict, Verdict::Give) {
                 let keep = judgement.keep && !close;
-                let frames = Frames::new(body, way.clone(), &judgement, self.terms(trip.request(), source.clone()));
+                let frames =
+                    Frames::new(body, way.clone(), &judgement, self.terms(trip.request(), source.clone(), bodiless));
                 let exchange = Exchange { leased, way, pump, keep, hint: judgement.hint, source };
                 Box::pin(drain(frames, exchange)).await;
                 return turned(verdict, trip.hop() > hop);
             }
         }
         let request = trip.request();
-        let decode = request.decode_content && !is_bodiless(&method, parts.status);
+        let decode = request.decode_content && !bodiless;
         let decoder = match decoder(&parts.headers, &judgement, self.limits, decode) {
             Ok(decoder) => decoder,
             Err(error) => return Err(Self::fail(leased, &way, error)),
         };
-        let frames = Frames::new(body, way.clone(), &judgement, self.terms(request, source.clone()));
+        let frames = Frames::new(body, way.clone(), &judgement, self.terms(request, source.clone(), bodiless));
         let reason = match &way {
             Way::Own(tap) => Some(reason(parts.status, tap)),
             Way::Stream(_) => None,
@@ -119,7 +121,7 @@ impl Attempt<'_> {
         let mut timings = self.timings(dial, began, way.last_write().unwrap_or(began), headed);
         let Judgement { keep, hint, chunked, length, defects, .. } = judgement;
         // RESP-08: nothing is announced where nothing can come.
-        let length = if is_bodiless(&method, parts.status) { Some(0) } else { length };
+        let length = if bodiless { Some(0) } else { length };
         leased.count_repair(!defects.is_empty());
         let exchange = Exchange { leased, way, pump, keep: keep && !close, hint, source };
         let (body, body_bytes, trailers) = match request.wanted {
@@ -201,9 +203,10 @@ impl Attempt<'_> {
         }
     }
 
-    fn terms(&self, request: &Request, source: Option<Rc<Source>>) -> Terms {
+    fn terms(&self, request: &Request, source: Option<Rc<Source>>, bodiless: bool) -> Terms {
         Terms {
             source,
+            bodiless,
             read: self.clocks.read,
             enforce_length: request.enforce_content_length,
             most_wire: self.limits.wire,

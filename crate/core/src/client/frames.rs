@@ -110,14 +110,18 @@ pub(super) struct Terms {
     pub(super) source: Option<Rc<Source>>,
     pub(super) read: Option<Duration>,
     pub(super) enforce_length: bool,
+    /// No body, whatever the head says (RFC 9112 §6.3).
+    pub(super) bodiless: bool,
     pub(super) most_wire: Option<u64>,
     pub(super) progress: Option<Pace>,
 }
 
 impl Frames {
     pub(super) fn new(body: Wire, way: Way, judgement: &Judgement, terms: Terms) -> Self {
-        let Terms { source, read, enforce_length, most_wire, progress } = terms;
-        let end = if body.is_end_stream() { End::Complete } else { End::Open };
+        let Terms { source, read, enforce_length, bodiless, most_wire, progress } = terms;
+        // On a stream nothing has to be read past: what comes where nothing may come goes with it.
+        let none = bodiless && matches!(body, Wire::Http2(..));
+        let end = if body.is_end_stream() || none { End::Complete } else { End::Open };
         let (chunked, length) = (judgement.chunked, judgement.length);
         if chunked {
             way.piece_taken();
@@ -189,6 +193,8 @@ impl Frames {
                         continue;
                     }
                 }
+                // The connection went away after the last byte, and took the stream's own end with it: nothing is missing.
+                Some(Err(Breakage::Http2(error))) if error.is_io() && self.length == Some(self.wire) => {}
                 Some(Err(error)) => {
                     let error = self.broken(&error);
                     if let Some(error) = error {

@@ -24,6 +24,10 @@ impl KeyLogFile {
         if std::fs::read_to_string("/proc/self/status").is_ok_and(|status| has_borrowed_rights(&status)) {
             return Err(refused(format!("{path:?} is not written by a process with another user's rights")));
         }
+        // To open a pipe waits for its reader.
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(refused(format!("the key log {path:?} is no regular file")));
+        }
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
