@@ -13,7 +13,7 @@ import { ask, root, tool } from './run.js';
 import { snippetFailures } from './snippets.js';
 
 /** How many test files there are. A run that finds fewer has lost some; whoever adds one raises the figure. */
-const EXPECTED = { specs: 86, nginx: 9, rust: 20 };
+const EXPECTED = { specs: 88, nginx: 9, rust: 20 };
 
 /** Lines, tests left out: a file that outgrows this holds two ideas. */
 const LONGEST_FILE = 600;

@@ -131,7 +131,11 @@ impl<F: Fn()> Driving<F> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if Pin::new(&mut self.connection).poll(cx).is_ready() {
-            // Its error reaches each stream by itself; an idle connection's is nobody's (THR-301, THR-1116).
+            // Its error reaches each stream by itself; an idle connection's is nobody's (THR-301, THR-1116). A goodbye may have
+            // come with the last stream's end.
+            let said = self.probe.poll_ready(cx);
+            let goodbye = matches!(said, Poll::Ready(Err(error)) if error.is_go_away() && error.is_remote());
+            self.shared.draining.set(self.shared.draining.get() || goodbye);
             return Poll::Ready(());
         }
         self.notice(cx);
