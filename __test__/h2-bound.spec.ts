@@ -36,14 +36,14 @@ test('MGR-01: a host whose connection is never without a stream gives way to ano
   // A stream ends when the next one is there, or when none has come for long: the connection is never idle before that.
   let held = async (): Promise<void> => undefined;
   let quiet: NodeJS.Timeout | undefined;
-  let asked = 0;
+  const seen = { asked: 0, over: false };
   const busy = await h2Server(
     each(async (request, peer) => {
       const before = held;
       held = async () => peer.send(answer(request.id, 'busy'));
       clearTimeout(quiet);
       quiet = setTimeout(() => void held().catch(() => undefined), 250);
-      asked += 1;
+      seen.asked += 1;
       await before().catch(() => undefined);
     }),
   );
@@ -53,17 +53,16 @@ test('MGR-01: a host whose connection is never without a stream gives way to ano
     await manager.close({ timeout: 0 });
     await Promise.all([busy.close(), other.close()]);
   });
-  let over = false;
   const worker = async (): Promise<void> => {
-    while (!over) await manager.request('GET', `http://127.0.0.1:${busy.port}/`);
+    while (!seen.over) await manager.request('GET', `http://127.0.0.1:${busy.port}/`);
   };
   const working = Promise.all([worker(), worker(), worker()]);
-  while (asked < 10) await new Promise((resolve) => setImmediate(resolve));
+  while (seen.asked < 10) await new Promise((resolve) => setImmediate(resolve));
   const outcome = await manager.request('GET', `http://127.0.0.1:${other.port}/other`).then(
     (response) => response.text(),
     (error: Error) => error.message,
   );
-  over = true;
+  seen.over = true;
   await working;
   t.is(outcome, '/other');
 });

@@ -313,7 +313,6 @@ export class HTTPSConnectionPool extends HTTPConnectionPool {
    * @throws as {@link HTTPConnectionPool}'s; SSLError ERR_TLS for certificates, keys, cipher suites and fingerprints that
    * cannot be used (`reason` ERR_TLS_CA, ERR_TLS_CERT, ERR_TLS_KEY, ERR_TLS_CIPHER, ERR_FINGERPRINT).
    */
-  // oxlint-disable-next-line no-useless-constructor -- it takes more options
   constructor(host: string, options: PoolOptions & TLSOptions = {}) {
     super(host, options);
   }
