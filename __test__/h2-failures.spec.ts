@@ -370,3 +370,42 @@ test('WART-08 RETRY-12: an answer that is retried is drained, and its connection
   t.is(posted.status, 200);
   t.is(server.peers.length, 1);
 });
+
+test('THR-405: an answer that came whole is whole, though its connection went before the upload was over', async (t) => {
+  const { pool } = await overFrames(
+    t,
+    each(async (request, peer) => {
+      // END_STREAM, and the end of the connection right behind it.
+      await peer.send(answer(request.id, 'no more', { status: 413, lines: [['content-length', '7']] }));
+      peer.end();
+    }),
+  );
+  const body = (async function* endless() {
+    for (let nth = 0; nth < 10_000; nth += 1) yield Buffer.alloc(1_000);
+  })();
+  const response = await pool.request('POST', '/', { body });
+  t.is(response.status, 413);
+  t.is(response.text(), 'no more');
+});
+
+for (const [method, status] of [
+  ['GET', 204],
+  ['GET', 304],
+  ['HEAD', 200],
+] as const) {
+  test(`RESP-08: what comes where no body may come is nobody's: ${method} ${status}`, async (t) => {
+    const { pool } = await overFrames(
+      t,
+      each(async (request, peer) => {
+        await peer.send(head(request.id, status));
+        await peer.send(data(request.id, 'smuggled', { end: true }));
+      }),
+    );
+    for (let nth = 0; nth < 2; nth += 1) {
+      const response = await pool.request(method, '/');
+      t.is(response.status, status);
+      t.is(response.data.length, 0);
+    }
+    t.is(pool.numConnections, 1);
+  });
+}

@@ -262,6 +262,8 @@ impl Pool {
         let Some(slot) = slot else {
             standing.leave();
             drop(standing);
+            // Its place in the ledger's line, if it has one, is given up before another is taken.
+            ours.set(self.slot(until, wanted));
             return Box::pin(self.own(terms)).await;
         };
         streams.borrow_mut().begin(ticket);
