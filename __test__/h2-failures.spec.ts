@@ -377,15 +377,14 @@ test('THR-405: an answer that came whole is whole, though its connection went be
     each(async (request, peer) => {
       // END_STREAM, and the end of the connection right behind it.
       await peer.send(answer(request.id, 'no more', { status: 413, lines: [['content-length', '7']] }));
-      peer.end();
+      peer.socket.destroySoon();
     }),
   );
-  const body = (async function* endless() {
-    for (let nth = 0; nth < 10_000; nth += 1) yield Buffer.alloc(1_000);
-  })();
-  const response = await pool.request('POST', '/', { body });
-  t.is(response.status, 413);
-  t.is(response.text(), 'no more');
+  for (let nth = 0; nth < 10; nth += 1) {
+    const response = await pool.request('POST', '/', { body: Buffer.alloc(5_000_000) });
+    t.is(response.status, 413);
+    t.is(response.text(), 'no more');
+  }
 });
 
 for (const [method, status] of [
