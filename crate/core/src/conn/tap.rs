@@ -178,7 +178,7 @@ impl Tap {
         self.io.borrow().is_tls()
     }
 
-    /// Bytes received over the connection's life, as far as nobody has taken them for the counters.
+    /// Bytes received over the life of a connection that carries streams: none of them begins an exchange here.
     pub fn heard(&self) -> u64 {
         self.read.get()
     }
