@@ -11,6 +11,7 @@ import {
 } from '../index.ts';
 import { answers, choices, reply } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
+import { until } from './support/street.ts';
 import {
   CHUNKED_STRICTLY,
   chunkedCases,
@@ -45,6 +46,8 @@ async function each(
   for (const nth of wires.keys()) {
     const outcome = await pool.request('GET', `/${nth}`).catch((error: Error) => error);
     judge(outcome, nth, pool.stats().idle);
+    // A request that is on its way while its server goes away may fail of that alone.
+    if (end) await until(() => pool.stats().live === 0, 'the connection of a server that has ended it is gone');
   }
 }
 
