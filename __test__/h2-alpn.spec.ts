@@ -154,7 +154,7 @@ test('H2-05: an aborted dial is taken over by one who waits', async (t) => {
   t.true(server.peers.length <= 2);
 });
 
-test('an http pool ignores `http2: true`; prior knowledge is for http alone; other values are refused', async (t) => {
+test('REQ-19: an http pool ignores `http2: true`; prior knowledge is for http alone; other values are refused', async (t) => {
   const server = await httpServer((request, response) => response.end(request.httpVersion));
   t.teardown(() => server.close());
   const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, http2: true });
