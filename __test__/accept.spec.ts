@@ -181,6 +181,7 @@ test('an aborted signal beats accept’s body', async (t) => {
 
 test('releaseConn of a request: true with preloadContent: false would give away what is being read', async (t) => {
   const fixture = await first(t, reply('body'));
+  // @ts-expect-error -- the two exclude one another
   await t.throwsAsync(fixture.pool.request('GET', '/', { releaseConn: true, preloadContent: false }), {
     instanceOf: TypeError,
     code: 'ERR_INVALID_OPTION',

@@ -1,7 +1,7 @@
 /** What only the caller can answer: a gate before each attempt, an address, whether the body is wanted. */
 import test from 'ava';
 
-import { PoolManager, Retry, type AttemptInfo } from '../index.ts';
+import { PoolManager, Retry, SKIP_HEADER, type AttemptInfo } from '../index.ts';
 import { answers, reply } from './servers/raw.ts';
 import { scripted } from './support/fixtures.ts';
 import { outcome as child } from './support/child.ts';
@@ -94,6 +94,30 @@ test('beforeAttempt changes the headers of its attempt alone', async (t) => {
       [[], [], ['u']],
     ],
   );
+});
+
+test('HDR-03: beforeAttempt leaves out what SKIP_HEADER names, alone or beside other changes, and what the request left out', async (t) => {
+  for (const [change, headers, left] of [
+    [{ 'User-Agent': SKIP_HEADER }, {}, { 'user-agent': [], 'x-a': [] }],
+    [{ 'User-Agent': SKIP_HEADER, 'X-A': '1' }, {}, { 'user-agent': [], 'x-a': ['1'] }],
+    [{ 'X-A': '1' }, { 'User-Agent': SKIP_HEADER }, { 'user-agent': [], 'x-a': ['1'] }],
+    [{ 'user-agent': 'own' }, { 'User-Agent': SKIP_HEADER }, { 'user-agent': ['own'], 'x-a': [] }],
+  ] as const) {
+    const one = await world(
+      t,
+      { 'a.example': () => OK },
+      { beforeAttempt: (attempt) => attempt.headers.update(change as Record<string, string>) },
+    );
+    await one.manager.request('GET', 'http://a.example/', { headers });
+    const [asked] = one.asked;
+    t.deepEqual({ 'user-agent': asked?.all('user-agent'), 'x-a': asked?.all('x-a') }, left as never);
+  }
+  const one = await world(
+    t,
+    { 'a.example': () => OK },
+    { beforeAttempt: ({ headers }) => headers.set('X-A', SKIP_HEADER) },
+  );
+  t.is(codeOf(await reasonOf(one.manager.request('GET', 'http://a.example/'))), 'ERR_INVALID_HEADER');
 });
 
 test('beforeAttempt: what it writes into the headers is judged as every header is', async (t) => {

@@ -50,7 +50,7 @@ const cases: {
   { reason: 'peer closed', run: (pool) => pool.request('GET', '/leaves') },
   { reason: 'poisoned', run: (pool) => pool.request('GET', '/poison') },
   { reason: 'not reusable', run: (pool) => pool.request('GET', '/last') },
-  { reason: 'not reusable', run: (pool) => pool.request('GET', '/folded') },
+  { reason: 'repaired', run: (pool) => pool.request('GET', '/folded') },
   { reason: 'failed', run: (pool) => pool.request('GET', '/broken').catch(() => null) },
   { reason: 'timed out', run: (pool) => pool.request('GET', '/silent', { timeout: { read: 60 } }).catch(() => null) },
   {
@@ -93,7 +93,13 @@ for (const [at, { reason, options, run }] of cases.entries()) {
     const notices = new Notices(t, CONNECTION);
     await run(pool);
     const closed = await notices.nth('connection:close');
-    const facts = { host: '127.0.0.1', port: server.port, remoteAddress: '127.0.0.1', protocol: 'http/1.1' };
+    const facts = {
+      host: '127.0.0.1',
+      port: server.port,
+      remoteAddress: '127.0.0.1',
+      protocol: 'http/1.1',
+      proxy: null,
+    };
     t.deepEqual(closed, { ...facts, reason } as typeof closed);
     t.deepEqual(notices.of('connection:open')[0], { ...facts, reason: null } as typeof closed);
     await pool.close();

@@ -179,6 +179,52 @@ test.serial('WARN-05: a body that its reader lets go of has ended, once', async 
   }
 });
 
+test.serial(
+  'WARN-05: with accept the head is told before that is asked, and the body ends or breaks once',
+  async (t) => {
+    const { pool } = await scripted(t, odd, { maxsize: 4 });
+    const notices = new Notices(t, REQUEST);
+    const seen: string[][] = [];
+    const asked = (answer: boolean) => (): boolean => {
+      seen.push(notices.names(notices.of('request:start').at(-1)?.request.id));
+      return answer;
+    };
+    const whole = await pool.request('GET', '/', { accept: asked(true) });
+    t.is(whole.text(), 'hello');
+    const read = await pool.request('GET', '/', { ...STREAM, accept: asked(true) });
+    t.is(notices.of('request:end').length, 1);
+    t.is(String(await read.read()), 'hello');
+    await pool.request('GET', '/head', { accept: asked(false) });
+    await notices.nth('request:end', 3);
+    const broken = await rejection(pool.request('GET', '/broken', { accept: asked(true) }), ProtocolError);
+    const mine = new Error('mine');
+    const thrown = await t.throwsAsync(
+      pool.request('GET', '/', {
+        accept: () => {
+          throw mine;
+        },
+      }),
+    );
+    t.is(thrown, mine);
+    await turn();
+    t.is(seen.length, 4);
+    t.deepEqual(
+      seen,
+      seen.map(() => ['request:start', 'request:headers']),
+    );
+    const ids = notices.of('request:start').map(({ request }) => request.id);
+    const ends = ['end', 'end', 'end', 'error', 'error'].map((end) => [...(seen[0] as string[]), `request:${end}`]);
+    t.deepEqual(
+      ids.map((id) => notices.names(id)),
+      ends,
+    );
+    t.deepEqual(
+      notices.of('request:error').map(({ error }) => error),
+      [broken, mine],
+    );
+  },
+);
+
 test.serial('WARN-05 THR-1114: a streamed response that is collected has ended', async (t) => {
   const seen = await outcome('channels-collected.ts', [], { node: ['--expose-gc'] });
   t.deepEqual(seen, { events: ['start', 'headers', 'end'], bytesRead: 10, reason: 'abandoned' });

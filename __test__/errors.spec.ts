@@ -34,6 +34,7 @@ function record(given: Partial<ErrorRecord>): ErrorRecord {
     expected: null,
     received: null,
     causes: [],
+    refusal: null,
     chain: null,
     asserted: null,
     ...given,
@@ -340,6 +341,54 @@ test('no error shows user info or a query, in its message, its JSON or the inspe
   t.notRegex(inspect(own), /letmein/);
 });
 
+test('a printed error: nested ones are short, causes that others threw are whole, rings and control characters are harmless', (t) => {
+  const thrown = new TypeError('mine');
+  const error = new errors.ProtocolError('said', {
+    code: 'ERR_INVALID_BODY',
+    cause: thrown,
+    partial: Buffer.from('secret'),
+  });
+  const text = inspect(error);
+  t.regex(text, /^ProtocolError: said\n {4}at [\s\S]* \{\n {2}code: 'ERR_INVALID_BODY', /);
+  t.regex(text, /\n {2}\[cause\]: TypeError: mine\n {6}at .*errors\.spec\.ts/);
+  t.regex(text, /partialLength: 6\b/);
+  t.notRegex(text, /secret|73 65 63/);
+  t.is(inspect({ a: { b: { c: { d: error } } } }, { depth: 3 }).includes('[ProtocolError: ERR_INVALID_BODY]'), true);
+  t.regex(inspect({ a: { error } }), /\n {8}at .*\n[\s\S]*\n {6}code: 'ERR_INVALID_BODY'/);
+  t.regex(inspect(error, { depth: null, colors: true }), /code: \S*'ERR_INVALID_BODY'/);
+  // What somebody wrote on it, deep as it is.
+  Object.assign(error, { context: { job: { id: 7 } } });
+  t.regex(inspect(error), /context: \{ job: \{ id: 7 \} \}/);
+
+  (thrown as { cause?: unknown }).cause = error;
+  t.regex(inspect(error, { depth: null }), /\[ProtocolError: ERR_INVALID_BODY\]/);
+  const ring = new errors.HTTPError('ring');
+  (ring as { cause?: unknown }).cause = ring;
+  t.true(inspect(ring, { depth: null }).length < 5000);
+
+  const long = new errors.HTTPError('long');
+  const past = { method: 'GET', url: '/a\u001b[2J?token=sesame', error: null, status: 503, redirectLocation: null };
+  Object.defineProperty(long, 'history', { value: Array.from({ length: 1000 }, () => past) });
+  t.is(inspect(long).match(/^ {4}GET \/a\\x1b\[2J → 503$/gm)?.length, 10);
+  t.regex(inspect(long), /\[history\]:\n {4}… 990 before these\n/);
+  const bare = new errors.HTTPError('bare');
+  (bare as { stack?: unknown }).stack = undefined;
+  t.regex(inspect(bare), /^HTTPError: bare \{\n {2}code: 'ERR_INTERNAL'/);
+});
+
+test('a printed error of several addresses has a line for each', (t) => {
+  const cause = (code: string, address: string) => ({ code, message: `said ${code}`, address });
+  const causes = [cause('ECONNREFUSED', '127.0.0.1:80'), cause('ENETUNREACH', '[::1]:80')];
+  const error = errorFromRecord(record({ className: 'NewConnectionError', code: 'ERR_CONNECT', causes }), context);
+  const lines = inspect(error).split('\n');
+  t.deepEqual(lines.slice(-4), [
+    '  [cause]: AggregateError: 2 addresses were tried',
+    "    Error: said ECONNREFUSED { code: 'ECONNREFUSED', address: '127.0.0.1:80' }",
+    "    Error: said ENETUNREACH { code: 'ENETUNREACH', address: '[::1]:80' }",
+    '}',
+  ]);
+});
+
 test('a logged error does not drag its pool along', (t) => {
   const large = { toString: () => 'POOL', big: 'figure' };
   const error = new errors.ReadTimeoutError(large, '/x', 'Read timed out.');
@@ -352,4 +401,45 @@ test('an argument error is Node’s own, with a code', (t) => {
   t.true(type instanceof TypeError);
   t.like(type, { name: 'TypeError', code: 'ERR_INVALID_OPTION', message: 'no' });
   t.true(argumentError('range', 'ERR_INVALID_TIMEOUT', 'no') instanceof RangeError);
+});
+
+test('a code that is undefined is the default of its class', (t) => {
+  t.is(new errors.HTTPError('x', { code: undefined, phase: undefined }).code, 'ERR_INTERNAL');
+  t.is(new errors.EmptyPoolError(null, 'x', { code: undefined, attempts: undefined }).code, 'ERR_POOL_EMPTY');
+  t.is(new errors.MaxRetryError(null, '/', null, { code: undefined }).code, 'ERR_MAX_RETRY');
+  t.is(new errors.NewConnectionError('x', { code: 'EPIPE', address: undefined, port: undefined }).code, 'EPIPE');
+});
+
+test('an error’s URL is text, and where the details of errors are listed is said', (t) => {
+  const wrong: unknown[] = [5, new URL('http://user:hush@h/'), {}, ['x']];
+  for (const given of wrong as string[]) {
+    for (const make of [
+      () => new errors.HTTPError('x', { url: given }),
+      () => new errors.LocationParseError('x', { location: given }),
+      () => new errors.RequestError(null, given, 'x'),
+      () => new errors.MaxRetryError(null, given),
+      () => new errors.HostChangedError(null, given),
+      () => new errors.MaxRetryError(null, null as unknown as string),
+    ]) {
+      const error = t.throws(make, { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
+      t.regex(error?.message ?? '', /^an error's (url|location) is a string, not /);
+      t.notRegex(error?.message ?? '', /hush/);
+    }
+  }
+  t.is(new errors.HTTPError('x', { url: null }).url, null);
+  const message = "an error has no option 'bogus'; docs/reference/errors.md lists what it has";
+  t.throws(() => new errors.HTTPError('x', { bogus: 1 } as {}), { code: 'ERR_INVALID_OPTION', message });
+});
+
+test('an error takes the details that there are, and a MaxRetryError no reason', (t) => {
+  const message = /^an error has no option 'bogus'; /;
+  t.throws(() => new errors.HTTPError('x', { bogus: 1 } as {}), { code: 'ERR_INVALID_OPTION', message });
+  t.throws(() => new errors.ReadTimeoutError(pool, url, 'x', { bogus: 1 } as {}), {
+    code: 'ERR_INVALID_OPTION',
+    message,
+  });
+  const gaveUp = new errors.MaxRetryError(null, '/a?secret');
+  t.like(gaveUp, { reason: null, cause: undefined });
+  t.is(gaveUp.message, 'Max retries exceeded with url: /a (Caused by null)');
+  t.like(new errors.HTTPError('x', { method: 'GET', url: 'http://u:p@h/a?q' }), { method: 'GET', url: 'http://h/a' });
 });

@@ -67,6 +67,21 @@ for (const [how, refuse] of Object.entries(REFUSALS)) {
   });
 }
 
+test('THR-401 THR-507: what a server says with a GOAWAY is escaped and cut, in the message and in its causes', async (t) => {
+  const { pool } = await overFrames(
+    t,
+    refusing(
+      Infinity,
+      (request, peer) => peer.send(goaway(request.id - 1, CODE.CANCEL, '\u001b]0;'.repeat(3_000))),
+      [],
+    ),
+  );
+  for (let error: unknown = await failure(pool.request('GET', '/')); error instanceof Error; error = error.cause) {
+    t.regex(error.message, /^[\x20-\x7e…]{20,300}$/);
+    t.true(error.message.includes(String.raw`\x1b]0;`));
+  }
+});
+
 test('THR-401: with retries a refused POST is tried as a connect is, with back-off, and ends in MaxRetryError', async (t) => {
   const served: string[] = [];
   const refuse = REFUSALS['RST_STREAM REFUSED_STREAM'] as (request: H2Request, peer: H2Peer) => Promise<void>;

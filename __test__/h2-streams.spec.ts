@@ -409,7 +409,7 @@ test.serial('WARN-05: connections and requests are told as over HTTP/1.1, with t
   await Promise.all(paths(3).map((path) => get(pool, path)));
   await pool.close();
   const closed = await notices.nth('connection:close');
-  const facts = { host: '127.0.0.1', port: server.port, remoteAddress: '127.0.0.1', protocol: 'h2' };
+  const facts = { host: '127.0.0.1', port: server.port, remoteAddress: '127.0.0.1', protocol: 'h2', proxy: null };
   t.deepEqual(closed, { ...facts, reason: 'closed' } as typeof closed);
   t.deepEqual(notices.of('connection:open'), [{ ...facts, reason: null } as typeof closed]);
   for (const name of ['request:start', 'request:headers', 'request:end'] as const)

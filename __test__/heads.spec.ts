@@ -6,6 +6,7 @@ import {
   ProtocolError,
   ReadTimeoutError,
   ResponseTooLarge,
+  Retry,
   type HTTPResponse,
   type PoolOptions,
 } from '../index.ts';
@@ -353,7 +354,7 @@ test('THR-114 THR-115 THR-117 RESP-02: other status lines are refused, with the 
     (outcome, nth, idle) => {
       const line = bad[nth] as string;
       const error = refused(t, outcome, line);
-      t.is(error.message, 'Connection aborted.');
+      t.is(error.message, `Connection aborted. (${(error.cause as Error).message})`);
       t.true(
         (error.cause as Error).message.includes(`'${line.replace('\x01', '\\x01')}'`),
         (error.cause as Error).message,
@@ -438,7 +439,7 @@ test('THR-122 ERR-05: a head that ends anywhere short of its blank line is no re
   const cuts = Array.from({ length: head.length }, (_, cut) => head.slice(0, cut));
   await each(t, cuts, { end: true }, (outcome, cut, idle) => {
     const error = refused(t, outcome, `cut at ${cut}`);
-    t.is(error.message, 'Connection aborted.');
+    t.is(error.message, `Connection aborted. (${(error.cause as Error).message})`);
     t.is(error.reason, cut === 0 ? null : 'ERR_INCOMPLETE_HEAD');
     t.regex((error.cause as Error).message, /^the peer closed the connection/);
     t.is(idle, 0);
@@ -625,3 +626,21 @@ for (const streamed of [false, true]) {
     );
   });
 }
+
+test('RESP-05: heads of redirects and of answers that are tried again are counted too', async (t) => {
+  const { pool } = await scripted(
+    t,
+    answers(
+      `HTTP/1.1 302 X\r\nA : 1\r\nLocation: /b\r\n${BODY}`,
+      `HTTP/1.1 503 X\r\nA : 1\r\n${BODY}`,
+      `${OK}A : 1\r\n${BODY}`,
+      `${OK}${BODY}`,
+    ),
+    { timeout: WAIT },
+  );
+  const response = await pool.request('GET', '/', { retries: new Retry({ total: 3, statusForcelist: [503] }) });
+  t.is(response.defects.length, 1);
+  t.like(pool.stats(), { repaired: 3, opened: 3, closed: 3 });
+  t.is((await pool.request('GET', '/')).defects.length, 0);
+  t.like(pool.stats(), { repaired: 3, opened: 4, closed: 3 });
+});

@@ -8,7 +8,6 @@ import { generatedFrom } from '../scripts/generate.js';
 import { importViolations, unsafeViolations, violations } from '../scripts/imports.js';
 import { complaints, isAllowed, lockedPackages } from '../scripts/licences.js';
 import { root } from '../scripts/run.js';
-import { snippetsOf } from '../scripts/snippets.js';
 
 const read = (...parts: string[]): string => readFileSync(path.join(root, ...parts), 'utf8');
 const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, unknown> & string[]>;
@@ -26,12 +25,22 @@ const directions: [name: string, file: string, code: string, allowed: boolean][]
   ['the facade may not use index.ts', 'facade/pools.ts', "import type { Retry } from '../index.ts';", false],
   ['the facade may not use a package', 'facade/pools.ts', "import ky from 'ky';", false],
   ['the facade may not import a package late', 'facade/pools.ts', "const ky = await import('ky');", false],
-  ['the facade may not load the addon', 'facade/pools.ts', "createRequire(import.meta.url)('#addon');", false],
+  [
+    'the facade may not load the addon',
+    'facade/pools.ts',
+    "createRequire(import.meta.url)('#ferropool-addon');",
+    false,
+  ],
   ['the boundary may not look up', 'facade/boundary/marshal.ts', "import { PoolError } from '../errors.ts';", false],
   ['the boundary may use its neighbours', 'facade/boundary/marshal.ts', "import { load } from './load.ts';", true],
   ['the boundary leaves the addon to the loader', 'facade/boundary/engine.ts', "require('../x.node');", false],
-  ['the loader loads the addon', 'facade/boundary/load.ts', "createRequire(import.meta.url)('#addon');", true],
-  ['a comment may speak of the addon', 'facade/pools.ts', "// '#addon' is the loader's business", true],
+  [
+    'the loader loads the addon',
+    'facade/boundary/load.ts',
+    "createRequire(import.meta.url)('#ferropool-addon');",
+    true,
+  ],
+  ['a comment may speak of the addon', 'facade/pools.ts', "// '#ferropool-addon' is the loader's business", true],
   ['an address in quotes starts no comment', 'facade/pools.ts', "const a = 'http://x'; import('ky');", false],
 ];
 for (const [name, file, code, allowed] of directions) {
@@ -133,15 +142,6 @@ test('THR-1310: CI has a read-only token, no action that is not pinned by hash, 
     t.false(text.includes('pull_request_target'));
     for (const [, action = ''] of text.matchAll(/uses:\s*(\S+)/g)) t.regex(action, /^\.\/|@[0-9a-f]{40}$/);
   }
-});
-
-test('the code of a Markdown file is found with its line, and "no-run" leaves a block out', (t) => {
-  const text =
-    '# A\n\n```ts\nconst a = 1;\n```\n\n```ts no-run\nnever();\n```\n\n```sh\nls\n```\n\n```js\nb();\nc();\n```\n';
-  t.deepEqual(snippetsOf(text), [
-    { line: 3, extension: 'ts', code: 'const a = 1;' },
-    { line: 15, extension: 'mjs', code: 'b();\nc();' },
-  ]);
 });
 
 test('what the addon says becomes one constant a number, a list stays one, and the machine stays out', (t) => {

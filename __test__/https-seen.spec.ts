@@ -106,7 +106,7 @@ test('channels tell the protocol that a connection speaks', async (t) => {
   const pool = securePool(t, port, { http2: true });
   t.is((await pool.request('GET', '/')).versionString, 'HTTP/2');
   await pool.close();
-  const facts = { host: 'localhost', port, remoteAddress: '127.0.0.1', protocol: 'h2' } as const;
+  const facts = { host: 'localhost', port, remoteAddress: '127.0.0.1', protocol: 'h2', proxy: null } as const;
   // Other tests have connections too.
   const ours = (name: 'connection:open' | 'connection:close'): unknown =>
     notices.of(name).find((notice) => notice.port === port);

@@ -4,9 +4,12 @@
  * Servers count their open connections. Where nothing else goes on they never count more than the bound; under load one more,
  * whose end they have not heard of yet (see `Street.most`), while the manager's own figures stay exact.
  */
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import test from 'ava';
 
-import { EmptyPoolError, type HTTPResponse, type PoolManager } from '../index.ts';
+import { EmptyPoolError, Retry, type HTTPResponse, type PoolManager } from '../index.ts';
+import { rawServer, reply, type Peer } from './servers/raw.ts';
 import { rejection } from './support/fixtures.ts';
 import { balanced, managed, Street, sum, until } from './support/street.ts';
 
@@ -410,3 +413,52 @@ test.serial(
     t.is((await last).text(), '2/last');
   },
 );
+
+/** How the first attempt ends, with its connection. */
+const FIRST_ENDS: Readonly<Record<string, (peer: Peer) => Promise<void> | void>> = {
+  'a status': (peer) => peer.write(reply('no', 'HTTP/1.1 503 X\r\nConnection: close\r\n')),
+  'a redirect': (peer) => peer.write(reply('', 'HTTP/1.1 307 X\r\nLocation: /b\r\nConnection: close\r\n')),
+  'a redirect without the body': (peer) =>
+    peer.write(reply('', 'HTTP/1.1 303 X\r\nLocation: /b\r\nConnection: close\r\n')),
+  'a reset': (peer) => peer.reset(),
+};
+
+for (const [what, end] of Object.entries(FIRST_ENDS)) {
+  test.serial(
+    `MGR-01 BODY-13: a body in pieces that is sent again does not wait for itself, after ${what}`,
+    async (t) => {
+      const server = await rawServer(async (peer) => {
+        await peer.request();
+        if (peer.number === 1) return end(peer);
+        await peer.write(reply('well'));
+      });
+      t.teardown(() => server.close());
+      const manager = managed(t, { maxTotalConnections: 1, timeout: { total: 20_000 } });
+      const retries = new Retry({ total: 3, statusForcelist: [503] });
+      const body = (): Readable => Readable.from([Buffer.from('two '), Buffer.from('pieces')]);
+      const response = await manager.request('PUT', `http://127.0.0.1:${server.port}/`, { body, retries });
+      t.is(response.text(), 'well');
+      t.like(manager.stats(), { opened: 2, closed: 1 });
+    },
+  );
+}
+
+test.serial('MGR-01 READ-11: a coded body that is off the wire and unread holds no connection', async (t) => {
+  const wire = gzipSync(Buffer.alloc(3_000_000));
+  const head = 'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Encoding: gzip\r\n';
+  const server = await rawServer(async (peer) => {
+    await peer.request();
+    await peer.write(Buffer.concat([Buffer.from(`${head}Content-Length: ${wire.length}\r\n\r\n`), wire]));
+    // The client closes first, once the body has come.
+    await peer.gone();
+    peer.end();
+  });
+  t.teardown(() => server.close());
+  const manager = managed(t, { maxTotalConnections: 1, timeout: { total: 20_000 } });
+  const bodies: HTTPResponse[] = [];
+  for (let n = 0; n < 3; n += 1) {
+    bodies.push(await get(manager, `http://127.0.0.1:${server.port}/${n}`, { preloadContent: false }));
+    await (await server.peer(n + 1)).gone();
+  }
+  for (const body of bodies) t.is((await body.read()).length, 3_000_000);
+});

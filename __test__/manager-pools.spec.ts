@@ -19,6 +19,7 @@ import {
   type PoolKwargs,
   type PoolOptions,
 } from '../index.ts';
+import type { ProxyOptions } from '../facade/proxy-options.ts';
 import { reply } from './servers/raw.ts';
 import { managed, Street, sum, until } from './support/street.ts';
 
@@ -75,6 +76,8 @@ const flipped = {
   headers: { 'x-mine': '1' },
   acceptEncoding: true,
   localAddress: '127.0.0.2',
+  interface: 'lo',
+  denyAddresses: ['192.0.2.0/24'],
   unixSocket: 'a socket of the test',
   socketOptions: { noDelay: false },
   keepAlive: true,
@@ -87,7 +90,7 @@ const flipped = {
   unreadTimeout: 1_000,
   resolve: { 'other.test': '127.0.0.1' },
   retries: 1,
-} satisfies Record<Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause'>, unknown>;
+} satisfies Record<Exclude<keyof PoolOptions, 'port' | 'rate' | 'pauseOn' | 'onPause' | keyof ProxyOptions>, unknown>;
 
 test('MGR-11: what is the whole manager’s, or the pool’s address, is refused in poolKwargs', (t) => {
   const manager = managed(t);

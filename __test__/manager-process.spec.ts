@@ -157,6 +157,12 @@ onLinux('THR-1014: with ioThreads: 2 there are exactly two, both at work, and at
   t.is(seen.busy, 2);
 });
 
+onLinux('THR-1014: with dnsThreads: 1 eight I/O threads look names up on one', async (t) => {
+  const server = await httpServer((_, response) => response.end('x'));
+  t.teardown(() => server.close());
+  t.deepEqual(await outcome('dns-threads.ts', [server.port]), { served: 8, most: 1, refused: 'ERR_ENGINE_STARTED' });
+});
+
 test.serial('POOL-20 MGR-04: managers and their pools are collected, and what is held stays open', async (t) => {
   t.deepEqual(await outcome('managers-collected.ts', [], { node: ['--expose-gc'], patience: 55_000 }), {
     orphan: ['1/works', 0],

@@ -44,8 +44,14 @@ test('MGR-03: a request without a port goes to 80', async (t) => {
 test('MGR-03: no host is a LocationValueError, a scheme without pools URLSchemeUnknown', async (t) => {
   const manager = managed(t);
   const none = { name: 'LocationValueError', message: 'No host specified.' };
-  for (const url of ['http://', 'http:///path', 'http://@', 'http://@/']) {
-    t.like(await t.throwsAsync(get(manager, url)), none, url);
+  for (const [url, shown] of [
+    ['http://', 'http://'],
+    ['http:///path', 'http:///path'],
+    ['http://@', 'http://'],
+    ['http://user:hunter2@/?hunter2', 'http:///'],
+  ] as const) {
+    const error = await t.throwsAsync(get(manager, url));
+    t.like(error, { ...none, message: `No host specified. ('${shown}')` }, url);
     t.throws(() => manager.connectionFromUrl(url), none, url);
   }
   for (const host of ['', null, undefined]) t.throws(() => manager.connectionFromHost(host as string), none);

@@ -6,21 +6,22 @@ import { bodyServer } from './servers/bodies.ts';
 import type { Peer } from './servers/raw.ts';
 import { bombResponse, BOMBS } from './support/bombs.ts';
 import { outcome } from './support/child.ts';
-import { scripted, target } from './support/fixtures.ts';
+import { scripted, served, target } from './support/fixtures.ts';
 
 const MIB = 1024 * 1024;
 // The children read their memory from /proc: elsewhere there is no such test.
 const onLinux = (process.platform === 'linux' ? test.serial : () => undefined) as typeof test.serial;
 
-for (const [name, memoryBudget, most] of [
-  ['the default memoryBudget', 0, 256],
-  ['a memoryBudget of 32 MiB', 32 * MIB, 32],
+for (const [name, memoryBudget, most, ioThreads] of [
+  ['the default memoryBudget', 0, 256, 1],
+  ['the default memoryBudget of two I/O threads together', 0, 256, 2],
+  ['a memoryBudget of 32 MiB', 32 * MIB, 32, 1],
 ] as const) {
   onLinux(`THR-1005: 200 bodies that nobody reads on stay within ${name}, and hold up nobody`, async (t) => {
     const server = await bodyServer();
     t.teardown(() => server.close());
     const [streams, each] = [200, 16];
-    const seen = await outcome<Hoard>('hoard.ts', [server.port, streams, each, memoryBudget]);
+    const seen = await outcome<Hoard>('hoard.ts', [server.port, streams, each, memoryBudget, ioThreads]);
     // The blocks in which the bytes lie are up to a third larger, and every connection reads into one of its own. Without a
     // budget these would be 500 MiB.
     t.true(seen.grown < most * 1.35 + 45, `${seen.grown} MiB`);
@@ -118,6 +119,19 @@ for (const way of ['pieces', 'stream', 'readable'] as const) {
   });
 }
 
+for (const kind of ['whole', 'pieces']) {
+  onLinux(`THR-1005: a body that has been sent costs nothing while its response goes on (${kind})`, async (t) => {
+    const { server } = await served(t, (request, response) => {
+      if (request.url === '/small') response.end('ok');
+      else request.resume().on('end', () => response.write('x'));
+    });
+    const [bodies, each] = [12, 10];
+    const node = ['--expose-gc'];
+    const { grown } = await outcome<{ grown: number }>('sent-bodies.ts', [server.port, bodies, each, kind], { node });
+    t.true(grown < (bodies * each) / 3, `${grown} MiB`);
+  });
+}
+
 onLinux(
   'THR-1006: ten thousand responses that nobody reads or holds cost no connection, no memory and one warning',
   async (t) => {
@@ -126,8 +140,8 @@ onLinux(
     const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
     t.is(seen.opened, seen.closed + seen.idle);
     t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
-    // A third of them is too large to be drained.
-    t.is(seen.abandoned, 3_300);
+    // A third of them is too large to be drained; some more may take longer than a drain does where others use the machine.
+    t.true(seen.abandoned >= 3_300 && seen.abandoned < 3_400, `${seen.abandoned} abandoned`);
     t.true(seen.grown < 32, `${seen.grown} MiB`);
     await server.gone(seen.opened);
   },
@@ -219,7 +233,7 @@ interface Part {
   grown: number;
 }
 
-test('configure: bad settings are refused, and those that are still to come', (t) => {
+test('configure: bad settings are refused', (t) => {
   const refused = (options: unknown, type: typeof TypeError | typeof RangeError, code: string, said: RegExp): void => {
     const error = t.throws(() => configure(options as object), { instanceOf: type, message: said });
     t.is((error as { code?: string } | undefined)?.code, code);
@@ -233,9 +247,12 @@ test('configure: bad settings are refused, and those that are still to come', (t
     refused({ memoryBudget: value }, RangeError, 'ERR_INVALID_OPTION', /^memoryBudget is an integer from 1/);
   }
   refused({ memorybudget: 1 }, TypeError, 'ERR_INVALID_OPTION', /did you mean 'memoryBudget'/);
-  refused({ memoryBudget: 1, dnsThreads: 1 }, TypeError, 'ERR_NOT_SUPPORTED', /^dnsThreads /);
   for (const value of [null, '1', true]) {
     refused({ ioThreads: value }, TypeError, 'ERR_INVALID_OPTION', /^ioThreads is an integer/);
+    refused({ dnsThreads: value }, TypeError, 'ERR_INVALID_OPTION', /^dnsThreads is an integer/);
+  }
+  for (const value of [0, -1, 1.5, 1_025]) {
+    refused({ dnsThreads: value }, RangeError, 'ERR_INVALID_OPTION', /^dnsThreads is an integer from 1 to 1024/);
   }
   for (const value of [0, -1, 1.5, 65]) {
     refused({ ioThreads: value }, RangeError, 'ERR_INVALID_OPTION', /^ioThreads is an integer from 1 to 64/);

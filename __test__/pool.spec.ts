@@ -10,7 +10,7 @@ import { inspect } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import * as ferropool from '../index.ts';
-import { connectionFromUrl, HTTPConnectionPool } from '../index.ts';
+import { connectionFromUrl, HTTPConnectionPool, PoolManager } from '../index.ts';
 import type { HTTPResponse, PoolOptions, Settled } from '../index.ts';
 import { blackHole } from './servers/black-hole.ts';
 import { httpServer } from './servers/http.ts';
@@ -185,7 +185,8 @@ test('POOL-07, THR-909: a thousand waiters on one slot reject when poolTimeout i
   );
   t.true(performance.now() - began >= 90);
   for (const error of errors) t.like(error, { ...emptyPool, sent: false, attempts: 0 });
-  t.is(errors[0]?.message, `${String(pool)}: Pool is empty and a new connection can't be opened due to blocking mode.`);
+  const said = "Pool is empty and a new connection can't be opened due to blocking mode.";
+  t.is(errors[0]?.message, `${String(pool)}: ${said} (poolTimeout=100 ms, maxsize=1)`);
   t.deepEqual(pool.pool, { idle: 0, leased: 1, waiting: 0, maxsize: 1 });
   t.like(await t.throwsAsync(get(pool, '/now', { poolTimeout: 0 })), emptyPool);
   const waiting = get(pool, '/next', { poolTimeout: 60_000 });
@@ -332,6 +333,25 @@ test('POOL-10, THR-1220: close lets idle connections go, leased ones finish, wai
   t.deepEqual([opened, closed, idle, held], [2, 2, 0, 0]);
 });
 
+test('POOL-10: a close that a later one cuts short says that its leases were cut, of a manager too', async (t) => {
+  const gate = new Gate();
+  const [pool, server] = await bench(t, gate.script, { maxsize: 3, block: true });
+  const manager = new PoolManager();
+  const leased = [get(pool, '/a'), get(pool, '/b'), get(pool, '/c')];
+  const managed = manager.request('GET', `http://127.0.0.1:${server.port}/m`);
+  await gate.holds(4);
+  const first = pool.close();
+  const firstOfManager = manager.close();
+  gate.next();
+  await Promise.any(leased);
+  const [report, cut] = await Promise.all([first, pool.close({ timeout: 0 })]);
+  t.like(report, { closed: 3, drained: 1, forced: 2 });
+  t.like(cut, { drained: 0, forced: 2 });
+  const [ofManager] = await Promise.all([firstOfManager, manager.close({ timeout: 0 })]);
+  t.like(ofManager, { drained: 0, forced: 1 });
+  t.is((await Promise.allSettled([...leased, managed])).filter(({ status }) => status === 'rejected').length, 3);
+});
+
 test('POOL-10: what was asked for before close is answered, though its connection was not there yet', async (t) => {
   const [pool, server] = await bench(t, answers(reply('x')), { maxsize: 2, block: true });
   const calls = [get(pool, '/1'), get(pool, '/2')];
@@ -378,6 +398,19 @@ test.serial('THR-1220: close with a timeout cuts off what is left, and counts it
   for (const error of rejected) t.like(error, { ...closedPool, sent: true });
   for (const peer of server.peers) await peer.gone();
 });
+
+for (const order of ['patient first', 'patient last'] as const) {
+  test.serial(`THR-1220: of two who close a pool, both hear what one of them cut off (the ${order})`, async (t) => {
+    const gate = new Gate();
+    const [pool] = await bench(t, gate.script, { maxsize: 1, block: true });
+    const outcome = Promise.allSettled([get(pool)]);
+    await gate.holds(1);
+    const spans = order === 'patient first' ? [{}, { timeout: 30 }] : [{ timeout: 30 }, {}];
+    const reports = await Promise.all(spans.map((span) => pool.close(span)));
+    for (const report of reports) t.like(report, { drained: 0, forced: 1 });
+    t.like(await outcome, [{ status: 'rejected', reason: closedPool }]);
+  });
+}
 
 test('POOL-11: using closes a pool when the block ends, by an exception too', async (t) => {
   const [, server] = await bench(t, answers(reply('x')));
@@ -760,6 +793,18 @@ test('requestMany yields each as it settles, no more than so many at a time, and
   ]);
 });
 
+test('requestMany: what a request rejects with and is no Error is the cause of one', async (t) => {
+  const [pool] = await bench(t, answers(reply('x')));
+  for (const reason of ['stop', null, 7, { why: 'mine' }, new RangeError('mine')]) {
+    for await (const settled of pool.requestMany([{ url: '/', signal: AbortSignal.abort(reason) }])) {
+      if (settled.ok) return t.fail();
+      t.true(settled.error instanceof Error);
+      t.is(reason instanceof Error ? settled.error : settled.error.cause, reason);
+    }
+  }
+  return t.pass();
+});
+
 test('requestMany takes no more than it can send, and a source may wait for the responses', async (t) => {
   const [pool] = await bench(t, answers(reply('x')), { maxsize: 4, block: true });
   let taken = 0;
@@ -794,6 +839,29 @@ test('requestMany takes no more than it can send, and a source may wait for the 
     wake();
   }
   t.deepEqual(order, ['/start', '/start+', '/start++', '/start+++', '/start++++']);
+});
+
+test('bodies in pieces that requestMany has yielded can be read after its end', async (t) => {
+  let goOn = (): void => {};
+  const gate = new Promise<void>((resolve) => (goOn = resolve));
+  const [pool] = await bench(
+    t,
+    async (peer) => {
+      await peer.request();
+      await peer.write('HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n0123456789');
+      await gate;
+      await peer.write('0123456789');
+    },
+    { maxsize: 2, block: true },
+  );
+  const bodies: Promise<Buffer>[] = [];
+  const planned = ['/1', '/2'].map((url) => ({ url, preloadContent: false }));
+  for await (const settled of pool.requestMany(planned)) if (settled.ok) bodies.push(settled.response.read());
+  goOn();
+  t.deepEqual(
+    (await Promise.all(bodies)).map((body) => body.length),
+    [20, 20],
+  );
 });
 
 test('leaving requestMany aborts what is in flight, and does not wait for a source that has nothing', async (t) => {

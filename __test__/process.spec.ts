@@ -104,6 +104,7 @@ test.serial(
     const lives = '/ok 100000 /ok';
     t.deepEqual(report, {
       'parse-url': 'ERR_INTERNAL',
+      'proxy-for': 'ERR_INTERNAL',
       'charset-of': 'ERR_INTERNAL',
       'decode-text': 'ERR_INTERNAL',
       open: 'ERR_INTERNAL',

@@ -273,6 +273,34 @@ test.serial(
   },
 );
 
+test.serial('THR-1017: bodies that stay open hold no memory of what came with them', async (t) => {
+  const body = Buffer.alloc(12_000, 'o');
+  const { server } = await served(t, (request, response) => {
+    if (request.url === '/') {
+      response.end(body);
+      return;
+    }
+    response.writeHead(201, { 'X-Number': String(request.url).slice(6) });
+    response.write('begun');
+  });
+  const count = 60;
+  const node = ['--expose-gc'];
+  const seen = await outcome<OpenHeads>('open-heads.ts', [server.port, count, 64 * 1024], { node });
+  t.deepEqual(
+    seen.numbers,
+    Array.from({ length: count }, (_, nth) => nth),
+  );
+  t.like(seen, { right: true, first: 'begun' });
+  t.true(seen.grown < (count * 64 * 1024) / 4, `${seen.grown / 1024} KiB`);
+});
+
+interface OpenHeads {
+  readonly numbers: number[];
+  readonly right: boolean;
+  readonly first: string;
+  readonly grown: number;
+}
+
 test.serial('total ends a body that never pauses', async (t) => {
   const server = await httpServer((_, response) => {
     const block = Buffer.alloc(256 * 1_024);

@@ -165,6 +165,35 @@ const ways: Record<string, (response: HTTPResponse) => Promise<Buffer>> = {
 
 const IN_ONE_GO = new Set(['read()', 'read(null)', 'read(-1)']);
 
+test('THR-1115: readInto says so when the memory that it fills is gone, before or during the call', async (t) => {
+  const gone = {
+    instanceOf: TypeError,
+    code: 'ERR_INVALID_OPTION',
+    message: /memory of what readInto fills is gone/,
+  };
+  let tell = (): void => {};
+  const shrunk = new Promise<void>((resolve) => (tell = resolve));
+  const { pool } = await scripted(t, async (peer) => {
+    await peer.request();
+    await peer.write(`${OK}Content-Length: 4\r\n\r\n`);
+    await shrunk;
+    await peer.write('abcd');
+  });
+  const response = await pool.request('GET', '/', STREAMED);
+  const moved = new Uint8Array(4);
+  structuredClone(moved.buffer, { transfer: [moved.buffer] });
+  await t.throwsAsync(response.readInto(moved), gone);
+  t.is(await response.readInto(new Uint8Array(0)), 0);
+  // Newer than the library that this is compiled with.
+  type Resizable = ArrayBuffer & { resize(length: number): void };
+  const shrinks = Reflect.construct(ArrayBuffer, [4, { maxByteLength: 8 }]) as Resizable;
+  const filling = response.readInto(new Uint8Array(shrinks));
+  shrinks.resize(0);
+  tell();
+  await t.throwsAsync(filling, gone);
+  response.close();
+});
+
 for (const [framing, wire] of Object.entries(wires)) {
   test(`READ-01 READ-02 READ-03 READ-04 READ-07 READ-09 RESP-09 RESP-21: ${framing}: every way gives every byte, and then nothing`, async (t) => {
     const pool = await always(t, wire);

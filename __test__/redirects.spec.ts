@@ -16,8 +16,8 @@ import {
   type HTTPResponse,
   type RequestOptions,
 } from '../index.ts';
-import { reply } from './servers/raw.ts';
-import { rejection, target } from './support/fixtures.ts';
+import { answers, reply } from './servers/raw.ts';
+import { rejection, retrying, target } from './support/fixtures.ts';
 import { chain, following, leads, pastOf, world, type Asked, type World } from './support/origins.ts';
 
 const OK = reply('end');
@@ -472,3 +472,19 @@ test('DEC-12 REDIR-07 POOL-21: a redirects body is not decoded: neither junk nor
     t.is(one.servers.get('a.example')?.peers.length, 1);
   }
 });
+
+for (const status of [302, 503]) {
+  test(`POOL-21: a ${status} to HEAD keeps its connection, whatever length it announces`, async (t) => {
+    const { pool } = await retrying(
+      t,
+      answers(
+        `HTTP/1.1 ${status} X\r\nLocation: /b\r\nContent-Length: 100000000\r\n\r\n`,
+        'HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n',
+      ),
+      { timeout: { total: 20_000 } },
+    );
+    const response = await pool.request('HEAD', '/', { retries: new Retry({ total: 3, statusForcelist: [503] }) });
+    t.is(response.status, 200);
+    t.like(pool.stats(), { opened: 1, reused: 1, abandoned: 0, discarded: 0 });
+  });
+}

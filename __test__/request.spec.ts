@@ -6,8 +6,19 @@ import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { ACCEPT_ENCODING, HTTPConnectionPool, HTTPHeaderDict, makeHeaders, SKIP_HEADER } from '../index.ts';
+import {
+  ACCEPT_ENCODING,
+  HTTPConnectionPool,
+  HTTPHeaderDict,
+  makeHeaders,
+  parseUrl,
+  PoolManager,
+  proxyFromEnv,
+  Retry,
+  SKIP_HEADER,
+} from '../index.ts';
 import type { HeaderSource, PoolOptions, RequestOptions } from '../index.ts';
+import { MANAGER_NAMES } from '../facade/manager.ts';
 import { httpServer } from './servers/http.ts';
 import { rawServer, reply } from './servers/raw.ts';
 import { vectors } from './support/vectors.ts';
@@ -155,6 +166,15 @@ test('REQ-01: request upper-cases a method, urlopen sends it as it is', async (t
   }
 });
 
+test('BODY-09: whether a request without a body says so is decided without regard to case', async (t) => {
+  const { pool, last } = await bench(t);
+  const without = ['get', 'Head', 'delete', 'TRACE', 'oPTIONS'];
+  for (const method of [...without, 'post', 'Put', 'pATCH', 'getx', 'purge']) {
+    await pool.urlopen(method, '/');
+    t.is(/^content-length: 0\r$/im.test(last()), !without.includes(method), method);
+  }
+});
+
 test('REQ-01, THR-501: a method with any byte that is in no token is refused, and nothing is sent', async (t) => {
   const { pool, count } = await bench(t);
   let tokens = 0;
@@ -269,7 +289,7 @@ test('REQ-02, REQ-05: fields are an object, a Map, URLSearchParams or pairs; und
   for (const fields of [{}, [], new Map(), null, { gone: undefined }]) {
     await pool.request('GET', '/s', { fields: fields as Record<string, string> });
     t.is(lines(last())[0], 'GET /s HTTP/1.1');
-    await pool.request('POST', '/s', { fields: fields as Record<string, string>, body: 'b' });
+    await pool.request('POST', '/s', { fields: fields as Record<string, string> | null, body: 'b' });
     t.deepEqual([lines(last())[0], body(last())], ['POST /s HTTP/1.1', 'b']);
   }
 });
@@ -285,7 +305,7 @@ test('REQ-06: body excludes fields and json, an empty body too', async (t) => {
     );
     await raises({ body: given, json: {} }, /'body' and 'json' parameters which are mutually exclusive$/);
   }
-  await raises({ json: 0, fields: { a: '1' } }, /'fields' and 'body'/);
+  await raises({ json: 0, fields: { a: '1' } }, /'fields' and 'json'/);
   t.is(count(), 0);
   await pool.request('POST', '/', { body: '', json: null });
   await pool.request('GET', '/', { body: 'x', fields: { a: '1' } });
@@ -421,7 +441,11 @@ test('HDR-03: SKIP_HEADER leaves out a default of the pool’s or the request’
   t.is(lines(last()).filter((line) => /^host/i.test(line)).length, 0);
   t.true(lines(last()).includes('Accept-Encoding: identity'));
   const error = await t.throwsAsync(pool.request('GET', '/', { headers: { Cookie: SKIP_HEADER } }), invalidHeader);
-  t.regex(error?.message ?? '', /'Accept-Encoding', 'Host', 'User-Agent'/);
+  t.regex(error?.message ?? '', /'Accept-Encoding', 'Host', 'User-Agent', not 'Cookie'/);
+  await t.throwsAsync(pool.request('GET', '/', { headers: { 'X-Trace': null } }), {
+    ...invalidHeader,
+    message: /^SKIP_HEADER \(or null\) only supports .*, not 'X-Trace'$/,
+  });
   t.throws(() => new HTTPConnectionPool('h', { headers: { Cookie: SKIP_HEADER } }), invalidHeader);
 });
 
@@ -794,6 +818,11 @@ test('THR-522: what a polluted prototype holds is no option of a pool, a request
     '127.0.0.1': '127.0.0.2:1',
     retries: 'evil',
     proxy: 'http://127.0.0.1:1',
+    proxyHeaders: 'evil',
+    proxyConfig: 'evil',
+    interface: 'evil',
+    denyAddresses: 'evil',
+    username: 'evil',
     fields: { evil: '1' },
     json: { evil: 1 },
     body: 'evil',
@@ -859,6 +888,44 @@ test('THR-522: what a polluted prototype holds is no option of a pool, a request
   t.like(await underneath(() => pool.close({})), { closed: 1, forced: 0 });
 });
 
+test('THR-522: nor is it one of a manager, or an answer of the core', async (t) => {
+  const { port, last } = await bench(t);
+  const evil = (): never => {
+    throw new Error('evil');
+  };
+  const jar = { getCookieString: () => 'evil=1', setCookie: evil };
+  const polluted: Record<string, unknown> = {
+    ...Object.fromEntries(MANAGER_NAMES.map((name) => [name, 'evil'])),
+    maxTotalConnections: -1,
+    jar,
+    beforeAttempt: evil,
+    onPause: evil,
+    error: { code: 'ERR_EVIL' },
+    rethrow: 'evil',
+    value: 'evil',
+  };
+  const prototype = Object.prototype as Record<string, unknown>;
+  const underneath = <T>(work: () => T): T => {
+    try {
+      Object.assign(prototype, polluted);
+      return work();
+    } finally {
+      for (const name of Object.keys(polluted)) delete prototype[name];
+    }
+  };
+  const manager = underneath(() => new PoolManager({}));
+  t.is((await underneath(() => manager.request('GET', `http://127.0.0.1:${port}/`))).status, 200);
+  t.is(lines(last()).length, 4, last());
+  t.is(underneath(() => manager.connectionFromUrl(`http://127.0.0.1:${port}/`)).port, port);
+  t.is(underneath(() => parseUrl('http://a/')).host, 'a');
+  t.is(
+    underneath(() => proxyFromEnv('http://a/', { http_proxy: 'http://b:1' })),
+    'http://b:1',
+  );
+  t.is(underneath(() => new Retry({ total: 2 }).increment('GET', '/', { error: new Error('x') })).total, 1);
+  await underneath(() => manager.close());
+});
+
 test('thousands of header lines keep their spelling, and more than a message can have are refused', async (t) => {
   const { pool, last, count } = await bench(t);
   const numbered = (count: number): [string, string][] => Array.from({ length: count }, (_, n) => [`x-${n}`, 'v']);
@@ -877,7 +944,7 @@ test('a message shows neither the value of a header nor the user info of a host'
   const { pool } = await bench(t);
   for (const name of ['Authorization', 'X-Api-Key']) {
     const error = await t.throwsAsync(pool.request('GET', '/', { headers: { [name]: 'secret\n' } }));
-    t.is(error?.message, `Invalid value of header '${name}': byte 6 is a control character`);
+    t.is(error?.message, `Invalid value of header '${name}': byte 6 (counted from 0) is a control character (0x0A)`);
   }
   for (const host of ['u:secret@h', 'http://u:secret@h', 'u:secret@h\n', 'u:secret@h h']) {
     const error = t.throws(() => new HTTPConnectionPool(host), { code: 'ERR_INVALID_URL' });

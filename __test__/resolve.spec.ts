@@ -10,6 +10,7 @@ import {
   MaxRetryError,
   NameResolutionError,
   PoolManager,
+  type PoolOptions,
   type Resolve,
 } from '../index.ts';
 import { blackHole } from './servers/black-hole.ts';
@@ -118,6 +119,8 @@ test('resolve: no address, and answers that are none', async (t) => {
   const code = 'ERR_INVALID_OPTION';
   for (const given of [
     1,
+    // oxlint-disable-next-line no-sparse-arrays -- a hole is what is tested
+    [, '127.0.0.1'],
     true,
     {},
     [1],
@@ -161,6 +164,74 @@ test('resolve: no address, and answers that are none', async (t) => {
     t.is(codeOf(error), code, `${JSON.stringify(given)}: ${String(error)}`);
     // What is wrong today is wrong in a moment.
     t.is(calls, 1, JSON.stringify(given));
+  }
+});
+
+test('resolve: a map whose addresses are none, or whose names are no hosts, is refused where it is given', async (t) => {
+  for (const address of [
+    'nope',
+    '',
+    '127.0.0.1:',
+    '127.0.0.1:x',
+    '127.0.0.1:99999',
+    '1.2.3',
+    '0x7f.1',
+    '[::1',
+    '::1:80:x',
+    '[b.example]:80',
+    'http://127.0.0.1',
+    '127.0.0.1 ',
+  ]) {
+    for (const make of [
+      (options: PoolOptions) => new HTTPConnectionPool('a.example', options),
+      (options: PoolOptions) => new PoolManager(options),
+    ]) {
+      t.throws(() => make({ resolve: { 'a.example': address } }), {
+        instanceOf: TypeError,
+        code: 'ERR_INVALID_OPTION',
+        message: "resolve['a.example'] is an 'address' or 'address:port', and this is neither",
+      });
+    }
+  }
+  for (const host of ['', 'http://a.example/', 'a.example/path', 'a b']) {
+    t.throws(() => new PoolManager({ resolve: { [host]: '127.0.0.1' } }), {
+      instanceOf: TypeError,
+      code: 'ERR_INVALID_OPTION',
+    });
+  }
+  const taken = ['127.0.0.1', '127.0.0.1:80', '::1', '[::1]', '[::1]:80', 'fe80::1%lo', '[fe80::1%lo]:80', '1.2.3.4:0'];
+  for (const address of taken) t.notThrows(() => new HTTPConnectionPool('h', { resolve: { h: address } }), address);
+  // Hosts come to the core in ASCII.
+  const server = await rawServer(answers(reply('found')));
+  t.teardown(() => server.close());
+  const pool = new HTTPConnectionPool('bücher.test', {
+    retries: false,
+    resolve: { 'bücher.test:80': `127.0.0.1:${server.port}` },
+  });
+  t.is((await pool.request('GET', '/')).data.toString(), 'found');
+  await pool.close();
+});
+
+test('PROXY-08: what is thrown about a proxy’s name is no error of the proxy’s, and is not tried again', async (t) => {
+  for (const proxy of ['http://p.example:3128', 'https://p.example:3128', 'socks5h://p.example:1080']) {
+    for (const url of ['http://a.example/', 'https://a.example/']) {
+      const asked: string[] = [];
+      const thrown = new Error('boom');
+      const manager = new PoolManager({
+        proxy,
+        retries: 5,
+        resolve: (host) => {
+          asked.push(host);
+          throw thrown;
+        },
+      });
+      t.teardown(() => manager.close({ timeout: 0 }));
+      t.is(await reasonOf(manager.request('GET', url)), thrown, `${proxy} ${url}`);
+      t.deepEqual(asked, ['p.example']);
+      const wrong = new PoolManager({ proxy, retries: 5, resolve: () => 'no address' });
+      t.teardown(() => wrong.close({ timeout: 0 }));
+      await t.throwsAsync(wrong.request('GET', url), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
+    }
   }
 });
 

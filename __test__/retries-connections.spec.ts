@@ -223,8 +223,11 @@ test('THR-1206: a server that restarts under load: GETs see nothing of it, and f
   server = await rawServer(script, port);
   await Promise.all(loads);
   t.is(answered, 1_000);
-  t.true(server.peers.length <= 10, `${server.peers.length} connections`);
-  t.deepEqual(pool.stats().errors, {});
+  // What is replayed is given a connection of its own, in the place of one that may be as dead as the one before.
+  const { errors, staleReplays } = pool.stats();
+  t.true(server.peers.length <= 10 + staleReplays, `${server.peers.length} connections, ${staleReplays} replays`);
+  t.true(staleReplays <= 10);
+  t.deepEqual(errors, {});
 });
 
 test('THR-1209 RETRY-10: 408, 421 and 425 are tried again where they are listed, on another connection', async (t) => {

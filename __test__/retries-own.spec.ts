@@ -85,7 +85,8 @@ test.serial(
     t.deepEqual(asked, [
       'increment PUT ProtocolError',
       'getBackoffTime 1',
-      'increment PUT 303',
+      // As in the history: what comes next.
+      'increment GET 303',
       'getRetryAfter ',
       'isRetry GET 503 true',
       'increment GET 503',
@@ -96,11 +97,11 @@ test.serial(
     t.true(response.retries instanceof Noting);
     t.like(response.retries, { total: 2, redirect: 2 });
     t.deepEqual(
-      response.retries?.history.map(({ url, error, status }) => [url, error?.name ?? null, status]),
+      response.retries?.history.map(({ method, url, error, status }) => [method, url, error?.name ?? null, status]),
       [
-        [`http://${host}/`, 'ProtocolError', null],
-        [`http://${host}/`, null, 303],
-        [`http://${host}/next`, null, 503],
+        ['PUT', `http://${host}/`, 'ProtocolError', null],
+        ['GET', `http://${host}/`, null, 303],
+        ['GET', `http://${host}/next`, null, 503],
       ],
     );
     t.like(response.retries?.history[0]?.error, { host, attempts: 1, sent: true, phase: 'headers' });
@@ -207,6 +208,26 @@ test('RETRY-09 RETRY-11: what a subclass gives up on is told as the core tells i
   t.is((await pool.request('GET', '/1/302', { retries: new Noting({ redirect: false }) })).status, 302);
   t.is((await pool.request('GET', '/1/302', { retries: new Noting({ total: false }) })).status, 302);
   t.is((await pool.request('GET', '/1/302', { retries: new Noting(), redirect: false })).status, 302);
+});
+
+test('RETRY-12: the history of a subclass has the method that came next, and its error the one that was asked with', async (t) => {
+  const seen: string[] = [];
+  const { pool } = await retrying(t, told(seen), WAIT);
+  for (const [method, next] of [
+    ['POST', 'GET'],
+    ['HEAD', 'HEAD'],
+  ] as const) {
+    for (const type of [Noting, Retry]) {
+      const led = await pool.request(method, '/1/303', { retries: new type({ total: 2, raiseOnRedirect: false }) });
+      t.deepEqual(
+        led.retries?.history.map((past) => past.method),
+        [next, next],
+        type.name,
+      );
+      const error = await rejection(pool.request(method, '/1/303', { retries: new type({ total: 0 }) }), MaxRetryError);
+      t.deepEqual([error.method, (error.reason as HTTPError).method], [method, method], type.name);
+    }
+  }
 });
 
 test('REDIR-03: a chain of redirects that a subclass does not bound ends after 20', async (t) => {

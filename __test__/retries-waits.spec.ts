@@ -12,7 +12,7 @@ import {
   Retry,
   type RetryOptions,
 } from '../index.ts';
-import { reply, type RawServer, type Script } from './servers/raw.ts';
+import { rawServer, reply, type RawServer, type Script } from './servers/raw.ts';
 import { start } from './support/child.ts';
 import { rejection, retrying, target, type Fixture } from './support/fixtures.ts';
 
@@ -243,6 +243,7 @@ test.serial('THR-908 THR-1212: total cuts a wait for the next attempt, unwrapped
     const took = performance.now() - began;
     t.true(took >= 598 && took < 600 + LATE, `${took} ms`);
     t.like(error, { code: 'ERR_TOTAL_TIMEOUT', phase: 'total', during: 'pool', sent: true });
+    t.regex(error.message, /total=600 ms \(cut while it waited for the next attempt\)$/);
     t.is(error.attempts, first === asksFor('3600', 302) ? 0 : 1);
     t.true(error.elapsed >= 598);
     t.is(error.history?.length, 1);
@@ -250,6 +251,18 @@ test.serial('THR-908 THR-1212: total cuts a wait for the next attempt, unwrapped
     t.is(arrivals.length, 1);
     t.like(pool.stats(), { leased: 0, waiting: 0, errors: { ERR_TOTAL_TIMEOUT: 1 } });
   }
+});
+
+test.serial('THR-908: of a wait after a connection that was refused total says the same', async (t) => {
+  const server = await rawServer(() => {});
+  await server.close();
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  t.teardown(() => pool.close());
+  const retries = new Retry({ backoffMin: HOUR, backoffMax: HOUR });
+  const error = await rejection(pool.request('GET', '/', { timeout: { total: 300 }, retries }), ReadTimeoutError);
+  t.like(error, { code: 'ERR_TOTAL_TIMEOUT', phase: 'total', during: 'pool', sent: false, attempts: 0 });
+  t.regex(error.message, /total=300 ms \(cut while it waited for the next attempt\)$/);
+  t.is(error.history?.length, 1);
 });
 
 test.serial(

@@ -461,3 +461,12 @@ test('RETRY-17 THR-1215: each attempt starts clean: nothing of one answer gets i
     t.is(response.bytesRead, good === coded ? whole.length : text.length);
   }
 });
+
+test('RETRY-01: each call is judged by its own policy, however many there are in turn, and whatever became of another', async (t) => {
+  const { pool } = await retrying(t, answers(reply('', 'HTTP/1.1 503 Service Unavailable\r\n')));
+  for (let nth = 0; nth < 24; nth += 1) {
+    const total = nth % (nth < 12 ? 6 : 3);
+    const retries = new Retry({ total, statusForcelist: [503], raiseOnStatus: false });
+    t.is((await pool.request('GET', '/', { retries })).attempts, total + 1);
+  }
+});

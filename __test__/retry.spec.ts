@@ -1,7 +1,7 @@
 /** `Retry`: what it takes, what it answers, and where it parts from urllib3's. What a request does by it is in other specs. */
 import { inspect } from 'node:util';
 import test from 'ava';
-import { addon } from '../facade/boundary/load.ts';
+import { addon, guarded } from '../facade/boundary/load.ts';
 import { ERRORS } from '../facade/boundary/generated.ts';
 import * as errors from '../facade/errors.ts';
 import { errorFromRecord } from '../facade/error-record.ts';
@@ -88,7 +88,11 @@ test('RETRY-03 RETRY-08: fromInt takes what urllib3 takes', (t) => {
   t.is(Retry.fromInt(), Retry.DEFAULT);
   t.is(Retry.fromInt(undefined, { default: own }), own);
   t.is(Retry.fromInt(4).redirect, null);
-  t.throws(() => Retry.fromInt('3' as never), type);
+  for (const wrong of ['3', { total: 3 }, [3], Symbol('3')]) {
+    const message = /^retries takes a number, false, null or new Retry\(\{ … \}\), not an? /;
+    t.throws(() => Retry.fromInt(wrong as never), { ...type, message });
+  }
+  t.throws(() => Retry.fromInt(1.5), { ...range, message: 'retries is a whole number, not 1.5' });
   t.throws(() => Retry.fromInt(3, { redirekt: true } as never), { ...type, message: /did you mean 'redirect'/ });
 });
 
@@ -240,6 +244,7 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
     expected: null,
     received: null,
     causes: [],
+    refusal: null,
     chain: null,
     asserted: null,
   };
@@ -469,4 +474,48 @@ test('RETRY-04: what a response comes back with keeps every setting', (t) => {
   t.deepEqual(left.history, history);
   t.deepEqual(JSON.parse(left.wire()), left.toJSON());
   t.is(left.wire(), left.wire());
+});
+
+test('RETRY-04 THR-510: what a method is given has the right type, or is refused by its name and never shown', (t) => {
+  const retry = new Retry({ total: 0 });
+  const secret = { method: 'GET', headers: { authorization: 'Bearer SECRET' } };
+  const error = new Error('x');
+  for (const [call, message] of [
+    [() => retry.increment(secret as never, '/'), 'a method is a string or null, not an object'],
+    [() => retry.increment('GET', secret as never), 'a URL is a string, not an object'],
+    [() => (retry.increment as () => Retry)(), 'a URL is a string, not undefined'],
+    [() => retry.increment('GET', '/', { error: 'Bearer SECRET' as never }), 'error is an Error, not a string'],
+    [() => retry.increment('GET', '/', { response: secret as never }), /^response is a response, with a status/],
+    [() => retry.isRetry(5 as never, 503), 'a method is a string, not a number'],
+    [() => retry.isRetry('GET', '503' as never), 'status is an integer, not a string'],
+    [() => (retry.isRetry as () => boolean)(), 'a method is a string, not undefined'],
+    [() => retry.isRetry('GET', 503, 'yes' as never), 'hasRetryAfter is a boolean, not a string'],
+    [() => retry.getRetryAfter(undefined as never), /^response is a response, with a status.+, not undefined$/],
+    [() => retry.getRetryAfter({ status: 503 } as never), /^response is a response, with a status/],
+    [() => retry.parseRetryAfter(5 as never), 'the value of a header is a string, not a number'],
+    [() => retry.with(null as never), 'Retry takes an object of options, not null'],
+    [() => retry.new(7 as never), 'Retry takes an object of options, not a number'],
+  ] as const) {
+    const thrown = t.throws(call, { ...type, message });
+    t.notRegex(inspect(thrown), /SECRET|panick/);
+  }
+  t.throws(() => retry.isRetry('GET', 503.5), { ...range, message: 'status is an integer from 0 to 999, not 503.5' });
+  // As in urllib3 nothing needs to be known of the method, and a subclass's own options are its own to judge.
+  t.throws(() => retry.increment(null, '/', { error }), { instanceOf: MaxRetryError });
+  t.is(new Retry({ total: 1 }).increment(undefined as never, '/').history[0]?.method, '');
+});
+
+test('RETRY-05: true is a total of 1, and nothing else that is counted', (t) => {
+  t.is(new Retry({ total: true }).total, 1);
+  for (const name of ['connect', 'read', 'redirect', 'status', 'other'] as const) {
+    const message = `${name} is a whole number, null or false, not a boolean`;
+    t.throws(() => new Retry({ [name]: true }), { ...type, message });
+  }
+});
+
+test('THR-1109: what the binary does not take is a bug of ours, not a panic, and is not shown', (t) => {
+  const refused = () => guarded(() => addon.retryIsRetry({ token: 'SECRET' } as never, 'GET', 503, false));
+  const thrown = t.throws(refused, { code: 'ERR_INTERNAL' });
+  t.notRegex(inspect(thrown), /SECRET|panick/);
+  t.is(thrown.message, 'ferropool passed to its core what that does not take (StringExpected); please report it');
 });

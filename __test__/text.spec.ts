@@ -2,7 +2,7 @@
 import { inspect } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
-import { HTTPResponse, ResponseError, type HTTPResponseInit } from '../index.ts';
+import { HTTPResponse, ResponseError, Retry, type HTTPResponseInit } from '../index.ts';
 import { scripted, served, target } from './support/fixtures.ts';
 
 /** A response over the wire with this body and content type. */
@@ -352,13 +352,19 @@ test('raiseForStatus: itself below 400, ResponseError from there, without the qu
     [999, '999 Said So'],
   ] as const) {
     const response = await pool.request('GET', `/${status}?token=secret`);
-    const error = t.throws(() => response.raiseForStatus(), { instanceOf: ResponseError, code: 'ERR_MAX_RETRY' });
+    const error = t.throws(() => response.raiseForStatus(), { instanceOf: ResponseError, code: 'ERR_STATUS' });
     t.is(error?.message, `${said} for http://${host}/${status}`);
     t.is(error?.status, status);
     t.false(inspect(error).includes('secret'));
   }
   const bare = new HTTPResponse(null, { status: 503 });
-  t.throws(() => bare.raiseForStatus(), { instanceOf: ResponseError, message: '503' });
+  const error = t.throws(() => bare.raiseForStatus(), {
+    instanceOf: ResponseError,
+    message: '503',
+    code: 'ERR_STATUS',
+  });
+  // It was for the status to say whether it is asked for again, and its code is no other's.
+  t.throws(() => new Retry({ total: 3 }).increment('GET', '/', { error }), { is: error });
 });
 
 test("a response of one's own is like one from a server, and takes nothing that it cannot hold", (t) => {
@@ -394,4 +400,21 @@ test("a response of one's own is like one from a server, and takes nothing that 
     message: /status/,
   });
   t.throws(() => new HTTPResponse(5 as unknown as string), { instanceOf: TypeError, code: 'ERR_INVALID_BODY' });
+});
+
+test('a response of one’s own is made of what it says, and of nothing else', (t) => {
+  for (const [init, message] of [
+    [{ status: '200' }, 'status is an integer, not a string'],
+    [{ status: null }, 'status is an integer, not null'],
+    [{ reason: 5 }, 'reason is a string or null, not a number'],
+    [{ url: 5 }, 'url is a string, not a number'],
+    [{ url: null }, 'url is a string, not null'],
+    [{ statuss: 200 }, "HTTPResponse has no option 'statuss'; did you mean 'status'?"],
+  ] as const) {
+    t.throws(() => new HTTPResponse(null, init as {}), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION', message });
+  }
+  for (const status of [99, 1000, 200.5, Number.NaN]) {
+    t.throws(() => new HTTPResponse(null, { status }), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
+  }
+  t.is(new HTTPResponse(null, { status: undefined, url: undefined }).status, 200);
 });

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import test from 'ava';
 
-import { HTTPConnectionPool, type HTTPResponse, type Timings } from '../index.ts';
+import { HTTPConnectionPool, type HTTPError, type HTTPResponse, type Timings } from '../index.ts';
 import { answers, reply } from './servers/raw.ts';
 import { scripted, served } from './support/fixtures.ts';
 
@@ -44,6 +44,33 @@ test('the phases are where the time went, and make the whole together', async (t
   t.true(total <= took + 1 && total >= 195, `${total} of ${took}`);
   t.is(response.timings?.proxy, null);
   t.is(response.timings?.tls, null);
+});
+
+test('an error of a streamed response says how long ago the call began, as far as that is known', async (t) => {
+  const { pool } = await scripted(t, async (peer) => {
+    await peer.request();
+    await later(60);
+    await peer.write('HTTP/1.1 404 X\r\nContent-Length: 2\r\n\r\no');
+    await peer.gone();
+  });
+  const began = performance.now();
+  const response = await pool.request('GET', '/', { preloadContent: false });
+  const held = (error: unknown, least: number): void => {
+    const { elapsed } = error as HTTPError;
+    const most = performance.now() - began;
+    t.true(elapsed >= least && elapsed <= most + 1, `${elapsed} of ${least} to ${most}`);
+  };
+  held(
+    t.throws(() => response.raiseForStatus()),
+    55,
+  );
+  await later(60);
+  held(
+    t.throws(() => response.data),
+    110,
+  );
+  response.close();
+  held(await t.throwsAsync(response.read()), 110);
 });
 
 test('what did not happen is null: no look-up for an address, no connect for a reused connection', async (t) => {

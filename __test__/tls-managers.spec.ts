@@ -1,5 +1,7 @@
 /** Managers over https: which settings reach which pools, redirects between http and https, and the warning of the unverified. */
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
+
 import test, { type ExecutionContext } from 'ava';
 
 import {
@@ -134,6 +136,38 @@ test('MGR-07: a manager checks names and types at once, and files when its first
   });
 });
 
+test('MGR-07: while a manager reads its files, other pools of its thread are served, and the shelf can be seen', async (t) => {
+  // Thousands of certificates: hundreds of milliseconds, so that a busy machine serves some too.
+  const folder = folderOf(t, { 'many.pem': `${ca.pem}\n`.repeat(80_000) });
+  const { manager, http, https } = await both(t, { caCertData: undefined, caCerts: path.join(folder, 'many.pem') });
+  const { port } = new URL(http);
+  const other = new HTTPConnectionPool('localhost', { port: Number(port), maxsize: 1, block: true });
+  t.teardown(() => other.close());
+  await other.request('GET', '/');
+  const over = new AbortController();
+  const first = ['/', '/', '/'].map((at) => manager.request('GET', `${https}${at}`).finally(() => over.abort()));
+  let served = 0;
+  for (; !over.signal.aborted; served += 1) {
+    await other.request('GET', '/');
+    t.true(manager.pools.size <= 1);
+  }
+  t.deepEqual(await Promise.all(first.map(async (one) => (await one).text())), ['https', 'https', 'https']);
+  t.true(served > 5, `${served} requests were served meanwhile`);
+});
+
+test('MGR-07: all who wait for files that cannot be read hear why, and the next one has them read again', async (t) => {
+  const file = path.join(folderOf(t, {}), 'late.pem');
+  const { manager, https } = await both(t, { caCertData: undefined, caCerts: file });
+  const ask = (): Promise<unknown> => manager.request('GET', `${https}/`, { retries: false });
+  const errors = await Promise.all(Array.from({ length: 20 }, () => rejection(ask(), SSLError)));
+  for (const { code, reason, message } of errors) {
+    t.deepEqual([code, reason], ['ERR_TLS', 'ERR_TLS_CA']);
+    t.regex(message, /late\.pem/);
+  }
+  writeFileSync(file, ca.pem);
+  t.is((await manager.request('GET', `${https}/`)).text(), 'https');
+});
+
 test('MGR-08: assertHostname and assertFingerprint reach pools of https', async (t) => {
   const right = await both(t, { assertFingerprint: leaf.fingerprint('sha1') });
   t.is((await right.manager.request('GET', `${right.https}/`)).text(), 'https');
@@ -223,4 +257,14 @@ test('WARN-02 WARN-01: nothing is warned about that is verified, nor where the w
     });
     t.deepEqual(seen, [], way);
   }
+});
+
+test('MGR-07 THR-908: a signal ends a call while files are read; the next is served all the same', async (t) => {
+  const folder = folderOf(t, { 'many.pem': `${ca.pem}\n`.repeat(20_000) });
+  const { manager, https } = await both(t, { caCertData: undefined, caCerts: path.join(folder, 'many.pem') });
+  const gone = new AbortController();
+  const left = manager.request('GET', `${https}/`, { signal: gone.signal });
+  setImmediate(() => gone.abort());
+  t.is(await left.catch((reason: unknown) => reason), gone.signal.reason);
+  t.is((await manager.request('GET', `${https}/`)).text(), 'https');
 });

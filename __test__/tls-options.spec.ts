@@ -337,7 +337,10 @@ test('TLS-13 MGR-11: a name that no option has gets the nearest one', (t) => {
     t.throws(() => new PoolManager({ [name]: 'x' }), { ...REFUSED, message: new RegExp(`did you mean '${near}'`) });
   }
   for (const name of ['sslContext', 'ssl_version', 'pfx', 'hostnameChecksCommonName', 'constructor']) {
-    t.throws(() => new HTTPSConnectionPool('h', { [name]: true }), { ...REFUSED, message: /; it has .*certReqs, / });
+    t.throws(() => new HTTPSConnectionPool('h', { [name]: true }), {
+      ...REFUSED,
+      message: `a pool has no option '${name}'; docs/options.md lists what it has`,
+    });
   }
 });
 
@@ -387,7 +390,7 @@ test('THR-821 MGR-08: JSON says what is checked and holds no key, no certificate
   for (const name of ['cert', 'key', 'keyPassword', 'certReqs']) t.false(name in json, name);
   t.notRegex(JSON.stringify(new HTTPSConnectionPool('h', { certFile: cert, keyFile: key })), /BEGIN/);
   t.notRegex(JSON.stringify(new PoolManager(options)), /PRIVATE|s3cret/);
-  const { type, scheme, host, retries, headers, ...settings } = pool.toJSON();
+  const { type, scheme, host, retries, headers, proxyHeaders: _, ...settings } = pool.toJSON();
   const again = new HTTPSConnectionPool(host, settings);
   t.deepEqual(again.toJSON(), pool.toJSON(), `${type} ${scheme} ${JSON.stringify(retries)} ${headers.length}`);
 });

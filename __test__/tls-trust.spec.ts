@@ -2,7 +2,7 @@
 import path from 'node:path';
 import test from 'ava';
 
-import { HTTPSConnectionPool, MaxRetryError, Retry, SSLError, type TLSOptions } from '../index.ts';
+import { HTTPSConnectionPool, MaxRetryError, PoolManager, Retry, SSLError, type TLSOptions } from '../index.ts';
 import * as der from './support/der.ts';
 import { rejection } from './support/fixtures.ts';
 import { ago, DAY, extension, HOUR, LOCAL, root, selfSigned, usual, type Certificate } from './support/pki.ts';
@@ -30,6 +30,24 @@ test('TLS-01 TLS-21: verification is the default, and a connection that passed i
     await refused(t, distrustful.pool.request('GET', '/'), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
     t.is(distrustful.server.received, 0);
   }
+});
+
+test.serial('THR-522 TLS-01: what a polluted prototype says turns no check off', async (t) => {
+  const { server } = await secured(t, greets);
+  const polluted = { certReqs: 'none', caCerts: 'evil', assertHostname: false, assertFingerprint: 'evil' };
+  const own = { caCertData: stranger.pem, retries: false } as const;
+  const made: (HTTPSConnectionPool | PoolManager)[] = [];
+  try {
+    Object.assign(Object.prototype, polluted);
+    made.push(new HTTPSConnectionPool('localhost', { port: server.port, ...own }), new PoolManager({ ...own }));
+  } finally {
+    for (const name of Object.keys(polluted)) delete (Object.prototype as Record<string, unknown>)[name];
+  }
+  t.teardown(() => Promise.all(made.map((one) => one.close({ timeout: 0 }))));
+  for (const one of made) {
+    await refused(t, one.request('GET', `https://localhost:${server.port}/`), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
+  }
+  t.is(server.received, 0);
 });
 
 test('TLS-01: the names that urllib3 knows mean the same, any other is refused', async (t) => {

@@ -3,6 +3,7 @@ import test from 'ava';
 
 import { PoolManager, request, Retry, type SimpleOptions } from '../index.ts';
 import { httpServer } from './servers/http.ts';
+import { proxyServer } from './servers/proxy.ts';
 import { rawServer } from './servers/raw.ts';
 import { alone } from './support/alone.ts';
 import { Street } from './support/street.ts';
@@ -68,8 +69,19 @@ test('TOP-01: preloadContent, decodeContent, redirect and retries', async (t) =>
   t.deepEqual((await request('GET', url, { decodeContent: false })).data.subarray(0, 2), Buffer.from([0x1f, 0x8b]));
 });
 
+test('TOP-01: a request may name its proxy', async (t) => {
+  const base = await echo(t);
+  const proxy = await proxyServer();
+  t.teardown(() => proxy.close());
+  const through = await request('GET', `${base}/`, { proxy: proxy.url });
+  t.is(through.connection?.proxy, proxy.url);
+  t.is((await request('GET', `${base}/`, { proxy: false })).connection?.proxy, null);
+  t.is(proxy.asked.length, 1);
+});
+
 test('TOP-01: a body and JSON together, and a body that is none, are refused', async (t) => {
   const base = await echo(t);
+  // @ts-expect-error -- the two exclude one another
   await t.throwsAsync(request('POST', base, { body: 'a', json: {} }), { instanceOf: TypeError });
   await t.throwsAsync(request('POST', base, { body: 7 as never }), { instanceOf: TypeError });
 });

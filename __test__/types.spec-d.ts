@@ -16,8 +16,13 @@ import {
   HTTPSConnectionPool,
   HTTPResponse,
   PoolManager,
+  proxyFromEnv,
+  proxyFromUrl,
+  ProxyError,
+  ProxyManager,
   RequestField,
   Retry,
+  SOCKSProxyManager,
   SSLError,
   type CertificateInfo,
   type ConnectionOptions,
@@ -25,8 +30,12 @@ import {
   type FormFields,
   type Head,
   type ManagerJSON,
+  type ManagerRequestOptions,
+  type Planned,
   type PoolKwargs,
   type Progress,
+  type ProxyConfig,
+  type ProxyManagerOptions,
   type TLSOptions,
 } from '../index.ts';
 
@@ -206,4 +215,43 @@ export async function single(options: ConnectionOptions & TLSOptions): Promise<v
   await connection.request('GET', '/', { retries: 3 });
   // @ts-expect-error -- these are of https
   void new HTTPConnection('h', { caCerts: 'x' });
+}
+
+/** Proxies, by all their names. */
+export async function leading(maybe: string | null | undefined): Promise<void> {
+  const proxyConfig: ProxyConfig = { tls: { caCerts: 'ca.pem' }, useForwardingForHttps: true, assertHostname: false };
+  const manager = new PoolManager({ proxy: maybe, proxyHeaders: { a: ['1', '2'] }, proxyConfig });
+  const shown: string | null = manager.proxy;
+  const options: ProxyManagerOptions = { proxyTls: { certReqs: 'none' }, proxyAssertFingerprint: shown, numPools: 3 };
+  const url: string = new ProxyManager(new URL('http://p'), options).proxy;
+  const json: string | undefined = proxyFromUrl(url).toJSON().proxy;
+  await new SOCKSProxyManager('socks5h://p', { username: maybe, denyAddresses: null }).request('GET', 'http://h/');
+  for (const proxy of [maybe, new URL('http://p'), false] as const)
+    await manager.request('GET', 'http://h/', { proxy });
+  await manager.request('GET', 'http://h/', { proxy: proxyFromEnv('http://h/', { HTTP_PROXY: json }) ?? false });
+  const variables: Readonly<Record<string, string | undefined>> = process.env;
+  for (const env of [variables, { no_proxy: '*' }]) proxyFromEnv('http://h/', env)?.trim();
+  // @ts-expect-error -- a variable is text
+  proxyFromEnv('http://h/', { HTTP_PROXY: 5 });
+  manager.connectionFromHost('h', { poolKwargs: { proxy: null, interface: 'lo', denyAddresses: ['private', '::1'] } });
+  new HTTPConnection('p').setTunnel('h', 443, [['a', 'b']], 'https');
+  new HTTPConnection('p').setTunnel('h', null, null, 'https');
+  new HTTPConnection('h', { proxy: url, proxyConfig }).setTunnel('h');
+  const refused = new ProxyError('no', null, { status: 407 });
+  const said: string[] | undefined = refused.headers?.getlist('proxy-authenticate');
+  const begun: number | undefined = refused.body?.length;
+  for (const each of [said, begun]) String(each);
+  const pool = manager.connectionFromHost('h');
+  // @ts-expect-error -- a pool's way is chosen when it is made
+  await pool.request('GET', '/', { proxy: url });
+  // @ts-expect-error -- in bulk too
+  pool.requestMany([{ url: '/', proxy: url }]);
+  const planned: Planned<ManagerRequestOptions>[] = [{ url: 'http://h/', proxy: url }];
+  for await (const settled of manager.requestMany(planned)) settled.index.toFixed();
+  // @ts-expect-error -- `true` is no proxy
+  await manager.request('GET', 'http://h/', { proxy: true });
+  // @ts-expect-error -- the URL is the first argument
+  proxyFromUrl('http://p', { proxy: 'http://q' });
+  // @ts-expect-error -- one word, or a list
+  manager.connectionFromUrl('http://h/', { denyAddresses: 'public' });
 }

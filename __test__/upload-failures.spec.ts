@@ -14,6 +14,7 @@ import {
   NewConnectionError,
   HTTPConnectionPool,
   ProtocolError,
+  ReadTimeoutError,
   type RequestBody,
   type RequestOptions,
 } from '../index.ts';
@@ -524,4 +525,37 @@ test('a source that aborts its own call from within, and one that cannot be let 
     const stuck = pool.request('POST', '/', { body: stubborn as unknown as RequestBody, signal });
     t.is(await stuck.catch((error: unknown) => error), signal.reason);
   }
+});
+
+for (const timeout of [0, 30]) {
+  test(`POOL-10 THR-1220: close within ${timeout} ms ends a call whose announced emptiness is still to be proved`, async (t) => {
+    const { pool, server } = await scripted(t, async (peer) => peer.gone(), { timeout: WAIT });
+    const asked = gate();
+    const body = (async function* () {
+      asked.open();
+      await new Promise<never>(() => {});
+      yield PIECE;
+    })();
+    const call = pool.request('POST', '/', { body, headers: { 'Content-Length': '0' } });
+    const ended = t.throwsAsync(call, { name: 'ClosedPoolError' });
+    await asked.opened;
+    const { forced, elapsed } = await pool.close({ timeout });
+    await ended;
+    t.is(forced, 1);
+    // It does not wait for what it has cut off longer than a turn or two.
+    t.true(elapsed < 900, `${elapsed} ms`);
+    await (await server.peer(1)).gone();
+    t.is((await server.peer(1)).received.length, 0);
+  });
+}
+
+test('THR-908: a source that does not say whether it is empty is bounded by total, and by nothing else', async (t) => {
+  const { pool } = await scripted(t, async (peer) => peer.gone(), { timeout: { read: 20 } });
+  const body = (async function* () {
+    await new Promise<never>(() => {});
+    yield PIECE;
+  })();
+  const options = { body, headers: { 'Content-Length': '0' }, timeout: { read: 20, total: 300 } };
+  const error = await rejection(pool.request('POST', '/', options), ReadTimeoutError);
+  t.like(error, { code: 'ERR_TOTAL_TIMEOUT', during: 'send', sent: false });
 });

@@ -209,6 +209,45 @@ test('BODY-08: strings are UTF-8 in every kind, and half of a surrogate pair is 
   }
 });
 
+test('BODY-08, BODY-10, THR-505: a body in chunks reaches a server that answers as HTTP/1.0 and keeps connections', async (t) => {
+  const old = 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok';
+  const { pool, server } = await scripted(t, answers(old), { timeout: WAIT, retries: 0 });
+  const reused = (): number => pool.stats().reused;
+  const options: RequestOptions[] = [
+    { body: ['hello'] },
+    { body: later(['hello']) },
+    { body: () => ['hello'] },
+    { body: 'hello', chunked: true },
+    { body: 'hello', headers: { 'Transfer-Encoding': 'chunked' } },
+  ];
+  for (const own of options) {
+    await pool.request('GET', '/');
+    t.is(pool.pool?.idle, 1, 'a connection is there that has spoken HTTP/1.0');
+    const before = reused();
+    const response = await pool.request('POST', '/', own);
+    t.false(response.connection?.reused);
+    t.is(reused(), before, 'what was passed over was not used');
+    const sent = (server.peers.at(-1)?.received ?? Buffer.alloc(0)).toString('latin1');
+    t.regex(sent, /^POST \/ HTTP\/1\.1\r\n[^]*\r\n\r\n5\r\nhello\r\n0\r\n\r\n$/);
+    t.is(pool.pool?.leased, 0);
+  }
+  const response = await pool.request('POST', '/', { body: 'hello' });
+  t.true(response.connection?.reused, 'what needs no chunks takes it');
+  t.true(server.peers.at(-1)?.received.toString('latin1').endsWith('\r\n\r\nhello'));
+});
+
+test('BODY-08, REDIR-02, THR-505: nor does a redirect from such a server lose a body in chunks', async (t) => {
+  const moved = 'HTTP/1.0 307 Moved\r\nConnection: keep-alive\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n';
+  const options = { timeout: WAIT, retries: 2, maxsize: 1, block: true };
+  const { pool, server } = await scripted(t, answers(moved, reply('end')), options);
+  t.is((await pool.request('POST', '/', { body: () => ['hello'] })).text(), 'end');
+  t.is(server.peers.length, 2);
+  t.regex(
+    server.peers[1]?.received.toString('latin1') ?? '',
+    /^POST \/there HTTP\/1\.1\r\n[^]*\r\n5\r\nhello\r\n0\r\n/,
+  );
+});
+
 test('BODY-09, BODY-10: each piece is one chunk, and an empty one is none', async (t) => {
   const { pool, server } = await scripted(t, answers(reply('')), { timeout: WAIT });
   const pieces = ['', 'foo', '', Buffer.alloc(0), Buffer.alloc(300_000, 'x'), new ArrayBuffer(0), 'bär', ''];
@@ -346,7 +385,8 @@ test('BODY-07, REQ-02, REQ-05: fields go into the body as multipart, with what i
     );
   }
   // A query has no place for a file.
-  await t.throwsAsync(pool.request('GET', '/', { fields }), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
+  const unchecked: RequestOptions = { fields };
+  await t.throwsAsync(pool.request('GET', '/', unchecked), { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' });
 });
 
 test('REQ-06: a request has one body; nothing is sent and nothing is read of two', async (t) => {
@@ -354,15 +394,16 @@ test('REQ-06: a request has one body; nothing is sent and nothing is read of two
   const stream = Readable.from(['x']);
   const two = /mutually exclusive/;
   const forms = /^request got values for both 'fields' and 'body', can only specify one\.$/;
+  const jsons = /^request got values for both 'fields' and 'json', can only specify one\.$/;
   for (const [options, message] of [
     [{ body: stream, json: 1 }, two],
     [{ body: '', json: 0 }, two],
     [{ body: stream, fields: { a: '1' } }, forms],
     [{ body: new FormData(), fields: { a: '1' } }, forms],
-    [{ json: {}, fields: { a: '1' } }, forms],
-    [{ json: {}, fields: { a: '1' }, encodeMultipart: false }, forms],
+    [{ json: {}, fields: { a: '1' } }, jsons],
+    [{ json: {}, fields: { a: '1' }, encodeMultipart: false }, jsons],
   ] as const) {
-    await t.throwsAsync(pool.request('POST', '/', options), {
+    await t.throwsAsync(pool.request('POST', '/', options as RequestOptions), {
       instanceOf: TypeError,
       code: 'ERR_INVALID_OPTION',
       message,

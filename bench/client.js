@@ -7,8 +7,8 @@
  *   { client, scenario, server, expect, seconds, warmup } N loops for so many seconds
  *   { client, scenario: 'stream-…', …, size }             bodies of that many bytes, one after the other
  *
- * `server` is { host, port, origin, transport, ca }: `transport` as in scenarios.js, `ca` the file of the authority to trust
- * with TLS. `expect` is the file of the body that has to come, or of what it repeats.
+ * `server` is { host, port, origin, proxy, transport, ca }: `transport` as in scenarios.js, `proxy` the URL of the one to go
+ * through, `ca` the file of the authority to trust with TLS. `expect` is the file of the body that has to come, or of what it repeats.
  */
 import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';

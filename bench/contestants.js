@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from '../scripts/run.js';
-import { isSecure } from './scenarios.js';
+import { isProxied, isSecure } from './scenarios.js';
 
 /** In the order of the tables. The ceiling is no client of Node.js: hyper alone, in Rust. */
 export const clientNames = [
@@ -47,7 +47,7 @@ export async function probe(name, ceiling) {
 /** The figure of one client in one scenario. Rejects when the client fails, answers wrongly or does not end. */
 export async function measure(name, scenario, { server, seconds, warmup, size, ceiling }) {
   const { transport } = scenario;
-  const { host, port, origin } = scenario.kind === 'stream-up' ? server.sink : server.over(transport);
+  const { host, port, origin, proxy } = scenario.kind === 'stream-up' ? server.sink : server.over(transport);
   const expect = scenario.kind === 'stream-up' ? os.devNull : server.expect(scenario.path);
   const within = seconds + 90;
   if (name !== 'ceiling') {
@@ -57,13 +57,14 @@ export async function measure(name, scenario, { server, seconds, warmup, size, c
       seconds,
       warmup,
       size,
-      server: { host, port, origin, transport, ca: authority },
+      server: { host, port, origin, proxy, transport, ca: authority },
       expect,
     };
     return measured(process.execPath, [script, JSON.stringify(task)], within);
   }
   const args = {
-    address: `${host}:${port}`,
+    address: proxy ? new URL(proxy).host : `${host}:${port}`,
+    ...(proxy && { origin: new URL(origin).host }),
     path: scenario.path,
     concurrency: scenario.concurrency,
     seconds,
@@ -84,11 +85,15 @@ const nativeKinds = { gzip: 'gzip', 'stream-down': 'stream-down', 'stream-up': '
 /** Who has figures over TLS: the others sit on node:https or undici as they do on node:http, and would tell nothing new. */
 const secureClients = new Set(['ferropool', 'undici', 'wreq-js', 'node-http', 'ceiling']);
 
+/** Who has figures through a proxy: those with a way of their own to one that keeps both kinds of connection. */
+const proxiedClients = new Set(['ferropool', 'undici', 'ceiling']);
+
 /**
  * Whether a client has a figure in a scenario at all: without Node.js there is nothing to import, and wreq-js gathers
  * an upload in memory before it sends any of it.
  */
 export function takesPart(name, scenario) {
+  if (isProxied(scenario) && !proxiedClients.has(name)) return false;
   if (isSecure(scenario) && !secureClients.has(name)) return false;
   if (name === 'ceiling') return scenario.kind !== 'cold';
   return !(name === 'wreq-js' && scenario.kind === 'stream-up');

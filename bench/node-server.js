@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createSecureServer } from 'node:http2';
 import { createServer as createTlsServer } from 'node:https';
+import { connect } from 'node:net';
 import path from 'node:path';
 
 const folder = process.argv[2];
@@ -30,9 +31,22 @@ function count(request, response) {
 
 function answer(request, response) {
   if (request.url === '/sink') return count(request, response);
-  const route = routes.get(request.url);
+  // As a proxy it is given the whole URL (RFC 9112 §3.2.2).
+  const route = routes.get(request.url.replace(/^http:\/\/[^/]+/, ''));
   if (!route) return response.writeHead(404, { 'content-length': 0 }).end();
   return response.writeHead(200, route.headers).end(route.body);
+}
+
+/** A tunnel, for who takes this server for its proxy. */
+function connectTo(request, client, early) {
+  const [host, port] = request.url.split(':');
+  const origin = connect({ host, port: Number(port), noDelay: true }, () => {
+    client.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    origin.write(early);
+    origin.pipe(client).pipe(origin);
+  });
+  client.on('error', () => origin.destroy());
+  origin.on('error', () => client.destroy());
 }
 
 const kept = { keepAliveTimeout: 600_000, requestTimeout: 0 };
@@ -45,7 +59,7 @@ const secure = {
   secureOptions: constants.SSL_OP_NO_TICKET,
 };
 const servers = [
-  createServer(kept, answer),
+  createServer(kept, answer).on('connect', connectTo),
   createTlsServer({ ...kept, ...secure }, answer),
   createSecureServer({ ...secure, settings: { maxConcurrentStreams: 1024 } }, answer),
 ];

@@ -2,15 +2,14 @@
  * Where the measured packages are. Found before any clock runs, so that no client's cold start contains the search.
  */
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 
-/** The URL of a package's entry: ferropool is this repository, by the root's own `exports`; the others are installed here. */
+/** The URL of what `import` finds: ferropool is this repository, by the root's own `exports`; the others are installed here. */
 export function locate(name) {
   if (name !== 'ferropool') return import.meta.resolve(name);
-  const root = createRequire(new URL('../package.json', import.meta.url));
-  return pathToFileURL(root.resolve(name)).href;
+  const root = new URL('../package.json', import.meta.url);
+  return new URL(JSON.parse(readFileSync(root, 'utf8')).exports['.'].default, root).href;
 }
 
 /** The version in the package's own manifest, found upwards from its entry; many `exports` hide the manifest. */

@@ -55,6 +55,7 @@ export function writeReport(run, isWhole) {
   write('latest.json', `${JSON.stringify(run, null, 2)}\n`);
   write('throughput.svg', throughputChart(run));
   write('main-thread.svg', mainThreadChart(run));
+  if (isWhole) write('headline.svg', headlineChart(run));
   write('latest.md', page(run, tables, isWhole ? '../README.md' : '../../README.md'));
   return `\n${tables}\nwritten to bench/results/${isWhole ? '' : 'partial/'}latest.md`;
 }
@@ -81,7 +82,8 @@ function table(scenario) {
   return isStream(scenario) ? streamTable(scenario) : loadTable(scenario);
 }
 
-function loadTable({ title, clients }) {
+function loadTable(scenario) {
+  const { clients } = scenario;
   const base = clients.undici?.rate.median;
   const rows = byMedian(clients, 'rate', -1).map(([name, { rate, main, process: all, p50, p99, rss }]) => [
     name,
@@ -94,14 +96,15 @@ function loadTable({ title, clients }) {
     figure(rss?.median),
   ]);
   return tableOf(
-    title,
+    scenario,
     ['client', 'requests/s', '× undici', 'main µs', 'process µs', 'p50 ms', 'p99 ms', 'peak MiB'],
     rows,
   );
 }
 
 /** A latency of one such body would be its size divided by the rate, so there is none. */
-function streamTable({ title, clients }) {
+function streamTable(scenario) {
+  const { clients } = scenario;
   const base = clients.undici?.rate.median;
   const rows = byMedian(clients, 'rate', -1).map(([name, { rate, main, process: all, rss }]) => [
     name,
@@ -111,17 +114,22 @@ function streamTable({ title, clients }) {
     figure(all?.median),
     figure(rss?.median),
   ]);
-  return tableOf(title, ['client', 'MiB/s', '× undici', 'main µs/MiB', 'process µs/MiB', 'peak MiB'], rows);
+  return tableOf(scenario, ['client', 'MiB/s', '× undici', 'main µs/MiB', 'process µs/MiB', 'peak MiB'], rows);
 }
 
-function coldTable({ title, clients }) {
-  const rows = byMedian(clients, 'wall', 1).map(([name, { wall, rss }]) => [name, spread(wall), figure(rss?.median)]);
-  return tableOf(title, ['client', 'wall ms', 'peak MiB'], rows);
+function coldTable(scenario) {
+  const rows = byMedian(scenario.clients, 'wall', 1).map(([name, { wall, rss }]) => [
+    name,
+    spread(wall),
+    figure(rss?.median),
+  ]);
+  return tableOf(scenario, ['client', 'wall ms', 'peak MiB'], rows);
 }
 
-function tableOf(title, head, rows) {
+/** By its name, which is what the pages call it and what `--scenario` takes. */
+function tableOf({ name, title }, head, rows) {
   const cells = [head, head.map((_, column) => (column === 0 ? '---' : '--:')), ...rows];
-  return `### ${title}\n\n${cells.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`;
+  return `### ${name}: ${title}\n\n${cells.map((row) => `| ${row.join(' | ')} |`).join('\n')}\n`;
 }
 
 function byMedian(clients, measure, direction) {
@@ -143,6 +151,19 @@ function mainThreadChart({ scenarios, machine }) {
     title: 'CPU of the JavaScript thread, µs a request; streams: µs a MiB; cold start, ms (less is better)',
     note: `Node.js ${machine.node}, ${machine.cores} cores`,
     groups: scenarios.map((scenario) => bars(scenario, scenario.kind === 'cold' ? 'wall' : 'main', 1)),
+  });
+}
+
+/** What the README shows: one scenario, by what it brings and by what it costs. */
+function headlineChart({ scenarios, machine }) {
+  const scenario = scenarios.find(({ name }) => name === 'small-100');
+  return barChart({
+    title: '183 bytes, 100 requests at a time',
+    note: `${machine.processor}, ${machine.cores} cores, Node.js ${machine.node}; ceiling: hyper alone, without Node.js`,
+    groups: [
+      { ...bars(scenario, 'rate', -1), title: 'Requests per second (more is better)' },
+      { ...bars(scenario, 'main', 1), title: 'CPU of the JavaScript thread, µs a request (less is better)' },
+    ],
   });
 }
 

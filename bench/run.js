@@ -31,13 +31,14 @@ async function main() {
   if (!installRivals()) return complain('The clients to compare with could not be installed; see what npm says above.');
   const kinds = new Set(options.scenarios.map(({ kind }) => kind));
   const uploads = kinds.has('stream-up');
-  const ceiling = uploads || options.clients.includes('ceiling') ? buildCeiling() : null;
+  const tunnels = options.scenarios.some(({ transport }) => transport === 'connect');
+  const ceiling = uploads || tunnels || options.clients.includes('ceiling') ? buildCeiling() : null;
   const { versions, skipped } = await rollCall(options.clients, ceiling);
   for (const [name, reason] of Object.entries(skipped)) console.log(`${name} does not take part: ${reason}`);
   if (options.require && Object.keys(skipped).length > 0) return complain('A client that has to take part cannot.');
 
   const bodies = makeBodies(newToken(), kinds.has('stream-down') ? options.streamSize : 0);
-  const server = await startServer(options.server, bodies, { sink: uploads, ceiling });
+  const server = await startServer(options.server, bodies, { sink: uploads, tunnel: tunnels, ceiling });
   const interruption = stopWhenInterrupted(server);
   try {
     const run = {

@@ -19,7 +19,8 @@ export const shortStreamSize = 4 * mebibyte;
 /**
  * `path` is asked for by `concurrency` loops at once; `kind` says what is done with the body. `transport` is what the
  * request goes over, plain HTTP/1.1 unless it is said: `https` (HTTP/1.1 over kept TLS connections), `https-new` (a TLS
- * connection with a full handshake for each request) or `h2` (HTTP/2 over TLS).
+ * connection with a full handshake for each request), `h2` (HTTP/2 over TLS), `forward` (a proxy is given the request for a
+ * plain origin) or `connect` (kept TLS connections through a proxy's tunnels).
  */
 export const scenarios = [
   { name: 'small-1', title: '183-byte body, 1 at a time', path: '/small', concurrency: 1, kind: 'bytes' },
@@ -73,6 +74,22 @@ export const scenarios = [
     transport: 'h2',
   },
   {
+    name: 'proxy-forward-100',
+    title: '183-byte body through a forward proxy, 100 concurrent',
+    path: '/small',
+    concurrency: 100,
+    kind: 'bytes',
+    transport: 'forward',
+  },
+  {
+    name: 'proxy-connect-100',
+    title: '183-byte body over TLS through CONNECT, 100 concurrent',
+    path: '/small',
+    concurrency: 100,
+    kind: 'bytes',
+    transport: 'connect',
+  },
+  {
     name: 'stream-down',
     title: 'a large body read piece by piece, 1 at a time',
     path: '/stream',
@@ -100,8 +117,11 @@ export const scenarios = [
 /** Whether a scenario is about a body that is never in one place, up or down. */
 export const isStream = ({ kind }) => kind.startsWith('stream-');
 
+/** Whether a scenario's requests go through a proxy. */
+export const isProxied = ({ transport }) => transport === 'forward' || transport === 'connect';
+
 /** Whether a scenario's requests go over TLS. */
-export const isSecure = ({ transport }) => transport !== undefined;
+export const isSecure = ({ transport }) => transport !== undefined && transport !== 'forward';
 
 /** What a rate counts. */
 export const rateUnit = (scenario) => (isStream(scenario) ? 'MiB/s' : 'requests/s');

@@ -1,6 +1,7 @@
 /**
  * The server side of a run: the bodies in a temporary folder, and nginx (or Node's own server) that serves them from
- * there, in its own process; beside it the sink that uploads go to. Whatever is made here is gone again after `stop()`.
+ * there, in its own process; beside it the sink that uploads go to and the proxy that makes tunnels. Whatever is made here is
+ * gone again after `stop()`.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import {
@@ -26,42 +27,59 @@ const certificates = fileURLToPath(new URL('certificates', import.meta.url));
 /** How long a server may take to listen. */
 const listensWithin = 10_000;
 
+/** Whom a forward proxy is asked for: nobody, but the proxy itself knows what to answer. */
+const forwarded = 'http://origin.test';
+
 /**
  * Starts the wanted server (`nginx`, `node`, or null for nginx where there is one) with the given bodies. nginx answers
- * an upload before it has read it, so uploads go to the ceiling's sink, or to Node's server where there is none.
+ * an upload before it has read it, so uploads go to the ceiling's sink, or to Node's server where there is none; tunnels are
+ * made by the ceiling's proxy likewise. As a forward proxy the server answers by itself, so that no other is measured.
  */
-export async function startServer(wanted, bodies, { sink, ceiling }) {
+export async function startServer(wanted, bodies, { sink, tunnel, ceiling }) {
   const nginx = wanted === 'node' ? null : nginxVersion();
   if (wanted === 'nginx' && !nginx) throw new Error('nginx was not found; --server node needs none');
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ferropool-bench-'));
   try {
     const routes = writeBodies(folder, bodies);
     const started = nginx ? await startNginx(folder, nginx, routes, bodies) : await startNode(folder);
-    const { child } = started;
+    const children = [started.child];
+    const beside = async (role) => {
+      const other = await startBeside(role, folder, wanted === 'node' ? null : ceiling, started, nginx);
+      if (other.child) children.push(other.child);
+      return other;
+    };
+    const stop = () => Promise.all(children.map(end));
     const [plain, secure, multiplexed] = started.ports;
-    const places = {
-      http: at('http', plain),
-      https: at('https', secure),
-      'https-new': at('https', secure),
-      h2: at('https', multiplexed),
-    };
-    const other = sink
-      ? await startSink(folder, wanted === 'node' ? null : ceiling, started, nginx).catch(async (error) => {
-          await end(child);
-          throw error;
-        })
-      : null;
-    return {
-      name: `${nginx ?? `node:http of Node.js ${process.versions.node}`}${other ? `; uploads: ${other.name}` : ''}`,
-      over: (transport) => places[transport ?? 'http'],
-      sink: other && at('http', other.ports[0]),
-      expect: (url) => path.join(folder, routes[url].expect),
-      async stop() {
-        if (other?.child) await end(other.child);
-        await end(child);
-        rmSync(folder, { recursive: true, force: true });
-      },
-    };
+    try {
+      const uploads = sink ? await beside('sink') : null;
+      const tunnels = tunnel ? await beside('tunnel') : null;
+      const places = {
+        http: at('http', plain),
+        https: at('https', secure),
+        'https-new': at('https', secure),
+        h2: at('https', multiplexed),
+        forward: { ...whereIs(forwarded), proxy: at('http', plain).origin },
+        connect: tunnels && { ...at('https', secure), proxy: at('http', tunnels.ports[0]).origin },
+      };
+      const names = [
+        nginx ?? `node:http of Node.js ${process.versions.node}`,
+        ...(uploads ? [`uploads: ${uploads.name}`] : []),
+        ...(tunnels ? [`tunnels: ${tunnels.name}`] : []),
+      ];
+      return {
+        name: names.join('; '),
+        over: (transport) => places[transport ?? 'http'],
+        sink: uploads && at('http', uploads.ports[0]),
+        expect: (url) => path.join(folder, routes[url].expect),
+        async stop() {
+          await stop();
+          rmSync(folder, { recursive: true, force: true });
+        },
+      };
+    } catch (error) {
+      await stop();
+      throw error;
+    }
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -69,12 +87,17 @@ export async function startServer(wanted, bodies, { sink, ceiling }) {
 }
 
 function at(scheme, port) {
-  return { host: '127.0.0.1', port, origin: `${scheme}://127.0.0.1:${port}` };
+  return whereIs(`${scheme}://127.0.0.1:${port}`);
 }
 
-/** The ceiling's sink; else the Node.js server that is there already, or one of its own beside nginx. */
-async function startSink(folder, ceiling, started, nginx) {
-  if (ceiling) return { name: 'a sink in Rust', ...(await startChild(ceiling, ['sink'])) };
+function whereIs(url) {
+  const { hostname, port, origin } = new URL(url);
+  return { host: hostname, port: port === '' ? null : Number(port), origin };
+}
+
+/** The ceiling in another role; else the Node.js server that is there already, or one of its own beside nginx. */
+async function startBeside(role, folder, ceiling, started, nginx) {
+  if (ceiling) return { name: `a ${role} in Rust`, ...(await startChild(ceiling, [role])) };
   const name = 'node:http';
   return nginx ? { name, ...(await startNode(folder)) } : { name, ports: started.ports };
 }

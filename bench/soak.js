@@ -6,7 +6,7 @@
  *   node bench/soak.js streams [--gib 20] [--minutes M]
  *   node bench/soak.js bombs|gc [--requests N] [--minutes M]
  *   node bench/soak.js crawl|signal|asking [--requests N] [--minutes M]
- *   node bench/soak.js handshakes|h2 [--requests N] [--minutes M]
+ *   node bench/soak.js handshakes|h2|proxies-memory|proxies-dying [--requests N] [--minutes M]
  *   node bench/soak.js restart [--seconds S]
  *
  * `--minutes` (default 10) ends a run early; what it had done until then is judged all the same.
@@ -23,6 +23,8 @@ import { crawl } from './soak/crawl.js';
 import { gc } from './soak/gc.js';
 import { h2 } from './soak/h2.js';
 import { handshakes } from './soak/handshakes.js';
+import { proxiesDying } from './soak/proxies-dying.js';
+import { proxiesMemory } from './soak/proxies-memory.js';
 import { restart } from './soak/restart.js';
 import { signal } from './soak/signal.js';
 import { streams } from './soak/streams.js';
@@ -200,6 +202,8 @@ const runs = {
   asking: [judged(asking), 5_000],
   handshakes: [judged(handshakes), 20_000],
   h2: [judged(h2), 2_000_000],
+  'proxies-memory': [judged(proxiesMemory), 20_000],
+  'proxies-dying': [judged(proxiesDying), 50_000],
   restart: [(seconds) => judged(restart)(undefined, { seconds }), 120],
 };
 

@@ -1,7 +1,7 @@
 /**
  * A small web site on this machine: the server that `npm start`, the examples and the README's code talk to. A process of
- * its own (`node cli/origin.js`): it prints its ports on one line, of http and of https, and ends when its standard input
- * does, so it never outlives who started it.
+ * its own (`node cli/origin.js`, or `node cli/origin.js 8080 8443` for ports of your choice): it prints its ports on one line, of http
+ * and of https, and ends when its standard input does, so it never outlives who started it.
  */
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -83,22 +83,97 @@ function serveSlowly(request, response) {
   }, 150);
 }
 
-const handler = (request, response) => (request.url === '/slow' ? serveSlowly : serve)(request, response);
+/** What came: method, headers, how many bytes the body has, and its first 1,000 of them as text. */
+async function echo(request, response) {
+  let bytes = 0;
+  let body = Buffer.alloc(0);
+  for await (const piece of request) {
+    bytes += piece.length;
+    if (body.length < 1_000) body = Buffer.concat([body, piece]).subarray(0, 1_000);
+  }
+  const { method, headers } = request;
+  respond(response, 200, 'application/json', JSON.stringify({ method, bytes, body: body.toString(), headers }));
+}
+
+/** `?bytes=` of text in lines of 64 (8 MiB unless told), no faster than they are taken. */
+function download(request, response, url) {
+  request.resume();
+  let left = Number(url.searchParams.get('bytes') ?? 8 * 1_048_576);
+  const block = Buffer.from(`${'a line of sixty-four bytes, '.repeat(3).slice(0, 63)}\n`.repeat(1_024));
+  response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8', 'content-length': left });
+  const more = () => {
+    while (left > 0) {
+      const piece = block.subarray(0, Math.min(left, block.length));
+      left -= piece.length;
+      if (!response.write(piece)) return;
+    }
+    response.end();
+  };
+  response.on('drain', more);
+  more();
+}
+
+/** How often each URL of /busy was asked for: `?times=` times it answers 503 (`?after=` with a Retry-After), then 200. */
+const asked = new Map();
+function busy(request, response, url) {
+  request.resume();
+  const count = (asked.get(request.url) ?? 0) + 1;
+  asked.set(request.url, count);
+  const after = url.searchParams.get('after');
+  if (count > Number(url.searchParams.get('times') ?? 1)) respond(response, 200, html, page('At last', paragraphs(1)));
+  else respond(response, 503, html, page('Busy', paragraphs(1)), after ? { 'retry-after': after } : {});
+}
+
+/** Announces 1,000 bytes and hangs up after ten. */
+function cut(request, response) {
+  request.resume();
+  response.writeHead(200, { 'content-type': 'text/plain', 'content-length': 1_000 });
+  response.write('ten bytes\n', () => response.destroy());
+}
+
+/** To the same page of another origin: "localhost" and "127.0.0.1" are two. */
+function away(request, response) {
+  request.resume();
+  const location = `http://127.0.0.1:${request.socket.localPort}/echo`;
+  respond(response, 302, html, page('Away', paragraphs(1)), { location });
+}
+
+function respond(response, status, type, text, extra = {}) {
+  const body = Buffer.from(text);
+  response.writeHead(status, { 'content-type': type, 'content-length': body.length, ...extra }).end(body);
+}
+
+/** Path → handler of its own. `/never` never answers. */
+const handlers = {
+  '/slow': serveSlowly,
+  '/echo': echo,
+  '/download': download,
+  '/busy': busy,
+  '/cut': cut,
+  '/away': away,
+};
+handlers['/never'] = (request) => request.resume();
+
+const handler = (request, response) => {
+  const url = new URL(request.url, 'http://origin.invalid');
+  // A client may go away in the middle; that is its own affair.
+  Promise.resolve((handlers[url.pathname] ?? serve)(request, response, url)).catch(() => request.destroy());
+};
 const options = { keepAliveTimeout: 60_000 };
 // Made for this server alone, and good for a hundred years; whoever trusts cli/authority.pem trusts its key, which is no secret.
 const identity = readFileSync(new URL('origin.pem', import.meta.url));
 const secure = { ...options, allowHTTP1: true, cert: identity, key: identity };
 const ports = await Promise.all([
-  listening(() => createServer(options, handler)),
-  listening(() => createSecureServer(secure, handler)),
+  listening(() => createServer(options, handler), process.argv[2]),
+  listening(() => createSecureServer(secure, handler), process.argv[3]),
 ]);
 console.log(ports.join(' '));
 
 /** The port of a server on both of this machine's own addresses. */
-function listening(make) {
+function listening(make, wanted = '0') {
   return new Promise((resolve) => {
     const server = make();
-    server.listen(0, '127.0.0.1', () => {
+    server.listen(Number(wanted), '127.0.0.1', () => {
       const { port } = server.address();
       // "localhost" may mean ::1 first. Where there is no IPv6, clients find the other address by themselves.
       const ready = () => resolve(port);

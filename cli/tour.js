@@ -9,7 +9,6 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { typescriptLoader } from '../scripts/run.js';
 import { bar, table } from './picture.js';
-import { requestAll } from './request-all.js';
 import { startOrigin } from './start-origin.js';
 
 /** Of each round. */
@@ -43,10 +42,17 @@ async function runExample(port) {
   return status === 0;
 }
 
-/** Its certificate is of an authority of its own, which is trusted for this request alone. */
+/** By the command. Its certificate is of an authority of its own, which is trusted for this request alone. */
 async function showSecure(port) {
   console.log('\nThe same server over TLS: what a request took, and who answered');
-  return requestAll([`https://localhost:${port}/slow`], fileURLToPath(new URL('authority.pem', import.meta.url)));
+  const [command, authority] = ['../dist/cli.js', 'authority.pem'].map((file) =>
+    fileURLToPath(new URL(file, import.meta.url)),
+  );
+  const words = ['--cacert', authority, `https://localhost:${port}/slow`];
+  console.log(`\nferropool --cacert cli/authority.pem ${words[2]}\n`);
+  const child = spawn(process.execPath, [command, ...words], { stdio: ['ignore', 'inherit', 'inherit'] });
+  const [status] = await once(child, 'close');
+  return status === 0;
 }
 
 async function sideBySide() {

@@ -4,6 +4,8 @@
  */
 import { isPromise } from 'node:util/types';
 
+import { hintAt } from './hints.ts';
+
 /** A `TypeError` or `RangeError` with one of the product's stable codes. */
 export type ArgumentError = (TypeError | RangeError) & { readonly code: string };
 
@@ -28,22 +30,40 @@ export function own<T extends object, K extends keyof T>(options: T, name: K): T
 }
 
 /**
- * Refuses what is no options object, and names that no option has: a misspelt option must not be silently without effect.
+ * Refuses what is no options object, and names that no option has: a misspelt option must not be silently without effect. `page` lists them where they are many.
  *
  * @throws TypeError with this code, which names the nearest option.
  * @internal
  */
-export function checkNames(options: unknown, known: readonly string[], what: string, code: string): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw argumentError('type', code, `${what} takes an object of options, not ${describe(options)}`);
-  }
+export function checkNames(
+  options: unknown,
+  known: readonly string[],
+  what: string,
+  code: string,
+  page: string = 'docs/options.md',
+): void {
+  checkOptions(options, what, code);
   for (const name of Object.keys(options)) {
     if (known.includes(name)) continue;
-    const elsewhere = ELSEWHERE.get(name);
-    const near = elsewhere !== undefined && known.includes(elsewhere) ? elsewhere : nearest(name, known);
-    const hint = near === null ? `it has ${known.join(', ')}` : `did you mean '${near}'?`;
-    throw argumentError('type', code, `${what} has no option '${name}'; ${hint}`);
+    throw argumentError('type', code, `${what} has no option '${name}'; ${hintAt(name, known, page)}`);
   }
+}
+
+/** Refuses what is no options object, whatever their names. @internal */
+export function checkOptions(options: unknown, what: string, code: string): asserts options is object {
+  if (isOptions(options)) return;
+  throw argumentError('type', code, `${what} takes an object of options, not ${describe(options)}`);
+}
+
+/**
+ * Whether it can have options: a Promise, a Date, a `Map` or a `Headers` has nothing that would be looked at, and would pass
+ * for an empty object. Of a class that says what it is, only what has something of its own.
+ *
+ * @internal
+ */
+export function isOptions(value: unknown): value is object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.prototype.toString.call(value) === '[object Object]' || Object.keys(value).length > 0;
 }
 
 /**
@@ -53,58 +73,16 @@ export function checkNames(options: unknown, known: readonly string[], what: str
  */
 export function describe(value: unknown): string {
   if (value === null) return 'null';
+  if (value === '') return 'an empty string';
   if (Array.isArray(value)) return 'an array';
   // The commonest slip has a name.
   if (isPromise(value)) return 'a Promise, which was not awaited';
+  if (value instanceof URL) return 'a URL object';
+  const tag = TAGGED.exec(Object.prototype.toString.call(value))?.[1];
+  if (tag !== undefined) return `${/^[AEIO]/.test(tag) ? 'an' : 'a'} ${tag}`;
   const type = typeof value;
   return type === 'undefined' ? type : `${type === 'object' ? 'an' : 'a'} ${type}`;
 }
 
-/** The known name that is closest, if it is close enough to be what was meant. */
-function nearest(name: string, known: readonly string[]): string | null {
-  let best: string | null = null;
-  let least = Math.max(2, Math.floor(name.length / 3)) + 1;
-  for (const candidate of known) {
-    // A name this much longer can only be further away, so an enormous one costs nothing.
-    if (Math.abs(candidate.length - name.length) >= least) continue;
-    const steps = distance(name.toLowerCase(), candidate.toLowerCase());
-    if (steps < least) [best, least] = [candidate, steps];
-  }
-  return best;
-}
-
-/** Levenshtein's distance, a row at a time. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (let i = 1; i <= from.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= to.length; j += 1) {
-      const swap = (row[j - 1] ?? 0) + (from[i - 1] === to[j - 1] ? 0 : 1);
-      next.push(Math.min(swap, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[to.length] ?? 0;
-}
-
-/** What Node.js, undici and requests call an option that has another name here, and no similar one. */
-const ELSEWHERE: ReadonlyMap<string, string> = new Map([
-  ['ALPNProtocols', 'http2'],
-  ['allowH2', 'http2'],
-  ['bodyTimeout', 'timeout'],
-  ['ca', 'caCerts'],
-  ['checkServerIdentity', 'assertHostname'],
-  ['connections', 'maxsize'],
-  ['connectTimeout', 'timeout'],
-  ['headersTimeout', 'timeout'],
-  ['keepAliveTimeout', 'idleTimeout'],
-  ['lookup', 'resolve'],
-  ['maxSockets', 'maxsize'],
-  ['maxVersion', 'sslMaximumVersion'],
-  ['minVersion', 'sslMinimumVersion'],
-  ['passphrase', 'keyPassword'],
-  ['rejectUnauthorized', 'certReqs'],
-  ['servername', 'serverHostname'],
-  ['socketPath', 'unixSocket'],
-  ['verify', 'certReqs'],
-]);
+/** Objects of the platform that are given where none of them will do. What others call their own is not repeated. */
+const TAGGED = /^\[object (AbortSignal|ArrayBuffer|Date|Error|FormData|Headers|Map|RegExp|Set|URLSearchParams)\]$/;

@@ -4,40 +4,50 @@
  */
 import { argumentError, describe } from './arguments.ts';
 import type { Answerer, ErrorRecord, Pending, Question } from './boundary/engine.ts';
+import { revived, says } from './boundary/records.ts';
 import type { CookieJar } from './cookies.ts';
 import { HTTPError, MaxRetryError } from './errors.ts';
 import { HTTPHeaderDict, wireLines } from './headers.ts';
 import { HTTPResponse } from './response.ts';
 import { Retry, type RequestHistory, type RetryEvent } from './retry.ts';
 
-/** An attempt that is about to be made. */
+/** An attempt that is about to be made: what {@link BeforeAttempt} is told. */
 export interface AttemptInfo {
   /** From 1, within the hop. */
   readonly number: number;
-  /** Redirects followed so far. */
+  /** Redirects followed so far: 0 for the URL that was asked for. */
   readonly hop: number;
+  /** As it goes out; GET after a 303. */
   readonly method: string;
-  /** Absolute. */
+  /** Absolute, with its query. */
   readonly url: string;
   /** Of this attempt alone: what is changed here is sent, and forgotten. */
   readonly headers: HTTPHeaderDict;
-  /** What the attempt before met, if it met no answer. */
+  /** What the attempt before met, if it met no answer; otherwise `null`. */
   readonly error: Error | null;
 }
 
-/** What may be an address: see {@link PoolOptions.resolve}. */
+/** What {@link Resolve} gives: addresses in the order in which they are tried, or `null` for the system to be asked. */
 export type Resolved = string | ResolvedAddress | readonly string[] | readonly ResolvedAddress[] | null;
 
 /** An IP address, and a port where it is not the URL's. */
 export interface ResolvedAddress {
+  /** An IP address, without brackets. */
   readonly address: string;
+  /** Default: the URL's. */
   readonly port?: number | undefined;
 }
 
-/** A function that knows addresses. */
+/**
+ * Knows the addresses of names: asked with each new connection (see {@link PoolOptions.resolve}). Its signal is aborted when the call
+ * is over; what it throws the call rejects with.
+ */
 export type Resolve = (host: string, port: number, signal: AbortSignal) => Resolved | Promise<Resolved>;
 
-/** A gate before each attempt. */
+/**
+ * Waited for before each attempt of each hop (see {@link PoolManagerOptions.beforeAttempt}). Its signal is aborted when the call is over;
+ * what it throws the call rejects with, and what it returns is not looked at.
+ */
 export type BeforeAttempt = (attempt: AttemptInfo, signal: AbortSignal) => unknown;
 
 /** Whom a call's questions go to. @internal */
@@ -130,16 +140,12 @@ export class Asking implements Answerer {
     const skipped = question.lines.filter(([, value]) => value === null);
     for (const [name, value] of question.lines) if (value !== null) headers.add(name, value);
     const { attempt: number, hop, method, url } = question;
-    const error = question.error === null ? null : pending.owner.refuse(question.error, url);
-    const before = JSON.stringify([...headers.entries()]);
+    const error = question.error === null ? null : pending.owner.refuse(question.error, url, method);
+    const before = written(headers);
     await gate({ number, hop, method, url, headers, error }, this.#signal);
-    if (JSON.stringify([...headers.entries()]) === before) return null;
-    const lines = wireLines(headers);
-    const out: [string, string | null][] = skipped.filter(([name]) => !headers.has(name));
-    for (let at = 0; at < lines.length; at += 2) {
-      out.push([scalars(lines[at] as string), scalars(lines[at + 1] as string)]);
-    }
-    return out;
+    const after = written(headers);
+    if (JSON.stringify(after) === JSON.stringify(before)) return null;
+    return [...skipped.filter(([name]) => !headers.has(name)), ...after];
   }
 
   /** As urllib3's loop goes, with the caller's own methods. */
@@ -148,8 +154,8 @@ export class Asking implements Answerer {
     const retry = this.#retry;
     const { owner } = pending;
     const pool = owner.poolOf(url);
-    if ('error' in event) {
-      this.#go(method, url, { error: owner.refuse(event.error, url), pool }, pending);
+    if (says(event, 'error')) {
+      this.#go(method, url, { error: owner.refuse(revived(event.error), url, method), pool }, pending);
       return { kind: 'again', delay: this.#backOff() };
     }
     const response = new HTTPResponse(null, { status: event.status, headers: event.headers, url });
@@ -160,7 +166,9 @@ export class Asking implements Answerer {
       if (!again) return { kind: 'give' };
     }
     try {
-      this.#go(method, url, { response, pool }, pending);
+      // As the core notes it; HEAD stays HEAD.
+      const next = leads && event.status === 303 && method !== 'HEAD' ? 'GET' : method;
+      this.#go(next, url, { response, pool }, pending, method);
     } catch (error) {
       // What else an override throws is no word about the answer.
       if (!(error instanceof MaxRetryError) || (leads ? retry.raiseOnRedirect : retry.raiseOnStatus)) throw error;
@@ -171,13 +179,14 @@ export class Asking implements Answerer {
     return { kind: 'again', delay: delay > 0 || leads ? delay : this.#backOff() };
   }
 
-  #go(method: string, url: string, event: RetryEvent, pending: Pending): void {
+  /** `asked`: the method of the request that met this, where the next one has another. */
+  #go(method: string, url: string, event: RetryEvent, pending: Pending, asked: string = method): void {
     const retry = this.#retry;
     let left;
     try {
       left = retry.increment(method, url, event);
     } catch (error) {
-      if (error instanceof HTTPError) this.#judged = { error, history: retry.history };
+      if (error instanceof HTTPError) this.#judged = { error, history: retry.history, method, asked };
       throw error;
     }
     if (!(left instanceof Retry)) throw misused('increment gives a Retry', left);
@@ -193,7 +202,8 @@ export class Asking implements Answerer {
     const given: unknown = await resolve(host, port, this.#signal);
     if (given === null || given === undefined) return null;
     const list: readonly unknown[] = Array.isArray(given) ? given : [given];
-    return list.map((one) => {
+    // A hole of a list is `undefined` in it, and is refused as one.
+    return Array.from(list, (one) => {
       if (typeof one === 'string') return scalars(one);
       const { address, port: own } = (typeof one === 'object' && one !== null ? one : {}) as Record<string, unknown>;
       if (typeof address !== 'string' || !(own === undefined || (typeof own === 'number' && Number.isInteger(own)))) {
@@ -244,14 +254,17 @@ type Asked = Question &
 interface Judged {
   readonly error: HTTPError;
   readonly history: readonly RequestHistory[];
+  /** What the `Retry` was told, and what the request was made with. */
+  readonly method: string;
+  readonly asked: string;
 }
 
 /** Adds what only the core knows: a `Retry` that gives up on an answer knows nothing of the call. */
-function complete({ error, history }: Judged, { host, attempts, elapsed, sent }: ErrorRecord): void {
+function complete({ error, history, method, asked }: Judged, { host, attempts, elapsed, sent }: ErrorRecord): void {
   for (const told of [error, error.reason]) {
     // One that has its host was told by the core, or by another call.
     if (!(told instanceof HTTPError) || told.host !== null || Object.isFrozen(told)) continue;
-    Object.assign(told, { host, attempts, elapsed, sent });
+    Object.assign(told, { host, attempts, elapsed, sent, ...(told.method === method ? { method: asked } : {}) });
   }
   if (history.length === 0 || Object.hasOwn(error, 'history') || !Object.isExtensible(error)) return;
   Object.defineProperty(error, 'history', { value: history, enumerable: false });
@@ -269,6 +282,15 @@ function misused(wanted: string, given: unknown): Error {
   // A `Retry` answers at once. What was promised instead may still fail, and that is told here already.
   if (promised) given.catch(() => undefined);
   return argumentError('type', CODE, `a Retry's ${wanted}, not ${promised ? 'a promise' : describe(given)}`);
+}
+
+/** Each line as the core reads it: `null` leaves out what would be sent by default, as in the headers of a request. */
+function written(headers: HTTPHeaderDict): [name: string, value: string | null][] {
+  const lines = wireLines(headers);
+  return Array.from({ length: lines.length >> 1 }, (_, at) => {
+    const value = lines[2 * at + 1];
+    return [scalars(lines[2 * at] as string), typeof value === 'string' ? scalars(value) : null];
+  });
 }
 
 /** Half a surrogate pair is no text that another language could read; whoever judges the answer finds something wrong in it. */

@@ -74,7 +74,8 @@ export function putBody(call: Call, options: BodyOptions, poolHeaders: HeaderSou
   }
   const fields = form === null ? null : bodyOfFields(form, options);
   if (fields !== null && body !== null) {
-    throw argumentError('type', OPTION, "request got values for both 'fields' and 'body', can only specify one.");
+    const other = json === null ? 'body' : 'json';
+    throw argumentError('type', OPTION, `request got values for both 'fields' and '${other}', can only specify one.`);
   }
   body ??= fields;
   if (body === null) return;
@@ -118,11 +119,40 @@ function bodyOfFields(fields: unknown, { encodeMultipart, boundary }: BodyOption
 
 /** REQ-07: compact; NaN and infinities are `null`, as JSON.stringify has them. */
 function jsonText(value: unknown): string {
-  const written = JSON.stringify(value) as string | undefined;
+  let written: string | undefined;
+  try {
+    written = JSON.stringify(value) as string | undefined;
+  } catch (cause) {
+    const unwritable = whyNotWritten(value);
+    // What a toJSON or a getter threw is its caller's own.
+    if (unwritable === null) throw cause;
+    const message = `'json' cannot be written as JSON: ${unwritable}`;
+    throw Object.assign(argumentError('type', CODE, message), { cause });
+  }
   if (written === undefined) {
     throw argumentError('type', CODE, `'json' is a value that JSON can hold, not ${describe(value)}`);
   }
   return written;
+}
+
+/** What JSON has no text for, once writing it has failed; `null` where it failed of something else. */
+function whyNotWritten(value: unknown): string | null {
+  const above: object[] = [];
+  let found: string | null = null;
+  try {
+    JSON.stringify(value, function look(this: object, _key: string, one: unknown): unknown {
+      while (above.length > 0 && above.at(-1) !== this) above.pop();
+      if (typeof one === 'bigint') found ??= 'there is a BigInt in it';
+      if (typeof one !== 'object' || one === null) return null;
+      if (above.includes(one)) found ??= 'it is circular';
+      if (found !== null) return null;
+      above.push(one);
+      return one;
+    });
+  } catch {
+    return null;
+  }
+  return found;
 }
 
 /** The lines with a Content-Type behind them, unless there is one in whatever case. The lines given are not touched. */

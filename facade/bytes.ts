@@ -21,7 +21,8 @@ export function bytesOf(value: unknown): Uint8Array | null {
     const view = whole.subarray(value.byteOffset, value.byteOffset + value.byteLength);
     return isPlain(view) ? view : Uint8Array.from(view);
   } catch {
-    throw argumentError('type', 'ERR_INVALID_BODY', 'the memory was transferred away: its ArrayBuffer is detached');
+    const gone = 'the memory is not there: its ArrayBuffer was transferred away (detached) or made smaller';
+    throw argumentError('type', 'ERR_INVALID_BODY', gone);
   }
 }
 

@@ -2,13 +2,15 @@
  * From a request's options to the record that the engine takes. A wrong type is refused here; what a value means is the
  * core's to judge.
  */
-import { argumentError, checkNames, describe } from './arguments.ts';
+import { argumentError, checkNames, checkOptions, describe } from './arguments.ts';
 import { putBody } from './body.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
-import { boolean, CODE, notSupported } from './checks.ts';
+import { boolean, CODE } from './checks.ts';
 import { wireLines, type HeaderSource, type HTTPHeaderDict } from './headers.ts';
-import { fieldPairs, limitsText, type Limits, type RequestOptions } from './options.ts';
+import { optionsOf } from './hints.ts';
+import { fieldPairs, limitsText, type Limits, type ManagerRequestOptions, type RequestOptions } from './options.ts';
+import { urlOf } from './proxy-options.ts';
 import type { Head } from './response.ts';
 import { Retry, type RetryLike } from './retry.ts';
 import { Timeout } from './timeout.ts';
@@ -24,18 +26,18 @@ export interface PoolCall extends Call {
 export interface Usual {
   readonly limits: Limits;
   readonly headers: HTTPHeaderDict;
+  /** Whether calls may name a proxy of their own. */
+  readonly isManager: boolean;
 }
 
 /** Takes a request's options over into the call; the signal, if there is one. Only own properties count. @internal */
 export function merge(
   call: PoolCall,
-  options: RequestOptions,
+  options: ManagerRequestOptions,
   fieldsGo: 'query' | 'body',
   usual: Usual,
 ): AbortSignal | null {
-  if (typeof options !== 'object' || options === null) {
-    throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
-  }
+  if (typeof options !== 'object' || options === null) checkOptions(options, 'a request', CODE);
   let signal: AbortSignal | null = null;
   let releases = false;
   let retries: unknown = null;
@@ -44,8 +46,11 @@ export function merge(
   let given: unknown = null;
   let encodeMultipart = true;
   let boundary: string | null = null;
-  for (const name of Object.keys(options)) {
-    const value: unknown = options[name as keyof RequestOptions];
+  const names = Object.keys(options);
+  // A Promise, a Date, a Map: nothing of them would be looked at.
+  if (names.length === 0 || Array.isArray(options)) checkOptions(options, 'a request', CODE);
+  for (const name of names) {
+    const value: unknown = options[name as keyof ManagerRequestOptions];
     if (value === undefined) continue;
     switch (name) {
       case 'fields':
@@ -90,6 +95,9 @@ export function merge(
       case 'limits':
         if (value !== null) call.limits = limitsText(usual.limits, value);
         break;
+      case 'proxy':
+        if (value !== null) leadBy(call, value, usual);
+        break;
       case 'signal':
         signal = signalOf(value);
         break;
@@ -110,7 +118,6 @@ export function merge(
         releases = value !== null && boolean(value, name);
         break;
       default:
-        if (LATER.has(name)) throw notSupported(name);
         refuseUnknown(name);
     }
   }
@@ -138,6 +145,22 @@ export function merge(
   }
   if ((call.flags & layout.REQUEST_ABORTABLE) === 0 && signal !== null) call.flags |= layout.REQUEST_ABORTABLE;
   return signal;
+}
+
+/** A call's own proxy, or none. */
+function leadBy(call: Call, value: unknown, { isManager }: Usual): void {
+  if (!isManager) {
+    const message = "a pool's way is chosen when it is made: give it `proxy`, or ask a manager";
+    throw argumentError('type', CODE, message);
+  }
+  if (value === false) {
+    call.flags |= layout.REQUEST_DIRECT;
+    return;
+  }
+  const url = urlOf(value, 'proxy');
+  // To the core no text is no proxy of its own, and the request must not go another way than it was told.
+  if (url === '') throw argumentError('type', CODE, "proxy is a proxy's URL, false or null, and this one is empty");
+  call.proxy = wellFormed(url);
 }
 
 /** A call's own `Retry` replaces its pool's (MGR-13). */
@@ -185,7 +208,8 @@ function acceptOf(value: unknown): (head: Head) => boolean {
 function signalOf(value: unknown): AbortSignal | null {
   if (value === null) return null;
   if (value instanceof AbortSignal) return value;
-  throw argumentError('type', CODE, `signal is an AbortSignal, not ${describe(value)}`);
+  const given = value instanceof AbortController ? 'an AbortController: give its signal' : describe(value);
+  throw argumentError('type', CODE, `signal is an AbortSignal, not ${given}`);
 }
 
 /** Milliseconds: a span as every other, but that 0 does not wait at all. @internal */
@@ -222,7 +246,8 @@ export function upper(method: unknown): string {
 export function text(value: unknown, what: string): string {
   if (typeof value === 'string') return value;
   const code = what === 'a method' ? 'ERR_INVALID_METHOD' : 'ERR_INVALID_URL';
-  throw argumentError('type', code, `${what} is a string, not ${describe(value)}`);
+  const hint = value instanceof URL && what === 'a URL' ? ': give its href' : '';
+  throw argumentError('type', code, `${what} is a string, not ${describe(value)}${hint}`);
 }
 
 /** Half a surrogate pair has no UTF-8: escaped as its three bytes, which is what every other character would become. @internal */
@@ -253,16 +278,16 @@ const REQUEST_NAMES: readonly string[] = [
   'onProgress',
   'poolTimeout',
   'preloadContent',
+  'proxy',
   'redirect',
   'releaseConn',
   'retries',
   'signal',
   'timeout',
 ];
+optionsOf('a request', REQUEST_NAMES);
 /** What is merged into another option before a request is sent. @internal */
 export const MERGED = ['fields', 'json', 'encodeMultipart', 'multipartBoundary'] as const;
 const UPPER: ReadonlySet<string> = new Set(layout.METHODS.slice(1));
 /** urllib3's: these methods have no body that fields could go into. @internal */
 export const QUERY_METHODS: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
-/** Options of the contract that later versions serve. */
-const LATER: ReadonlySet<string> = new Set(['proxy']);

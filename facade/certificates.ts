@@ -5,14 +5,17 @@ import { bytesOf } from './bytes.ts';
 import { CODE } from './checks.ts';
 import { SSLError } from './errors.ts';
 
-/** A certificate. What cannot be read has empty texts and invalid dates, and its bytes all the same. */
+/** A certificate as the peer sent it. One that cannot be read has empty texts and invalid dates, and its bytes all the same. */
 export interface CertificateInfo {
-  /** As in RFC 4514, `CN=example.com,O=Example`. */
+  /** Whose it is, as in RFC 4514: `CN=example.com,O=Example`. */
   readonly subject: string;
+  /** Who signed it, as in RFC 4514. */
   readonly issuer: string;
+  /** Not valid before. */
   readonly validFrom: Date;
+  /** Not valid after. */
   readonly validTo: Date;
-  /** As Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
+  /** The names it is for, as Node.js has them: `DNS:example.com`, `IP Address:127.0.0.1`. */
   readonly subjectAltName: readonly string[];
   /** The hash of its DER as Node.js writes it, `8A:5D:26:…`: an `assertFingerprint`. */
   readonly sha256: string;
@@ -21,13 +24,16 @@ export interface CertificateInfo {
 }
 
 /**
- * Whether a certificate (its DER) has this fingerprint: MD5, SHA-1 or SHA-256 in hexadecimal by its length, colons and either
+ * Throws unless a certificate (its DER) has this fingerprint: MD5, SHA-1 or SHA-256 in hexadecimal by its length, colons and either
  * case allowed. urllib3's `assert_fingerprint`; for a pool there is the option of this name.
  *
  * @throws SSLError ERR_TLS (`reason` ERR_FINGERPRINT) if it has not, for what is no fingerprint, and without a certificate;
  * TypeError ERR_INVALID_OPTION.
  * @example
- * assertFingerprint(response.connection.tls.chain[0].raw, '8A:5D:26:…');
+ * const pool = new HTTPSConnectionPool('localhost', { port: 8443, caCerts: 'ca.pem' });
+ * const response = await pool.request('GET', '/');
+ * const [leaf] = response.connection?.tls?.chain ?? [];
+ * if (leaf !== undefined) assertFingerprint(leaf.raw, leaf.sha256);
  */
 export function assertFingerprint(certificate: Uint8Array | null | undefined, fingerprint: string): void {
   if (typeof fingerprint !== 'string') {

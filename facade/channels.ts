@@ -13,6 +13,7 @@ import { withoutCredentials, type CallEnd, type Follower, type Seen } from './se
 export interface ObservedRequest {
   /** Unique in its thread. */
   readonly id: number;
+  /** The method of the call; redirects may change it later. */
   readonly method: string;
   /** Absolute, without user info, with its query. */
   readonly url: string;
@@ -31,20 +32,25 @@ export interface ObservedRequest {
 
 /** `ferropool:request:start`: published in the caller's context, before anything of the call has been written down. */
 export interface RequestStartNotice {
+  /** The call that is about to be made. */
   readonly request: ObservedRequest;
 }
 
-/** `ferropool:request:headers`: the response is given to the caller. */
+/** `ferropool:request:headers`: the response is given to the caller, or its head to {@link RequestOptions.accept}. */
 export interface RequestHeadersNotice {
+  /** The call that it answers. */
   readonly request: ObservedRequest;
+  /** The status code. */
   readonly status: number;
-  /** A copy; the values of Set-Cookie are `<hidden>`. */
+  /** The response's; a copy, in which the values of Set-Cookie are `<hidden>`. */
   readonly headers: HTTPHeaderDict;
 }
 
 /** `ferropool:request:end`: the body has come to its end, or its reader has let go of it. */
 export interface RequestEndNotice {
+  /** The call that has ended. */
   readonly request: ObservedRequest;
+  /** {@link HTTPResponse.timings}. */
   readonly timings: Timings | null;
   /** Bytes of the body on the wire. */
   readonly bytesRead: number;
@@ -52,6 +58,7 @@ export interface RequestEndNotice {
 
 /** `ferropool:request:error`: the call rejects, or its streamed body breaks. */
 export interface RequestErrorNotice {
+  /** The call that has failed. */
   readonly request: ObservedRequest;
   /** An error, or whatever the call's signal was aborted with. */
   readonly error: unknown;
@@ -59,12 +66,16 @@ export interface RequestErrorNotice {
 
 /** `ferropool:connection:open` and `ferropool:connection:close`. */
 export interface ConnectionNotice {
-  /** Where the pool leads. */
+  /** The host that the pool leads to. */
   readonly host: string;
+  /** Its port. */
   readonly port: number;
   /** The peer's address, or the path of its Unix socket. */
   readonly remoteAddress: string;
+  /** What is spoken on it. */
   readonly protocol: 'http/1.1' | 'h2';
+  /** The proxy that it leads through, without credentials; `null` without one. */
+  readonly proxy: string | null;
   /** Why it closed: a word of the table in docs/observability.md. `null` for one that opened. */
   readonly reason: string | null;
 }
@@ -117,8 +128,8 @@ export function tellClosed(facts: () => ConnectionFacts, reason: string): void {
 }
 
 function notice(
-  { pool: { host, port }, remoteAddress, protocol }: ConnectionFacts,
+  { pool: { host, port }, remoteAddress, protocol, proxy }: ConnectionFacts,
   reason: string | null,
 ): ConnectionNotice {
-  return { host, port, remoteAddress, protocol, reason };
+  return { host, port, remoteAddress, protocol, proxy: proxy?.url ?? null, reason };
 }

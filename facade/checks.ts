@@ -2,7 +2,7 @@
  * The checks that options are made of: each takes a value and the option's name, gives what goes on, and refuses what is
  * none. A message names the type of what was given and never the value, which may be a secret.
  */
-import { argumentError, checkNames, describe } from './arguments.ts';
+import { argumentError, checkNames, describe, isOptions } from './arguments.ts';
 
 /** @internal */
 export const CODE = 'ERR_INVALID_OPTION';
@@ -11,19 +11,19 @@ export const CODE = 'ERR_INVALID_OPTION';
 export type Check = (value: unknown, name: string) => unknown;
 
 /** @internal */
-export function notSupported(what: string): Error {
-  return argumentError('type', 'ERR_NOT_SUPPORTED', `${what} is not supported by this version of ferropool`);
-}
-
-/** @internal */
 export function functionOf(value: unknown, name: string): unknown {
   if (typeof value !== 'function') throw wrong(name, 'a function', value);
   return value;
 }
 
 /** @internal */
-export function record(value: unknown, name: string, known: readonly string[] | null): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw wrong(name, 'an object', value);
+export function record(
+  value: unknown,
+  name: string,
+  known: readonly string[] | null,
+  wanted = 'an object',
+): Record<string, unknown> {
+  if (!isOptions(value)) throw wrong(name, wanted, value);
   if (known !== null) checkNames(value, known, name, CODE);
   return bare(Object.entries(value).filter(([, one]) => one !== undefined));
 }

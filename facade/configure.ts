@@ -3,8 +3,8 @@
  * one, and the order of this and the first pool does not matter.
  */
 import { argumentError, checkNames, describe } from './arguments.ts';
-import { allow, canSpread, spread } from './boundary/engines.ts';
-import { CODE, integer, notSupported } from './checks.ts';
+import { allow, canResolveOn, canSpread, resolveOn, spread } from './boundary/engines.ts';
+import { CODE, integer } from './checks.ts';
 import { publishOn, SUITES, type Suite } from './observe.ts';
 
 /** What {@link configure} takes. */
@@ -22,6 +22,13 @@ export interface Configuration {
    */
   ioThreads?: number | undefined;
   /**
+   * Names that the whole process looks up at once, each on a thread of its own: so many can hang before another has to wait.
+   * A look-up that hangs although nobody waits for it any more does not count (up to 96 of those; the system cannot be
+   * stopped once it asks). Default 32, most 1,024. To be said before the first pool is made; where several workers say it,
+   * the last one is heeded.
+   */
+  dnsThreads?: number | undefined;
+  /**
    * Whose channels of `node:diagnostics_channel` are published on: our own, or undici's (`undici:request:create` and so on)
    * too, so that what is written for undici (OpenTelemetry's instrumentation) sees our calls. Default `['ferropool']`.
    */
@@ -31,16 +38,15 @@ export interface Configuration {
 /**
  * Settings of the whole thread; each worker has its own. What is not given stays as it is.
  *
- * @throws TypeError or RangeError ERR_INVALID_OPTION; Error ERR_ENGINE_STARTED for `ioThreads` once there is a pool;
- * TypeError ERR_NOT_SUPPORTED for `dnsThreads`.
+ * @throws TypeError or RangeError ERR_INVALID_OPTION; Error ERR_ENGINE_STARTED for `ioThreads` and
+ * `dnsThreads` once there is a pool.
  * @example
  * configure({ memoryBudget: 64 * 1024 * 1024 });
  */
 export function configure(options: Configuration): void {
-  checkNames(options, [...KNOWN, ...LATER], 'configure', 'ERR_INVALID_OPTION');
+  checkNames(options, KNOWN, 'configure', 'ERR_INVALID_OPTION');
   // What a getter gives is looked at once, and nothing is changed before everything has been checked.
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
-  for (const [name] of given) if (LATER.includes(name)) throw notSupported(name);
   const changes = given.map(([name, value]) => {
     switch (name) {
       case 'diagnostics': {
@@ -49,11 +55,13 @@ export function configure(options: Configuration): void {
       }
       case 'ioThreads': {
         const threads = integer(value, name, 1, MOST_THREADS);
-        if (!canSpread(threads)) {
-          const message = 'ioThreads is to be configured before the first pool is made';
-          throw Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
-        }
+        if (!canSpread(threads)) throw started(name);
         return () => spread(threads);
+      }
+      case 'dnsThreads': {
+        const threads = integer(value, name, 1, MOST_DNS_THREADS);
+        if (!canResolveOn(threads)) throw started(name);
+        return () => resolveOn(threads);
       }
       default: {
         const budget = integer(value, name, 1, Number.MAX_SAFE_INTEGER);
@@ -62,6 +70,11 @@ export function configure(options: Configuration): void {
     }
   });
   for (const change of changes) change();
+}
+
+function started(name: string): Error {
+  const message = `${name} is to be configured before the first pool is made`;
+  return Object.assign(new Error(message), { code: 'ERR_ENGINE_STARTED' });
 }
 
 function suitesOf(value: unknown): Suite[] {
@@ -76,7 +89,7 @@ function suitesOf(value: unknown): Suite[] {
   });
 }
 
-const KNOWN: readonly string[] = ['memoryBudget', 'ioThreads', 'diagnostics'];
-const LATER: readonly string[] = ['dnsThreads'];
+const KNOWN: readonly string[] = ['memoryBudget', 'ioThreads', 'dnsThreads', 'diagnostics'];
 const KNOWN_SUITES: string = SUITES.map((name) => `'${name}'`).join(' and ');
 const MOST_THREADS = 64;
+const MOST_DNS_THREADS = 1_024;

@@ -4,16 +4,23 @@
  */
 import { inspect } from 'node:util';
 
-import { checkNames, own } from './arguments.ts';
-import { CODE } from './checks.ts';
-import { ResponseNotReady } from './errors.ts';
+import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { text } from './call.ts';
+import { CODE, integer } from './checks.ts';
+import { LocationParseError, ResponseNotReady } from './errors.ts';
+import type { HeaderSource } from './headers.ts';
 import { POOL_NAMES, type PoolOptions, type RequestOptions, type SocketOptions } from './options.ts';
 import { HTTPConnectionPool, HTTPSConnectionPool } from './pools.ts';
+import { NamedProxy, proxySettings, wayThrough, type ProxyWay } from './proxy-options.ts';
 import type { HTTPResponse } from './response.ts';
 import type { Timeout } from './timeout.ts';
+import type { Method, Together } from './together.ts';
 import { TLS_NAMES, type TLSOptions } from './tls-options.ts';
 
-/** Options of an {@link HTTPConnection}: a pool's, but for those about many connections and about trying again. */
+/**
+ * Options of an {@link HTTPConnection}: a pool's, but for those about many connections and about trying again. `proxyConfig`
+ * without `proxy` is for {@link HTTPConnection.setTunnel}.
+ */
 export type ConnectionOptions = Omit<
   PoolOptions,
   | 'block'
@@ -52,6 +59,7 @@ export type ConnectionRequestOptions = Pick<
  * const connection = new HTTPConnection('localhost', { port: 8080 });
  * await connection.request('GET', '/');
  * const response = await connection.getResponse();
+ * console.log(response.status); // 200
  */
 export class HTTPConnection {
   /** 80; 443 of an {@link HTTPSConnection}. */
@@ -61,10 +69,13 @@ export class HTTPConnection {
 
   /** Normalised: lower case, IDNA, brackets off an IPv6 literal. */
   readonly host: string;
+  /** Where it is connected to: the scheme's where none was given. */
   readonly port: number;
   /** The time-outs of a request that brings none. */
   readonly timeout: Timeout;
-  readonly #given: { readonly host: string; readonly options: PoolOptions & TLSOptions };
+  readonly #given: Made;
+  /** How it leads through the proxy of its options, or of its tunnel; `null` where there is none. */
+  #way: ProxyWay | null;
   /** `null` once closed: the next one is made when it is needed. */
   #pool: HTTPConnectionPool | null;
   /** The pool's sockets when what opens one began; `null` while nothing does. */
@@ -80,10 +91,17 @@ export class HTTPConnection {
    */
   constructor(host: string, options: ConnectionOptions = {}) {
     checkNames(options, this.#names(), 'a connection', CODE);
+    const proxied = proxySettings(options);
     const all: PoolOptions & TLSOptions = { ...options, maxsize: 1, block: true, retries: false };
-    const pool = this.pooled(host, all);
     // Connections are made of the options again, and headers may come from an iterator.
-    this.#given = { host, options: all.headers === undefined ? all : { ...all, headers: pool.headers } };
+    if (proxied.headers !== null) all.proxyHeaders = proxied.headers;
+    const proxyConfig = own(options, 'proxyConfig') ?? null;
+    // A tunnel may be set later.
+    if (proxied.wire === null) all.proxyConfig = null;
+    const pool = this.pooled(host, all);
+    if (all.headers !== undefined) all.headers = pool.headers;
+    this.#given = { host, options: all, proxyConfig, way: wayThrough(proxied, pool.scheme) };
+    this.#way = this.#given.way;
     this.#pool = pool;
     this.host = pool.host;
     this.port = pool.port ?? (pool.scheme === 'https' ? 443 : 80);
@@ -103,29 +121,75 @@ export class HTTPConnection {
     return !this.isClosed;
   }
 
-  /** Whether the peer of the connection was verified: its chain, or its fingerprint. Never over http, and never closed. */
+  /**
+   * Whether the peer of the connection was verified: its chain, or its fingerprint. Never over http, never closed, and never
+   * where a proxy is given requests to pass on: what is behind it is for the proxy to verify.
+   */
   get isVerified(): boolean {
-    return this.isConnected && this.verifies();
+    return this.isConnected && this.#way?.forwards !== true && this.verifies();
   }
 
-  /** Whether the proxy was verified; `null` without one. */
+  /** Whether the proxy was verified; `null` without a proxy, and while there is no connection. */
   get proxyIsVerified(): boolean | null {
-    return null;
+    return this.#way !== null && this.isConnected ? this.#way.verifies : null;
   }
 
-  /** Whether the connection leads to a proxy. */
+  /** Whether there is a connection, and it leads through a proxy. */
   get hasConnectedToProxy(): boolean {
-    return false;
+    return this.#way !== null && this.isConnected;
   }
 
   /** Whether a proxy is given requests to pass on. */
   get proxyIsForwarding(): boolean {
-    return false;
+    return this.#way?.forwards === true;
   }
 
-  /** Whether a proxy makes a tunnel. */
+  /** Whether a proxy makes a tunnel, or is SOCKS, which is the same to what is sent. */
   get proxyIsTunneling(): boolean {
-    return false;
+    return this.#way?.forwards === false;
+  }
+
+  /**
+   * From now on this connection's own host is a proxy, which is asked for a tunnel (CONNECT) to another: that one is what
+   * requests, the Host field and certificates name. Until {@link HTTPConnection.close}, which forgets it.
+   *
+   * @param host the target, or `host:port`.
+   * @param port default: {@link HTTPConnection.defaultPort} of the class.
+   * @param headers fields of the CONNECT; `null` is none.
+   * @param scheme how the proxy is spoken to; TLS to it is as `proxyConfig` says.
+   * @throws TypeError ERR_INVALID_OPTION for another scheme, and where the options name a proxy; Error ERR_NOT_READY once there
+   * is a connection; as the constructor for host and headers.
+   */
+  setTunnel(
+    host: string,
+    port: number | null = null,
+    headers: HeaderSource | null = null,
+    scheme: 'http' | 'https' = 'http',
+  ): void {
+    if (scheme !== 'http' && scheme !== 'https') {
+      const given = typeof scheme === 'string' ? `'${String(scheme).slice(0, 32)}'` : describe(scheme);
+      const message = `Invalid proxy scheme for tunneling: ${given}, must be either 'http' or 'https'`;
+      throw argumentError('type', CODE, message);
+    }
+    if (this.#given.way !== null) throw argumentError('type', CODE, 'the connection has a proxy: its options name one');
+    if (this.#before !== null || this.#exchange !== null || this.isConnected) {
+      const message = "Can't set up tunnel for established connection";
+      throw Object.assign(new Error(message), { code: 'ERR_NOT_READY' });
+    }
+    const target = hostPort(text(host, 'a host'), port);
+    const at = this.host.includes(':') ? `[${this.host}]` : this.host;
+    const options: PoolOptions & TLSOptions = {
+      ...this.#given.options,
+      port: target.port,
+      proxy: new NamedProxy(`${scheme}://${at}:${this.port}`, { alwaysTunnels: true }) as never,
+      proxyHeaders: headers,
+      proxyConfig: this.#given.proxyConfig,
+    };
+    const proxied = proxySettings(options);
+    const pool = this.pooled(target.host, { ...options, proxyHeaders: proxied.headers });
+    this.#pool?.close({ timeout: 0 }).catch(() => undefined);
+    this.#pool = pool;
+    this.#way = wayThrough(proxied, pool.scheme);
   }
 
   /**
@@ -145,8 +209,13 @@ export class HTTPConnection {
    * @throws (rejects with) ResponseNotReady while the response before has not been taken, or its body not been read; what
    * dialling and sending meet; TypeError or RangeError for options.
    */
-  async request(method: string, url: string, options: ConnectionRequestOptions = {}): Promise<void> {
-    checkNames(options, OF_REQUESTS, 'a request on a connection', CODE);
+  async request<Given extends ConnectionRequestOptions | object>(
+    method: Method,
+    url: string,
+    options?: Together<Given, ConnectionRequestOptions, 'body'>,
+  ): Promise<void> {
+    const given: ConnectionRequestOptions = options === undefined ? {} : options;
+    checkNames(given, OF_REQUESTS, 'a request on a connection', CODE);
     if (this.#exchange !== null)
       throw new ResponseNotReady('the response before has not been taken: call getResponse()');
     if (this.#taken?.deref()?.closed === false) {
@@ -157,7 +226,7 @@ export class HTTPConnection {
     const sent = new Promise<void>((resolve) => {
       tell = resolve;
     });
-    const response = pool.send(method, url, options, tell);
+    const response = pool.send(method, url, given, tell);
     const exchange: Exchange = { response };
     this.#exchange = exchange;
     try {
@@ -187,8 +256,8 @@ export class HTTPConnection {
   }
 
   /**
-   * Closes the connection, now: a request in flight and a body that is being read are cut off. The next request, and
-   * {@link HTTPConnection.connect}, open another. Never rejects.
+   * Closes the connection, now: a request in flight and a body that is being read are cut off, and a tunnel is forgotten. The
+   * next request, and {@link HTTPConnection.connect}, open another. Never rejects.
    */
   async close(): Promise<void> {
     const pool = this.#pool;
@@ -197,6 +266,7 @@ export class HTTPConnection {
     this.#taken = null;
     this.#before = null;
     this.#pool = null;
+    this.#way = this.#given.way;
     await pool?.close({ timeout: 0 }).catch(() => undefined);
   }
 
@@ -255,8 +325,11 @@ export class HTTPConnection {
  *
  * @example
  * const connection = new HTTPSConnection('localhost', { port: 8443, caCerts: 'ca.pem' });
+ * await connection.connect();
+ * console.log(connection.isVerified); // true
  */
 export class HTTPSConnection extends HTTPConnection {
+  /** 443. */
   static override readonly defaultPort: number = 443;
   readonly #verifies: boolean;
 
@@ -281,6 +354,25 @@ export class HTTPSConnection extends HTTPConnection {
   protected override pooled(host: string, options: PoolOptions & TLSOptions): HTTPConnectionPool {
     return new HTTPSConnectionPool(host, options);
   }
+}
+
+/** `host:port`, as http.client takes it apart; brackets stay. */
+function hostPort(host: string, port: number | null): { host: string; port: number | null } {
+  if (port !== null) return { host, port: integer(port, 'port', 0, 65_535) };
+  const [, name = host, digits = ''] = /^(\[[^\]]*\]|[^:]*):([^:\]]*)$/.exec(host) ?? [];
+  if (name === host || digits === '') return { host: name, port: null };
+  const number = Number(digits);
+  if (/^\d+$/.test(digits) && number <= 65_535) return { host: name, port: number };
+  throw new LocationParseError(`the port of a tunnel's target is a number up to 65535`, { location: host });
+}
+
+/** What a connection is made of, each time anew. */
+interface Made {
+  readonly host: string;
+  readonly options: PoolOptions & TLSOptions;
+  /** Also where there is no proxy yet. */
+  readonly proxyConfig: NonNullable<PoolOptions['proxyConfig']> | null;
+  readonly way: ProxyWay | null;
 }
 
 interface Exchange {

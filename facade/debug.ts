@@ -5,7 +5,7 @@
 import { debuglog } from 'node:util';
 
 import type { ConnectionFacts } from './boundary/engine.ts';
-import { withoutSecrets } from './errors.ts';
+import { withoutSecrets } from './secrets.ts';
 import type { HTTPResponse } from './response.ts';
 import type { RequestHistory } from './retry.ts';
 import type { Follower, Seen } from './seen.ts';
@@ -57,8 +57,9 @@ function asked(method: string, url: string, version: string): string {
 }
 
 /** `Starting new HTTP connection (1): localhost:8080`: once it is there; a dial that fails stands with its call. @internal */
-export function debugOpened({ pool: { scheme, host, port, number } }: ConnectionFacts): void {
-  log('Starting new %s connection (%d): %s', scheme.toUpperCase(), number, place(host, port));
+export function debugOpened({ pool: { scheme, host, port, number }, proxy }: ConnectionFacts): void {
+  const through = proxy === null ? '' : ` through ${proxy.url}`;
+  log('Starting new %s connection (%d): %s%s', scheme.toUpperCase(), number, place(host, port), through);
 }
 
 /** @internal */

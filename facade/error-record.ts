@@ -14,13 +14,18 @@ import {
   NewConnectionError,
   ProtocolError,
   ProxyError,
+  ProxySchemeUnknown,
   ResponseError,
   ResponseTooLarge,
   SSLError,
+  URLSchemeUnknown,
 } from './errors.ts';
 import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
 import type { ErrorRecord } from './boundary/engine.ts';
+import { PROXY_URL, type Owner } from './boundary/records.ts';
 import { withChain } from './certificates.ts';
+import { OF_SYSTEM } from './error-inspect.ts';
+import { HTTPHeaderDict } from './headers.ts';
 import { historyOf } from './history.ts';
 
 export type { ErrorRecord };
@@ -29,7 +34,13 @@ export type { ErrorRecord };
 export interface ErrorContext {
   pool: AnyPool | null;
   url: string;
+  /** `null` or absent: it is about no request. */
+  method?: string | null;
   cause?: unknown;
+  /** Whose request it was: what came before may have been another host's. */
+  owner?: Pick<Owner, 'refuse'>;
+  /** It is a proxy that was not reached: what the pool leads to is not what this is about. */
+  ofProxy?: boolean;
 }
 
 /**
@@ -38,30 +49,37 @@ export interface ErrorContext {
  * @internal
  */
 export function errorFromRecord(record: ErrorRecord, context: ErrorContext): Error {
-  const error = made(record, context);
+  // What happened last says what was asked then: GET after a 303.
+  const error = made(record, { ...context, method: record.history.at(-1)?.method ?? context.method ?? null });
   // RETRY-12: what was tried before is no secret of the last attempt's.
   if (record.history.length > 0) {
-    const { pool, url } = context;
-    const namer = { refuse: (past: ErrorRecord) => errorFromRecord(past, { pool, url }) };
-    Object.defineProperty(error, 'history', { value: historyOf(record.history, namer), enumerable: false });
+    const { pool } = context;
+    const owner = context.owner ?? {
+      refuse: (past: ErrorRecord, url: string, method: string) => errorFromRecord(past, { pool, url, method }),
+    };
+    Object.defineProperty(error, 'history', { value: historyOf(record.history, owner), enumerable: false });
   }
   return error;
 }
 
 function made(record: ErrorRecord, context: ErrorContext): Error {
   const { message } = record;
-  const { pool, url } = context;
-  const below = record.below === null ? null : errorFromRecord(record.below, context);
+  const { pool, url, method = null } = context;
+  const inner = record.className === 'ProxyError' ? { ...context, ofProxy: true } : context;
+  const below = record.below === null ? null : errorFromRecord(record.below, inner);
   const cause = context.cause ?? below ?? causeOf(record);
   const details: ErrorDetails = {
     code: record.code,
     phase: record.phase as Phase | null,
     during: record.during as Phase | null,
-    host: record.host,
+    host: inBrackets(record.host),
     attempts: record.attempts,
     elapsed: record.elapsed,
     sent: record.sent,
     reason: record.reason,
+    method,
+    // Of no request it is a host that a pool was to be of; a proxy's is not what was asked for.
+    url: method === null || record.reason === PROXY_URL ? null : url,
     ...(cause === null ? {} : { cause }),
   };
   switch (record.className) {
@@ -73,7 +91,7 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
       return Object.assign(new Error(message), bare(record));
     case 'MaxRetryError':
       if (below !== null) return new MaxRetryError(pool, url, below, details);
-      return new MaxRetryError(pool, url, new ResponseError(message), details);
+      return new MaxRetryError(pool, url, new ResponseError(message, { method, url }), details);
     case 'HostChangedError':
       return new HostChangedError(pool, url, 3, details);
     case 'ReadTimeoutError':
@@ -86,18 +104,23 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
       return new CLASSES[record.className](pool, message, details);
     case 'NewConnectionError':
     case 'NameResolutionError':
-      return notConnected(record, details, pool);
+      return notConnected(record, details, context);
     case 'ProxyError':
-      return new ProxyError(message, cause instanceof Error ? cause : null, details);
+      return new ProxyError(saying(message, record.below ?? record), cause instanceof Error ? cause : null, {
+        ...details,
+        ...refusal(record),
+      });
     case 'ProtocolError':
       return broken(record, details);
     case 'ResponseError':
       return new ResponseError(message, { ...details, status: record.status });
     case 'LocationParseError':
-      return new LocationParseError(message, { ...details, location: url });
+      return new LocationParseError(message, { ...details, location: url === '' ? null : url });
     case 'URLSchemeUnknown':
+      return new URLSchemeUnknown(message, { ...details, scheme: /^([^:/?#]+):/.exec(url)?.[1] ?? null });
     case 'ProxySchemeUnknown':
-      return new CLASSES[record.className](message, { ...details, scheme: /^([^:/?#]+):/.exec(url)?.[1] ?? null });
+      // What stands before a port is no scheme.
+      return new ProxySchemeUnknown(message, { ...details, scheme: /^([^:/?#]+):\/\//.exec(url)?.[1] ?? null });
     case 'ResponseTooLarge':
       return new ResponseTooLarge(message, record.limit ?? '', record.allowed ?? 0, details);
     case 'SSLError': {
@@ -120,26 +143,44 @@ function made(record: ErrorRecord, context: ErrorContext): Error {
   }
 }
 
+/** `host:port`, an IPv6 literal in brackets as in a URL. */
+function inBrackets(host: string | null): string | null {
+  return host?.replace(/^([^[\]]*:[^[\]]*):(\d+)$/, '[$1]:$2') ?? null;
+}
+
+/** The proxy's answer, where it gave one. */
+function refusal({ refusal: answer }: ErrorRecord): Pick<ProxyError, 'status' | 'headers' | 'body'> {
+  if (answer === null) return { status: null, headers: null, body: null };
+  const { status, headers, body } = answer;
+  return { status, headers: new HTTPHeaderDict(headers), body: Buffer.from(body, 'base64') };
+}
+
 /**
- * The system's code of the address that failed last becomes the error's own, and stands in the message: logs are searched
- * for it. The core tells of that one first.
+ * The system's code of the address that failed last becomes the error's own, and stands in the message. The core tells of
+ * that one first.
  */
-function notConnected(record: ErrorRecord, details: ErrorDetails, pool: AnyPool | null): NewConnectionError {
+function notConnected(record: ErrorRecord, details: ErrorDetails, context: ErrorContext): NewConnectionError {
   const [last] = record.causes;
   const code = record.code === 'ERR_CONNECT' ? (last?.code ?? record.code) : record.code;
-  const system = last?.code ?? null;
-  const said = system === null || record.message.includes(system) ? record.message : `${record.message} (${system})`;
-  // As urllib3 has it: the connection that was not made comes first. A name that does not resolve is in its own message.
+  const said = saying(record.message, record);
+  // As urllib3 has it: the connection that was not made comes first. A name that does not resolve is in its own message, and
+  // a proxy in that of the ProxyError around it.
   const [, host, at] = /^(.*):(\d+)$/.exec(record.host ?? '') ?? [];
-  const named = record.className === 'NameResolutionError' || host === undefined;
+  const named = record.className === 'NameResolutionError' || host === undefined || context.ofProxy === true;
   const message = named
     ? said
-    : `${isSecure(pool) ? 'HTTPSConnection' : 'HTTPConnection'}(host='${host}', port=${at}): ${said}`;
+    : `${isSecure(context.pool) ? 'HTTPSConnection' : 'HTTPConnection'}(host='${host}', port=${at}): ${said}`;
   // `ip:port`, the IP of the sixth version in brackets; anything else is a Unix socket's path.
   const [, bracketed, ip, port] = /^(?:\[(.+)\]|([^:/]+)):(\d+)$/.exec(last?.address ?? '') ?? [];
   const address = bracketed ?? ip ?? last?.address ?? null;
   const type = record.className === 'NameResolutionError' ? NameResolutionError : NewConnectionError;
   return new type(message, { ...details, code, address, port: port === undefined ? null : Number(port) });
+}
+
+/** With the system's code, unless it stands there: logs are searched for it. */
+function saying(message: string, { causes: [last] }: ErrorRecord): string {
+  const system = last?.code ?? null;
+  return system === null || message.includes(system) ? message : `${message} (${system})`;
 }
 
 /** Pools and their names have a scheme. */
@@ -170,10 +211,20 @@ function broken(record: ErrorRecord, details: ErrorDetails): ProtocolError {
 
 function causeOf(record: ErrorRecord): Error | null {
   const errors = record.causes.map(({ code, message, address }) =>
-    Object.assign(new Error(message), { ...(code === null ? {} : { code }), ...(address === null ? {} : { address }) }),
+    ofSystem(
+      Object.assign(new Error(message), {
+        ...(code === null ? {} : { code }),
+        ...(address === null ? {} : { address }),
+      }),
+    ),
   );
   if (errors.length <= 1) return errors[0] ?? null;
-  return new AggregateError(errors, `${errors.length} addresses were tried`);
+  return ofSystem(new AggregateError(errors, `${errors.length} addresses were tried`));
+}
+
+function ofSystem<E extends Error>(error: E): E {
+  OF_SYSTEM.add(error);
+  return error;
 }
 
 /** Node's own errors carry the code, and the finer reason if there is one. */

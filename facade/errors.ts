@@ -2,77 +2,77 @@
  * What can go wrong, as urllib3's tree of classes with Node's habits: a stable `code` to match on, the underlying error
  * as `cause`. Here is what the classes are and hold; which of them a failure becomes stands in `error-record.ts`.
  *
- * Wrong arguments are Node's own `TypeError` and `RangeError` with a `code`; an aborted signal rejects with its own
- * reason. Neither is in the tree.
+ * Not in the tree: wrong arguments, Node's own `TypeError` and `RangeError` with a `code`; an aborted signal's own reason.
  *
  * Structured cloning (a worker's `postMessage`) turns any error into a bare `Error` without `name` and `code`; send
  * `error.toJSON()`, which keeps both.
  */
-
+import { inspect } from 'node:util';
 import type { CertificateInfo } from './certificates.ts';
+import { checkNames } from './arguments.ts';
+import type { ErrorCode } from './error-codes.ts';
+import {
+  checkUrl,
+  DETAILS,
+  withCode,
+  type AnyPool,
+  type ErrorDetails,
+  type ErrorJSON,
+  type Phase,
+} from './error-details.ts';
+import { inspected, type Inspecting } from './error-inspect.ts';
+import type { HTTPHeaderDict } from './headers.ts';
 import type { RequestHistory } from './retry.ts';
+import { withoutSecrets, withoutUserInfo } from './secrets.ts';
 
-/** Where in a request's life something happened: the word for it in errors, timings and documentation. */
-export type Phase = 'pool' | 'dns' | 'connect' | 'proxy' | 'tls' | 'send' | 'headers' | 'body' | 'total';
+export type { AnyPool, ErrorDetails, ErrorJSON, Phase } from './error-details.ts';
 
-/** What every error of the tree may know; the defaults are those of a request that never began. */
-export interface ErrorDetails {
-  /** Default: the class's own. */
-  code?: string;
-  /** Default `null`. */
-  phase?: Phase | null;
-  /** For a `total` deadline the phase that it cut. Default `null`. */
-  during?: Phase | null;
-  /** Default `null`. */
-  host?: string | null;
-  /** Default 0. */
-  attempts?: number;
-  /** Milliseconds. Default 0. */
-  elapsed?: number;
-  /** Default false. */
-  sent?: boolean;
-  /** Default `null`. */
-  reason?: string | null;
-  /** Default: none. */
-  cause?: unknown;
-}
-
-/** An error as plain data, for logs and for other threads: without secrets (user info, query) and without bodies. */
-export interface ErrorJSON {
-  name: string;
-  code: string | null;
-  message: string;
-  cause: ErrorJSON | null;
-  [field: string]: unknown;
-}
-
-/** A pool, as far as an error knows it: what it calls itself. */
-export interface AnyPool {
-  toString(): string;
-}
-
-/** The root: everything that the product throws, but for wrong arguments and aborts. ERR_INTERNAL by itself. */
+/**
+ * The root of the tree: whatever goes wrong with a request is one of these. Wrong arguments are Node's own `TypeError` and
+ * `RangeError` (with a `code` too), and an aborted call rejects with its signal's `reason`. By itself it is ERR_INTERNAL: a bug of
+ * ferropool. Match on {@link HTTPError.code}: `instanceof` says no where two copies of the package are loaded.
+ *
+ * @example
+ * try {
+ *   await request('GET', 'http://localhost:8080/slow', { timeout: 60 });
+ * } catch (error) {
+ *   if (!(error instanceof HTTPError)) throw error;
+ *   console.log(error.code, error.phase, error.sent); // ERR_MAX_RETRY headers true
+ * }
+ */
 export class HTTPError extends Error {
-  /** Stable; one of the product's `ERR_…`, or the system's (`ECONNREFUSED`) where it gave one. */
-  readonly code: string;
-  /** Where it happened, or `null`. */
+  /** What happened, as one stable word to match on; the system's (`ECONNREFUSED`) where it gave one. */
+  readonly code: ErrorCode;
+  /** Where it happened; `null` before a request began. */
   readonly phase: Phase | null;
-  /** When `phase` is `'total'`: the phase that the deadline cut. */
+  /** When `phase` is `'total'`: the phase that the deadline cut. Otherwise `null`. */
   readonly during: Phase | null;
-  /** `host:port` that the request was for, or `null`. */
+  /** `host:port` that the request was for; `null` where that is not known. */
   readonly host: string | null;
-  /** Exchanges begun in the call so far. */
+  /**
+   * Exchanges begun on a connection, after a redirect those of the last hop: 0 where no connection could be made, however
+   * often that was tried ({@link HTTPError.history} has each).
+   */
   readonly attempts: number;
-  /** Milliseconds since the call began. */
+  /** Milliseconds since the call began; of a response whose body has not ended, since the last attempt of it began. */
   readonly elapsed: number;
-  /** Whether the peer may have seen a byte of the request. */
+  /** Whether the peer may have seen a byte of the request: `false` means that it is safe to ask again. */
   readonly sent: boolean;
   /** A finer reason on the code, or `null`; for {@link MaxRetryError} the last error. */
   readonly reason: string | Error | null;
-  /** What came before, in order, if anything did: errors and answers that were tried again, redirects. Not enumerable. */
+  /** Of the request, after a 303 that of the last hop; `null` of what is about no request. */
+  readonly method: string | null;
+  /**
+   * What was requested, without user info and query (those of {@link RequestError}s have it), absolute after a redirect; `null` of
+   * what is about no request.
+   */
+  readonly url: string | null;
+  /** What came before, in order: errors and answers that were tried again, redirects. Absent if nothing did. Not enumerable. */
   declare readonly history?: readonly RequestHistory[];
 
+  /** Makes one, for tests of code that catches it: `details` are what it is to know. */
   constructor(message = '', details: ErrorDetails = {}) {
+    checkNames(details, DETAILS, 'an error', 'ERR_INVALID_OPTION', 'docs/reference/errors.md');
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = details.code ?? 'ERR_INTERNAL';
     this.phase = details.phase ?? null;
@@ -82,19 +82,27 @@ export class HTTPError extends Error {
     this.elapsed = details.elapsed ?? 0;
     this.sent = details.sent ?? false;
     this.reason = details.reason ?? null;
+    this.method = details.method ?? null;
+    this.url = shownUrl(details.url);
   }
 
-  /** Plain data that survives JSON and `structuredClone`. */
+  /** Plain data that survives JSON and `structuredClone`, causes and history in turn. No password, no query, no body. */
   toJSON(): ErrorJSON {
     return plain(this, 0);
   }
+
+  /** @internal */
+  [inspect.custom](depth: number | null, options: Inspecting, format: typeof inspect): string {
+    return inspected(this, depth, options, format);
+  }
 }
 
-/** Something about a pool. Its message begins with the pool. */
+/** Something about a pool: the parent of those below. Its message begins with the pool. */
 export class PoolError extends HTTPError {
   /** The pool, or `null` outside one. Not enumerable: a logged error does not drag its pool along. */
   declare readonly pool: AnyPool | null;
 
+  /** Makes one, for tests: as {@link HTTPError}, with the pool that it is about. */
   constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool === null ? message : `${String(pool)}: ${message}`, details);
     Object.defineProperty(this, 'pool', { value: pool, enumerable: false });
@@ -103,6 +111,7 @@ export class PoolError extends HTTPError {
 
 /** No connection became free within `poolTimeout`, or `maxWaiting` requests wait already. ERR_POOL_EMPTY. */
 export class EmptyPoolError extends PoolError {
+  /** @internal */
   constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_EMPTY', details));
   }
@@ -110,6 +119,7 @@ export class EmptyPoolError extends PoolError {
 
 /** A connection came back to a full blocking pool: a bug of ours. ERR_POOL_FULL. */
 export class FullPoolError extends PoolError {
+  /** @internal */
   constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_FULL', details));
   }
@@ -117,29 +127,33 @@ export class FullPoolError extends PoolError {
 
 /** The pool is closed, or was while the request waited. ERR_POOL_CLOSED. */
 export class ClosedPoolError extends PoolError {
+  /** @internal */
   constructor(pool: AnyPool | null, message = '', details: ErrorDetails = {}) {
     super(pool, message, withCode('ERR_POOL_CLOSED', details));
   }
 }
 
-/** Something about one request of a pool. */
+/** Something about one request of a pool: the parent of those below. */
 export class RequestError extends PoolError {
   /** What was requested, without user info. */
-  readonly url: string;
+  declare readonly url: string;
 
+  /** Makes one, for tests: as {@link PoolError}, with the URL, whose user info is left out. */
   constructor(pool: AnyPool | null, url: string, message = '', details: ErrorDetails = {}) {
+    checkUrl(url);
     super(pool, message, details);
-    this.url = withoutUserInfo(url);
+    Object.assign(this, { url: withoutUserInfo(url) });
   }
 }
 
 /** The `Retry` gave up. ERR_MAX_RETRY; `reason` (also the `cause`) has the last error with its own code. */
 export class MaxRetryError extends RequestError {
   /** The last error, or {@link ResponseError} when it was an answer that used up the retries. */
-  declare readonly reason: Error | null;
+  declare readonly reason: (Error & Partial<Pick<ResponseError, 'code' | 'phase' | 'status'>>) | null;
 
-  /** The note says why there was no further attempt, where that is not plain. */
-  constructor(pool: AnyPool | null, url: string, reason: Error | null, details: ErrorDetails = {}, note = '') {
+  /** Makes one, for tests: `reason` becomes the `cause`; `note` says why there was no further attempt. */
+  constructor(pool: AnyPool | null, url: string, reason: Error | null = null, details: ErrorDetails = {}, note = '') {
+    checkUrl(url);
     const caused = reason === null ? 'null' : `${reason.name}: ${reason.message}`;
     const message = `Max retries exceeded with url: ${withoutSecrets(url)} (Caused by ${caused})`;
     const cause = reason === null ? {} : { cause: reason };
@@ -156,9 +170,17 @@ export class HostChangedError extends RequestError {
   /** The `Retry` of the request, or a number. */
   readonly retries: unknown;
 
+  /** Makes one, for tests; the message is made from the URL. */
   constructor(pool: AnyPool | null, url: string, retries: unknown = 3, details: ErrorDetails = {}) {
-    const message = `Tried to open a foreign host with url: ${withoutSecrets(url)}`;
-    super(pool, url, message, withCode('ERR_HOST_CHANGED', details));
+    checkUrl(url);
+    const shown = withoutSecrets(url);
+    const named = shown === '' ? '' : ` ${shown}`;
+    super(
+      pool,
+      url,
+      `Tried to open a foreign host with url:${named}${noPath(shown)}`,
+      withCode('ERR_HOST_CHANGED', details),
+    );
     this.retries = retries;
   }
 }
@@ -168,13 +190,18 @@ export class HostChangedError extends RequestError {
  * ran out after dialling (ERR_TOTAL_TIMEOUT). Also `instanceof` {@link TimeoutError}.
  */
 export class ReadTimeoutError extends RequestError {
+  /** @internal */
   constructor(pool: AnyPool | null, url: string, message = '', details: ErrorDetails = {}) {
     super(pool, url, message, withCode('ERR_READ_TIMEOUT', details));
   }
 }
 
-/** A time-out of either kind. */
+/**
+ * A time-out of either kind: the parent of {@link ConnectTimeoutError}, and `instanceof` says yes for {@link ReadTimeoutError}
+ * too. As in urllib3 every {@link NewConnectionError} is one as well; {@link HTTPError.code} tells them apart.
+ */
 export class TimeoutError extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_TOTAL_TIMEOUT', details));
   }
@@ -189,6 +216,7 @@ export class TimeoutError extends HTTPError {
 
 /** Dialling took longer than `connect` (ERR_CONNECT_TIMEOUT) or than `total` (ERR_TOTAL_TIMEOUT). */
 export class ConnectTimeoutError extends TimeoutError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_CONNECT_TIMEOUT', details));
   }
@@ -201,7 +229,11 @@ export class NewConnectionError extends ConnectTimeoutError {
   /** The port tried, or `null`. */
   readonly port: number | null;
 
-  constructor(message = '', details: ErrorDetails & { address?: string | null; port?: number | null } = {}) {
+  /** Makes one, for tests: as {@link HTTPError}, with where the connection was to lead. */
+  constructor(
+    message = '',
+    details: ErrorDetails & { address?: string | null | undefined; port?: number | null | undefined } = {},
+  ) {
     super(message, withCode('ERR_CONNECT', details));
     this.address = details.address ?? null;
     this.port = details.port ?? null;
@@ -210,6 +242,7 @@ export class NewConnectionError extends ConnectTimeoutError {
 
 /** The name did not resolve. ERR_DNS. */
 export class NameResolutionError extends NewConnectionError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_DNS', details));
   }
@@ -220,7 +253,7 @@ export class NameResolutionError extends NewConnectionError {
  * `reason` says which check it was, in Node.js' words where it has some (`CERT_HAS_EXPIRED`).
  */
 export class SSLError extends HTTPError {
-  /** Which check it was. */
+  /** Which check it was: `CERT_HAS_EXPIRED`, `ERR_FINGERPRINT` and so on; `null` where there is no word for it. */
   declare readonly reason: string | null;
   /**
    * The certificates as the peer sent them, its own first; empty where none came. Not enumerable: a logged error does not
@@ -230,9 +263,13 @@ export class SSLError extends HTTPError {
   /** The name that the certificate was checked for; `null` where no name was. */
   readonly assertedName: string | null;
 
+  /** Makes one, for tests: as {@link HTTPError}, with what was shown by the server, and the name it had to have. */
   constructor(
     message = '',
-    details: ErrorDetails & { chain?: readonly CertificateInfo[]; assertedName?: string | null } = {},
+    details: ErrorDetails & {
+      chain?: readonly CertificateInfo[] | undefined;
+      assertedName?: string | null | undefined;
+    } = {},
   ) {
     super(message, withCode('ERR_TLS', details));
     Object.defineProperty(this, 'chain', { value: details.chain ?? [], enumerable: false, configurable: true });
@@ -240,32 +277,40 @@ export class SSLError extends HTTPError {
   }
 }
 
-/** The proxy could not be reached, or would not serve. ERR_PROXY. */
+/**
+ * The proxy could not be reached, or would not serve: until a tunnel stands, whatever fails is its failure. ERR_PROXY. Where
+ * it refused CONNECT, its answer is here; not enumerable but for the status: proxies quote what they were sent.
+ */
 export class ProxyError extends HTTPError {
-  /** What went wrong between us and the proxy (also the `cause`), or `null`. */
+  /** What went wrong between us and the proxy (also the `cause`), with the system's code if it gave one; or `null`. */
   declare readonly originalError: Error | null;
-  /** Of a refused CONNECT, or `null`. */
+  /** The status of a refused CONNECT (407: it wants credentials), or `null`. */
   readonly status: number | null;
   /** Of a refused CONNECT: the header lines, or `null`. */
-  readonly headers: object | null;
-  /** Of a refused CONNECT: how the answer's body begins, or `null`. */
-  readonly body: Buffer | null;
+  declare readonly headers: HTTPHeaderDict | null;
+  /** Of a refused CONNECT: how the answer's body begins (64 KiB at most), or `null`. */
+  declare readonly body: Buffer | null;
 
+  /** Makes one, for tests: as {@link HTTPError}, with the error before it, which becomes the `cause`. */
   constructor(
     message = '',
     originalError: Error | null = null,
-    details: ErrorDetails & { status?: number | null; headers?: object | null; body?: Buffer | null } = {},
+    details: ErrorDetails & {
+      status?: number | null | undefined;
+      headers?: HTTPHeaderDict | null | undefined;
+      body?: Buffer | null | undefined;
+    } = {},
   ) {
     super(message, { ...withCode('ERR_PROXY', details), ...(originalError === null ? {} : { cause: originalError }) });
-    Object.defineProperty(this, 'originalError', { value: originalError, enumerable: false });
     this.status = details.status ?? null;
-    this.headers = details.headers ?? null;
-    this.body = details.body ?? null;
+    const hidden = { originalError, headers: details.headers ?? null, body: details.body ?? null };
+    for (const [name, value] of Object.entries(hidden)) Object.defineProperty(this, name, { value, enumerable: false });
   }
 }
 
 /** The body does not decode as its Content-Encoding says. ERR_DECODE. */
 export class DecodeError extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_DECODE', details));
   }
@@ -276,13 +321,18 @@ export class DecodeError extends HTTPError {
  * `cause` is {@link IncompleteRead} or {@link InvalidChunkLength}. `ConnectionError` is the same class.
  */
 export class ProtocolError extends HTTPError {
+  /** Which rule the peer broke: a word of the table in docs/errors.md; `null` where there is none. */
   declare readonly reason: string | null;
   /** What had arrived of a body that broke off, or `null`. */
   readonly partial: Buffer | null;
   /** How many more bytes were announced, or `null`. */
   readonly expected: number | null;
 
-  constructor(message = '', details: ErrorDetails & { partial?: Buffer | null; expected?: number | null } = {}) {
+  /** Makes one, for tests: as {@link HTTPError}, with what there was of a body. */
+  constructor(
+    message = '',
+    details: ErrorDetails & { partial?: Buffer | null | undefined; expected?: number | null | undefined } = {},
+  ) {
     super(message, withCode('ERR_PROTOCOL', details));
     this.partial = details.partial ?? null;
     this.expected = details.expected ?? null;
@@ -298,7 +348,12 @@ export class IncompleteRead extends HTTPError {
   /** How many more bytes were announced, or `null` when no length was. */
   readonly expected: number | null;
 
-  constructor(partial: Buffer, expected: number | null, details: ErrorDetails & { received?: number | null } = {}) {
+  /** Makes one, for tests; `received` counts what was given out before too. Default: as much as `partial` has. */
+  constructor(
+    partial: Buffer,
+    expected: number | null,
+    details: ErrorDetails & { received?: number | null | undefined } = {},
+  ) {
     const more = expected === null ? '' : `, ${expected} more expected`;
     super(
       `IncompleteRead(${details.received ?? partial.length} bytes read${more})`,
@@ -318,6 +373,7 @@ export class InvalidChunkLength extends HTTPError {
   /** Always `null` for a chunked body; here because urllib3's has it. */
   readonly expected: number | null;
 
+  /** Makes one, for tests; the message says what stood for a size. */
   constructor(length: string | null, partial: Buffer, expected: number | null = null, details: ErrorDetails = {}) {
     const what = length === null ? 'got a wrong chunk' : `got length ${length}`;
     super(`InvalidChunkLength(${what}, ${partial.length} bytes read)`, withCode('ERR_CHUNK', details));
@@ -328,79 +384,88 @@ export class InvalidChunkLength extends HTTPError {
 }
 
 /**
- * An answer that counts as a failure: too many redirects, a status in `statusForcelist`, a status that `raiseForStatus`
- * was asked about. The `reason` of {@link MaxRetryError}, whose code it has.
+ * An answer that counts as a failure. ERR_MAX_RETRY as the `reason` of a {@link MaxRetryError}: too many redirects, a status in
+ * `statusForcelist`. ERR_STATUS of {@link HTTPResponse.raiseForStatus}.
  */
 export class ResponseError extends HTTPError {
   /** The answer's status, or `null`. */
   readonly status: number | null;
 
-  constructor(message = '', details: ErrorDetails & { status?: number | null } = {}) {
+  /** Makes one, for tests: as {@link HTTPError}, with the status. */
+  constructor(message = '', details: ErrorDetails & { status?: number | null | undefined } = {}) {
     super(message, withCode('ERR_MAX_RETRY', details));
     this.status = details.status ?? null;
   }
 }
 
-/** A header field that cannot be sent or must not be believed. ERR_INVALID_HEADER. */
+/** A header field that cannot be sent (nothing was), or a Retry-After that {@link Retry.parseRetryAfter} cannot read. ERR_INVALID_HEADER. */
 export class InvalidHeader extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_INVALID_HEADER', details));
   }
 }
 
-/** A head whose lines cannot be told apart. ERR_INVALID_HEADER. */
+/** A head whose lines cannot be told apart. ERR_INVALID_HEADER. Here so that code which names it works: none is thrown. */
 export class HeaderParsingError extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_INVALID_HEADER', details));
   }
 }
 
-/** A URL or host lacks something that is needed. ERR_INVALID_URL. */
+/** A URL or host lacks something that is needed. ERR_INVALID_URL; nothing was sent. */
 export class LocationValueError extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_INVALID_URL', details));
   }
 }
 
-/** A URL or host that cannot be parsed. ERR_INVALID_URL. */
+/** A URL or host that cannot be parsed. ERR_INVALID_URL; nothing was sent. */
 export class LocationParseError extends LocationValueError {
   /** What could not be parsed, without user info and query; `null` when it is not known. */
   readonly location: string | null;
 
-  constructor(message = '', details: ErrorDetails & { location?: string | null } = {}) {
+  /** Makes one, for tests: as {@link HTTPError}, with what could not be parsed. */
+  constructor(message = '', details: ErrorDetails & { location?: string | null | undefined } = {}) {
     super(message, details);
-    this.location = details.location == null ? null : withoutSecrets(details.location);
+    this.location = shownUrl(details.location, 'location');
   }
 }
 
-/** A scheme other than http and https. ERR_INVALID_URL. */
+/** A scheme other than http and https. ERR_INVALID_URL; nothing was sent. */
 export class URLSchemeUnknown extends LocationValueError {
   /** The scheme, or `null` when there is none. */
   readonly scheme: string | null;
 
-  constructor(message = '', details: ErrorDetails & { scheme?: string | null } = {}) {
+  /** Makes one, for tests: as {@link HTTPError}, with the scheme. */
+  constructor(message = '', details: ErrorDetails & { scheme?: string | null | undefined } = {}) {
     super(message, details);
     this.scheme = details.scheme ?? null;
   }
 }
 
-/** A proxy's scheme that is not known. ERR_INVALID_URL. */
+/** A proxy's scheme that is not known, or not of the kind that the manager takes. ERR_INVALID_URL; nothing was sent. */
 export class ProxySchemeUnknown extends URLSchemeUnknown {}
 
 /** A combination of proxy and target that cannot work; an argument's error, outside the tree as in urllib3. ERR_NOT_SUPPORTED. */
 export class ProxySchemeUnsupported extends TypeError {
+  /** What happened, as one stable word to match on. */
   readonly code = 'ERR_NOT_SUPPORTED';
 }
 
 /** A body that was consumed would have to be sent again. ERR_UNREWINDABLE. */
 export class UnrewindableBodyError extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_UNREWINDABLE', details));
   }
 }
 
-/** A response was asked for before a request. ERR_NOT_READY. */
+/** A response was asked for before a request, or a request made before the last response was taken. ERR_NOT_READY. */
 export class ResponseNotReady extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_NOT_READY', details));
   }
@@ -408,6 +473,7 @@ export class ResponseNotReady extends HTTPError {
 
 /** The body was not read yet. ERR_NOT_READ. urllib3 has no such error: it reads at once. */
 export class ResponseNotRead extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_NOT_READ', details));
   }
@@ -415,11 +481,12 @@ export class ResponseNotRead extends HTTPError {
 
 /** The response passed a limit. ERR_TOO_LARGE; never retried. urllib3 has no limits. */
 export class ResponseTooLarge extends HTTPError {
-  /** The name of the option in `limits`. */
+  /** Which limit: the name of the option in {@link Limits}. */
   readonly limit: string;
-  /** What it allows. */
+  /** What that option allows, in its own unit. */
   readonly allowed: number;
 
+  /** Makes one, for tests: `limit` is the name of the limit, `allowed` its figure. */
   constructor(message: string, limit: string, allowed: number, details: ErrorDetails = {}) {
     super(message, withCode('ERR_TOO_LARGE', details));
     this.limit = limit;
@@ -429,6 +496,7 @@ export class ResponseTooLarge extends HTTPError {
 
 /** `denyAddresses` forbids every address of the host. ERR_ADDRESS_DENIED; never retried. */
 export class AddressDenied extends HTTPError {
+  /** @internal */
   constructor(message = '', details: ErrorDetails = {}) {
     super(message, withCode('ERR_ADDRESS_DENIED', details));
   }
@@ -473,8 +541,17 @@ for (const [name, type] of Object.entries(CLASSES)) {
   Object.defineProperty(type.prototype, 'name', { value: name, writable: true, configurable: true });
 }
 
-function withCode<T extends ErrorDetails>(code: string, details: T): T & { code: string } {
-  return { code, ...details };
+/** Of what names a host by mistake: nobody finds one in `?page=2`. */
+function noPath(url: string): string {
+  if (url === '*') return " ('*' is for OPTIONS alone)";
+  return /^([a-z][a-z\d+.-]*:)?\/\//i.test(url) ? '' : " (a path begins with '/')";
+}
+
+/** As every error tells one. */
+function shownUrl(url: unknown, name?: 'location'): string | null {
+  if (url === null || url === undefined) return null;
+  checkUrl(url, name);
+  return withoutSecrets(url);
 }
 
 /** An error and what it is caused by; objects and bytes stay behind, as they may be secret or large. */
@@ -495,35 +572,22 @@ function plain(error: Error, depth: number): ErrorJSON {
       redirectLocation: past.redirectLocation === null ? null : withoutSecrets(past.redirectLocation),
     }));
   }
+  if (error instanceof ProxyError && error.body !== null) out['bodyLength'] = error.body.length;
   if (error instanceof SSLError && error.chain.length > 0) {
     out['chain'] = error.chain.map(({ subject, issuer, subjectAltName, sha256, validFrom, validTo }) => ({
       subject,
       issuer,
       subjectAltName: [...subjectAltName],
       sha256,
-      validFrom: date(validFrom),
-      validTo: date(validTo),
+      // `null` for a date that could not be read.
+      validFrom: validFrom.toJSON(),
+      validTo: validTo.toJSON(),
     }));
   }
   if (error instanceof AggregateError) {
     out['errors'] = error.errors.filter((each) => each instanceof Error).map((each) => plain(each, depth + 1));
   }
   return out;
-}
-
-/** `null` for a date that could not be read, as JSON has it. */
-function date(of: Date): string | null {
-  return of.toJSON();
-}
-
-/** User info is everything between `//` and the last `@` of the authority (RFC 3986, section 3.2.1). @internal */
-export function withoutUserInfo(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+.-]*:)?\/\/[^/?#]*@/i, '$1//').replace(/^[^/?#]*@/, '');
-}
-
-/** Without user info and query. @internal */
-export function withoutSecrets(url: string): string {
-  return withoutUserInfo(url).replace(/[?#].*$/s, '');
 }
 
 /** How far a chain of causes is followed; a longer one is a ring. */

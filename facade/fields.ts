@@ -32,7 +32,7 @@ export type FormFields =
   | Iterable<readonly [string, FormFieldValue | undefined] | RequestField>
   | { readonly [name: string]: FormFieldValue | undefined };
 
-/** Writes one parameter of Content-Disposition. */
+/** Writes one parameter of Content-Disposition: `name="value"` from the name and the value. urllib3's `header_formatter`. */
 export type HeaderFormatter = (name: string, value: string) => string;
 
 /** A part's headers by name; `null`, `undefined` and the empty string are left out. */
@@ -40,7 +40,7 @@ export type PartHeaders = Record<string, string | null | undefined>;
 
 /** Options of a {@link RequestField}. */
 export interface RequestFieldOptions {
-  /** Default none; an empty one is kept. */
+  /** What the file is called; bytes are read as UTF-8. Default none (`null`); an empty one is kept. */
   filename?: string | Uint8Array | null | undefined;
   /** The part's headers at first. Default none. */
   headers?: Iterable<readonly [string, string | null | undefined]> | Readonly<PartHeaders> | null | undefined;
@@ -50,11 +50,11 @@ export interface RequestFieldOptions {
 
 /** What {@link RequestField.makeMultipart} writes. */
 export interface MakeMultipartOptions {
-  /** Default `form-data`. */
+  /** The first word of Content-Disposition. Default (`null`) `form-data`. */
   contentDisposition?: string | null | undefined;
-  /** Default none. */
+  /** The part's Content-Type. Default none (`null`). */
   contentType?: string | null | undefined;
-  /** Default none. */
+  /** The part's Content-Location. Default none (`null`). */
   contentLocation?: string | null | undefined;
 }
 
@@ -63,6 +63,7 @@ export interface MakeMultipartOptions {
  * until {@link RequestField.makeMultipart} writes the usual ones.
  *
  * @example
+ * const bytes = Buffer.from('a picture');
  * const field = new RequestField('photo', bytes, { filename: 'a.jpg', headers: { 'X-Taken': '2024' } });
  * field.makeMultipart({ contentType: 'image/jpeg' });
  * await pool.request('POST', '/photos', { fields: [field] });
@@ -70,7 +71,7 @@ export interface MakeMultipartOptions {
 export class RequestField {
   /** What the server knows the field by. */
   readonly name: string;
-  /** `null` for none. */
+  /** What the file is called; `null` for none. */
   readonly filename: string | null;
   /** What the part holds. */
   data: FieldData;
@@ -79,6 +80,8 @@ export class RequestField {
   readonly #format: HeaderFormatter;
 
   /**
+   * Makes a part with the headers that it is given, and no other.
+   *
    * @param name Bytes are read as UTF-8, here and in a file name.
    * @throws TypeError ERR_INVALID_OPTION for a wrong type or an unknown option, ERR_INVALID_BODY for bytes that are no
    * UTF-8.
@@ -103,7 +106,7 @@ export class RequestField {
   static fromTuples(
     name: string | Uint8Array,
     value: Exclude<FormFieldValue, RequestField>,
-    options: { headerFormatter?: HeaderFormatter | null } = {},
+    options: { headerFormatter?: HeaderFormatter | null | undefined } = {},
   ): RequestField {
     checkNames(options, ['headerFormatter'], 'fromTuples', CODE);
     const { filename, data, contentType } = taken(value);
@@ -191,7 +194,7 @@ export function* requestFields(source: unknown): Generator<RequestField, void, u
  * @throws TypeError ERR_INVALID_OPTION for any other type, ERR_INVALID_BODY for memory that was transferred away.
  * @internal
  */
-export function dataOf(value: unknown): Uint8Array | Blob {
+export function dataOf(value: unknown, name: string): Uint8Array | Blob {
   switch (typeof value) {
     case 'string':
       return Buffer.from(value);
@@ -204,7 +207,7 @@ export function dataOf(value: unknown): Uint8Array | Blob {
       const bytes = bytesOf(value);
       if (bytes === null) {
         const hint = value instanceof Readable ? ' (of a file: openAsBlob of node:fs)' : '';
-        throw wrong("a field's data", `a string, a number, a boolean, bytes or a Blob${hint}`, value);
+        throw wrong(`the data of field '${name}'`, `a string, a number, a boolean, bytes or a Blob${hint}`, value);
       }
       return bytes;
     }
@@ -253,7 +256,11 @@ function taken(value: unknown): {
   if (Array.isArray(value)) {
     if (value.length !== 2 && value.length !== 3) {
       const tuples = '[filename, data] or [filename, data, contentType]';
-      throw argumentError('type', CODE, `a file is ${tuples}, not an array of ${value.length}`);
+      throw argumentError('type', CODE, `a file is ${tuples}, not an array of ${value.length}; ${SEVERAL}`);
+    }
+    const [first] = value as [unknown];
+    if (first != null && typeof first !== 'string' && bytesOf(first) === null) {
+      throw argumentError('type', CODE, `a file is [filename, data], and a filename is no ${typeof first}; ${SEVERAL}`);
     }
     const [filename, data, contentType] = value as [string | Uint8Array | null, FieldData, string | null | undefined];
     return { filename: filename ?? null, data, contentType };
@@ -308,6 +315,8 @@ function wrong(what: string, wanted: string, given: unknown): Error {
   return argumentError('type', CODE, `${what} is ${wanted}, not ${describe(given)}`);
 }
 
+/** What somebody means who gives a field a list. @internal */
+export const SEVERAL = "for several values of one name give pairs: [['a', 1], ['a', 2]]";
 const CODE = 'ERR_INVALID_OPTION';
 const BODY = 'ERR_INVALID_BODY';
 const FIELDS = "'fields'";

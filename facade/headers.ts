@@ -7,23 +7,24 @@
  */
 import { inspect } from 'node:util';
 
-import { argumentError, describe, own } from './arguments.ts';
+import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { boolean } from './checks.ts';
 
 /**
  * As a header's value: leave out the line that would be sent by default. For `accept-encoding`, `host` and `user-agent`
  * only; a request with it on another name is refused.
  *
  * @example
- * new HTTPHeaderDict({ 'User-Agent': SKIP_HEADER });
+ * await pool.request('GET', '/', { headers: { 'user-agent': SKIP_HEADER } });
  */
 export const SKIP_HEADER: unique symbol = Symbol.for('ferropool.SKIP_HEADER');
 
-/** What a line can hold: text, or {@link SKIP_HEADER}. */
+/** What a header line can hold: text, or {@link SKIP_HEADER}. */
 export type HeaderValue = string | typeof SKIP_HEADER;
 
 /**
- * What becomes a line: a number is its text; bytes, which may be any encoding, are kept as the text whose characters have
- * their numbers and go out as they were (HDR-04).
+ * What becomes a header line: a number is its text; bytes, which may be of any encoding, are kept as the text whose characters have
+ * their numbers, and go out as they were.
  */
 export type HeaderInput = HeaderValue | number | Uint8Array;
 
@@ -41,14 +42,23 @@ export type HeaderSource =
   | { keys(): Iterable<string>; get(name: string): HeaderValues | undefined }
   | { readonly [name: string]: HeaderValues | undefined };
 
+/**
+ * What a dictionary is made from, given a `Source`: a {@link HeaderSource} or, of an interface (which has no index signature), an
+ * object with a value for each of its names.
+ */
+export type HeadersFor<Source> = Source extends HeaderSource | Iterable<unknown> | ((...args: never) => unknown)
+  ? HeaderSource
+  : { readonly [Name in keyof Source]: HeaderValues | undefined };
+
 /** Where an object keeps its lines; a symbol, so that no header's name can ever meet it. */
 const LINES: unique symbol = Symbol('lines');
 
-/** The methods; what users construct is {@link HTTPHeaderDict}, which adds index access. */
-class HeaderDict {
+/** The methods of an {@link HTTPHeaderDict}, which adds index access to them; not to be constructed itself. */
+export class HeaderDict {
   /** @internal */
   readonly [LINES]: Lines;
 
+  /** @internal */
   constructor(source?: HeaderSource | null, ...more: never[]) {
     refuseMore(more, 'HTTPHeaderDict');
     // A plain assignment: the property has to stay configurable, or the Proxy could not hide it.
@@ -89,29 +99,33 @@ class HeaderDict {
 
   /** Replaces all lines of a name and its spelling by one line; the name keeps its place. The value is never split. */
   set(name: string, value: HeaderInput): this {
-    this[LINES].set(name, [checkValue(name, value)]);
+    this[LINES].set(name, [checkValue(checkName(name), value)]);
     return this;
   }
 
   /**
-   * Adds a line below those of the same name, which keep their spelling. With `combine` it is appended to the last of
+   * Adds a line below those of the same name, which keep their spelling. With `combine` (default false) it is appended to the last of
    * them instead, after `, `. A name that is left out ({@link SKIP_HEADER}) stays so until it is set or removed.
+   *
+   * @throws TypeError ERR_INVALID_HEADER for a name or value of a wrong type, ERR_INVALID_OPTION for options of one.
    */
-  add(name: string, value: HeaderInput, options: { combine?: boolean } = {}): this {
-    this[LINES].add(name, checkValue(name, value), own(options, 'combine') === true);
+  add(name: string, value: HeaderInput, options: { combine?: boolean | undefined } = {}): this {
+    checkNames(options, ['combine'], 'add', 'ERR_INVALID_OPTION');
+    const combine = boolean(own(options, 'combine') ?? false, 'combine');
+    this[LINES].add(name, checkValue(checkName(name), value), combine);
     return this;
   }
 
   /** Adds every line of the source and overwrites nothing. urllib3's `|=` too. */
-  extend(source?: HeaderSource, ...more: never[]): this {
+  extend<Source extends object>(source?: HeaderSource | HeadersFor<Source>, ...more: never[]): this {
     refuseMore(more, 'extend');
-    if (source !== undefined) this[LINES].extend(source);
+    if (source !== undefined) this[LINES].extend(source as HeaderSource);
     return this;
   }
 
   /** Replaces each name that the source has; of several pairs with one name the last stays. */
-  update(source: HeaderSource): this {
-    for (const [name, values] of read(source)) this[LINES].set(name, values);
+  update<Source extends object>(source: HeaderSource | HeadersFor<Source>): this {
+    for (const [name, values] of read(source as HeaderSource)) this[LINES].set(name, values);
     return this;
   }
 
@@ -119,11 +133,11 @@ class HeaderDict {
    * A new dictionary with the lines of this one, then those of the other; neither is changed. urllib3's `|` operator.
    *
    * @example
-   * manager.request('GET', url, { headers: manager.headers.union({ accept: 'text/html' }) });
+   * await pool.request('GET', '/', { headers: pool.headers.union({ accept: 'text/html' }) });
    */
-  union(other: HeaderSource): HTTPHeaderDict {
+  union<Source extends object>(other: HeaderSource | HeadersFor<Source>): HTTPHeaderDict {
     const both = this.copy();
-    both[LINES].extend(other);
+    both[LINES].extend(other as HeaderSource);
     return both;
   }
 
@@ -179,7 +193,7 @@ class HeaderDict {
     return this.entries();
   }
 
-  /** {@link HeaderDict.entries}. */
+  /** The same as {@link HeaderDict.entries}. */
   [Symbol.iterator](): IterableIterator<[string, string]> {
     return this.entries();
   }
@@ -213,6 +227,14 @@ class HeaderDict {
   /**
    * An object without a prototype, from which the constructor makes an equal dictionary: a string for one line, an
    * array for several, `null` for {@link SKIP_HEADER}. Also what to hand to `structuredClone`, which takes no Proxy.
+   * To others the lines are handed one by one, so that each Set-Cookie stays by itself.
+   *
+   * @example
+   * const headers = new HTTPHeaderDict([['Vary', 'Accept'], ['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2']]);
+   * const ofFetch = new Headers([...headers]);
+   * console.log(ofFetch.getSetCookie().length); // 2
+   * const ofNode = [...headers].flat(); // what writeHead() of a server takes
+   * console.log(ofNode.length); // 6
    */
   toJSON(): Record<string, string | string[] | null> {
     const out: Record<string, string | string[] | null> = Object.create(null);
@@ -248,8 +270,8 @@ class HeaderDict {
  * @example
  * const headers = new HTTPHeaderDict({ Accept: 'text/html' });
  * headers.add('Cookie', 'a=1').add('cookie', 'b=2');
- * headers['COOKIE']; // 'a=1, b=2'
- * [...headers]; // [['Accept', 'text/html'], ['Cookie', 'a=1'], ['Cookie', 'b=2']]
+ * console.log(headers['COOKIE']); // a=1, b=2
+ * console.log([...headers]); // [ [ 'Accept', 'text/html' ], [ 'Cookie', 'a=1' ], [ 'Cookie', 'b=2' ] ]
  */
 export type HTTPHeaderDict = HeaderDict & { readonly [name: string]: string | undefined };
 
@@ -261,10 +283,12 @@ export interface HTTPHeaderDictConstructor {
    * @throws TypeError ERR_INVALID_HEADER for what is no source, a name that is no string, a value that is no string,
    * number, bytes or {@link SKIP_HEADER}.
    */
-  new (source?: HeaderSource | null): HTTPHeaderDict;
+  new <Source extends object>(source?: HeaderSource | HeadersFor<Source> | null): HTTPHeaderDict;
+  /** What all of them inherit. */
   readonly prototype: HTTPHeaderDict;
 }
 
+/** Makes an {@link HTTPHeaderDict}: see {@link HTTPHeaderDictConstructor}. */
 export const HTTPHeaderDict: HTTPHeaderDictConstructor = HeaderDict as unknown as HTTPHeaderDictConstructor;
 Object.defineProperty(HeaderDict, 'name', { value: 'HTTPHeaderDict' });
 
@@ -295,16 +319,6 @@ export function wireLines(source: HeaderSource): HeaderValue[] {
   for (const { name, values } of (linesOf(source) ?? Lines.from(source)).groups())
     for (const value of values) out.push(name, value);
   return out;
-}
-
-/**
- * Removes what describes a body that is not sent any more, as when 303 turns the method to GET (RFC 9110, 15.4). urllib3's
- * `_prepare_for_method_change`.
- *
- * @internal
- */
-export function dropBodyHeaders(headers: HTTPHeaderDict): void {
-  for (const name of BODY_HEADERS) headers.discard(name);
 }
 
 /** All lines of one name: texts, or {@link SKIP_HEADER} alone. Never empty. */
@@ -557,13 +571,3 @@ const CODE = 'ERR_INVALID_HEADER';
 /** Up to this many strings (two a line) are looked through. */
 const SCANNED = 96;
 const NONE: readonly HeaderValue[] = [];
-const BODY_HEADERS = [
-  'content-encoding',
-  'content-language',
-  'content-location',
-  'content-type',
-  'content-length',
-  'digest',
-  'last-modified',
-  'transfer-encoding',
-];

@@ -4,7 +4,7 @@ import type { RequestHistory } from './retry.ts';
 
 /** Whoever knows what class an error has. */
 interface Namer {
-  refuse(record: ErrorRecord, url: string): Error;
+  refuse(record: ErrorRecord, url: string, method: string): Error;
 }
 
 /** @internal */
@@ -12,7 +12,7 @@ export function historyOf(past: readonly PastRecord[], owner: Namer): RequestHis
   return past.map(({ method, url, error, status, redirectLocation }) => ({
     method,
     url,
-    error: error === null ? null : owner.refuse(error, url),
+    error: error === null ? null : owner.refuse(error, url, method),
     status,
     redirectLocation,
   }));

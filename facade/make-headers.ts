@@ -36,7 +36,7 @@ export interface MakeHeadersOptions {
  * @throws TypeError ERR_INVALID_OPTION for a wrong type, an unknown option, or credentials that their encoding has not.
  * The message never repeats credentials.
  * @example
- * makeHeaders({ acceptEncoding: true, basicAuth: 'user:secret' });
+ * console.log(makeHeaders({ acceptEncoding: true, basicAuth: 'user:secret' }));
  * // { 'accept-encoding': 'gzip,deflate,br,zstd', authorization: 'Basic dXNlcjpzZWNyZXQ=' }
  */
 export function makeHeaders(options: MakeHeadersOptions = {}): Record<string, string> {

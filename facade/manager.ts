@@ -9,17 +9,29 @@ import type { BeforeAttempt, Sources } from './asking.ts';
 import type { Engine, ErrorRecord, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
 import type { ShelvedPool } from './boundary/handles.ts';
+import type { Call } from './boundary/marshal.ts';
 import { text } from './call.ts';
 import { CODE, functionOf, integer, MOST } from './checks.ts';
 import { jarOf, type CookieJar } from './cookies.ts';
 import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
-import { POOL_NAMES, poolSettings, type PoolOptions, type PoolSettings } from './options.ts';
+import { HTTPHeaderDict } from './headers.ts';
+import { optionsOf } from './hints.ts';
+import {
+  POOL_NAMES,
+  poolSettings,
+  type ManagerRequestOptions,
+  type PoolOptions,
+  type PoolSettings,
+} from './options.ts';
 import { tellOfPause } from './pause.ts';
+import { environmentInUse } from './proxy-environment.ts';
+import { othersWire, refuseWithoutProxy, type ProxyConfig } from './proxy-options.ts';
 import {
   closeTimeout,
   Held,
   HTTPConnectionPool,
   HTTPSConnectionPool,
+  type CloseOptions,
   type CloseReport,
   type PoolStats,
 } from './pools.ts';
@@ -27,14 +39,14 @@ import { settingsJSON, spokenJSON, type ManagerJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
 import { Timeout } from './timeout.ts';
 import { TLS_NAMES, type TLSOptions } from './tls-options.ts';
-import { parseUrl } from './url.ts';
+import { hostOf, parseUrl, schemeless } from './url.ts';
 
 /**
  * Options of a {@link PoolManager}: its own, and those of the pools that it makes, with other defaults. Those of TLS are for
  * its https pools; files that they name are read when the first of those is made.
  */
 export interface PoolManagerOptions extends Omit<PoolOptions, 'port'>, TLSOptions {
-  /** Pools that are kept; the least recently used goes for one more. Default 1,000; 0 keeps none. */
+  /** Pools that are kept; the least recently used goes for one more. Default 1,000 (urllib3's: 10); 0 keeps none. */
   numPools?: number | undefined;
   /**
    * Connections over all pools, those being made and those of forgotten pools included. At the limit the connection of
@@ -42,13 +54,13 @@ export interface PoolManagerOptions extends Omit<PoolOptions, 'port'>, TLSOption
    * their host. Default 512; 0 or `null`: no bound.
    */
   maxTotalConnections?: number | null | undefined;
-  /** Connections kept to one host, and the most that there can be. Default 64. */
+  /** Connections kept to one host, and the most that there can be. At least 1. Default 64 (urllib3's: 1). */
   maxsize?: number | undefined;
-  /** Default `true`. */
+  /** Wait for a connection where there are `maxsize` to a host already. Default `true` (urllib3's: `false`). */
   block?: boolean | undefined;
-  /** Cookies: asked before each attempt, told of each answer. */
+  /** Cookies: asked before each attempt, told of each answer, hop by hop. Default none (`null`). */
   jar?: CookieJar | null | undefined;
-  /** Waited for before each attempt of each hop; may change its headers. What it throws rejects the request. */
+  /** Waited for before each attempt of each hop; may change its headers. What it throws rejects the request. Default none (`null`). */
   beforeAttempt?: BeforeAttempt | null | undefined;
 }
 
@@ -67,23 +79,47 @@ type AnyOptions = PoolOptions & TLSOptions;
 
 /** A manager's pools, the least recently used first. */
 export interface PoolCollection extends Iterable<HTTPConnectionPool> {
+  /** How many there are. */
   readonly size: number;
 }
 
+/** What {@link PoolManager.connectionFromHost} takes besides the host. */
+export interface HostOptions {
+  /** Default (`null`): the scheme's. */
+  port?: number | null | undefined;
+  /** `'http'` or `'https'`. Default `'http'`. */
+  scheme?: string | undefined;
+  /** Settings of this pool over the manager's. Default none (`null`): the manager's. */
+  poolKwargs?: PoolKwargs | null | undefined;
+}
+
+/** What {@link PoolManager.connectionFromContext} takes, together with {@link PoolKwargs}. */
+export interface HostContext {
+  /** `'http'` or `'https'`. Default `'http'`. */
+  scheme?: string | undefined;
+  /** A name or an address. */
+  host: string;
+  /** Default (`null`): the scheme's. */
+  port?: number | null | undefined;
+}
+
 /**
- * Many hosts through one object: a pool for each, made when it is first needed.
+ * Many hosts through one object: a pool for each, made when it is first needed. What it sends needs absolute URLs; redirects may lead
+ * from host to host. `await using` forgets its pools, {@link PoolManager.close} ends it.
  *
  * @example
  * const manager = new PoolManager({ retries: 5, timeout: { connect: 2_000, read: 10_000 } });
  * const response = await manager.request('GET', 'http://localhost:8080/');
+ * console.log(response.status, manager.pools.size); // 200 1
  */
-export class PoolManager extends RequestMethods {
+export class PoolManager extends RequestMethods<ManagerRequestOptions> {
   readonly #engine: Engine;
   readonly #handle: number;
   readonly #options: AnyOptions;
   readonly #settings: PoolSettings;
   readonly #bounds: Readonly<Record<'numPools' | 'maxTotalConnections', number>>;
   readonly #sources: Sources;
+  readonly #followsEnvironment: boolean;
   /** Pools that somebody may hold, by their number on the shelf. */
   readonly #held: Map<number, WeakRef<HTTPConnectionPool>> = new Map();
   readonly #collected = new FinalizationRegistry<number>((id) => {
@@ -100,13 +136,22 @@ export class PoolManager extends RequestMethods {
   /**
    * Makes a manager; nothing is opened until the first request.
    *
-   * @throws TypeError or RangeError ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent.
+   * @throws TypeError or RangeError ERR_INVALID_OPTION for options, InvalidHeader for headers that cannot be sent,
+   * ProxySchemeUnknown and LocationParseError for a proxy's URL.
    */
   constructor(options: PoolManagerOptions = {}) {
     super();
     checkNames(options, MANAGER_NAMES, 'a manager', CODE);
-    const { numPools = NUM_POOLS, maxTotalConnections = MAX_TOTAL_CONNECTIONS, jar, beforeAttempt, ...rest } = options;
-    const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    // The manager's own, each read once; the others are its pools'.
+    const [numPools = NUM_POOLS, maxTotalConnections = MAX_TOTAL_CONNECTIONS, jar, beforeAttempt] = [
+      own(options, 'numPools'),
+      own(options, 'maxTotalConnections'),
+      own(options, 'jar'),
+      own(options, 'beforeAttempt'),
+    ];
+    const given = Object.fromEntries(
+      Object.entries(options).filter(([name, value]) => value !== undefined && !OF_MANAGERS.has(name)),
+    );
     const all: AnyOptions = { maxsize: 64, block: true, ...given };
     this.#settings = poolSettings(all, 'manager');
     this.#options = readOnce(all, this.#settings);
@@ -124,14 +169,39 @@ export class PoolManager extends RequestMethods {
     };
     this.#engine = nextEngine();
     const { headers, limits, retries, wire } = this.#settings;
-    const made = { engine: this.#engine, headers, limits, retries, sources: this.#sources, concurrency: 64 };
+    const sources = this.#sources;
+    const made = { engine: this.#engine, headers, limits, retries, sources, concurrency: 64, isManager: true };
     // So that a refusal finds them.
     this.ready({ ...made, handle: -1 });
-    this.#handle = this.#engine.handles.manage(this, { ...this.#bounds, pool: wire });
+    // A proxy or a socket of its own is what it was told, whatever the environment says.
+    const isTold = this.#settings.proxy !== null || wire['unixSocket'] !== undefined;
+    const environment = isTold ? null : environmentInUse();
+    this.#followsEnvironment = environment !== null;
+    this.#handle = this.#engine.handles.manage(this, {
+      ...this.#bounds,
+      ...(environment === null ? {} : { environment }),
+      proxies: othersWire(this.#options),
+      pool: wire,
+    });
     this.ready({ ...made, handle: this.#handle });
   }
 
-  /** The pools that the manager keeps. */
+  /** `scheme://host:port` of the proxy, without credentials; `null` without one. */
+  get proxy(): string | null {
+    return this.#settings.proxy;
+  }
+
+  /** The fields that proxies alone are shown; a copy, empty where none were given. */
+  get proxyHeaders(): HTTPHeaderDict {
+    return new HTTPHeaderDict(this.#settings.proxyHeaders);
+  }
+
+  /** How an https proxy is spoken to, as far as it was said; a copy, empty where nothing was. */
+  get proxyConfig(): ProxyConfig {
+    return { ...own(this.#options, 'proxyConfig') };
+  }
+
+  /** The pools that the manager keeps, as they are at each look; none once it is closed. */
   get pools(): PoolCollection {
     const list = (): ShelvedPool[] => (this.#life.closed ? [] : this.#engine.handles.shelf(this.#handle));
     const hold = (shelved: ShelvedPool): HTTPConnectionPool | null => this.#hold(shelved);
@@ -156,16 +226,9 @@ export class PoolManager extends RequestMethods {
    * @throws LocationValueError without a host, URLSchemeUnknown, TypeError or RangeError ERR_INVALID_OPTION; SSLError for
    * files of TLS's options that cannot be used.
    */
-  connectionFromHost(
-    host: string,
-    options: {
-      port?: number | null | undefined;
-      scheme?: string | undefined;
-      poolKwargs?: PoolKwargs | null | undefined;
-    } = {},
-  ): HTTPConnectionPool {
+  connectionFromHost(host: string, options: HostOptions = {}): HTTPConnectionPool {
     checkNames(options, ['port', 'scheme', 'poolKwargs'], 'connectionFromHost', CODE);
-    this.refuseClosed();
+    this.refuseClosed(null);
     if (host === '' || host === undefined || host === null) throw new LocationValueError('No host specified.');
     const port = own(options, 'port') ?? null;
     if (port !== null) integer(port, 'port', 0, 65_535);
@@ -173,6 +236,7 @@ export class PoolManager extends RequestMethods {
     const kwargs = own(options, 'poolKwargs') ?? null;
     const merged = kwargs === null ? null : this.#merged(kwargs);
     const settings = merged === null ? null : poolSettings(merged, 'manager');
+    if (kwargs !== null && settings?.proxy === null && !this.#followsEnvironment) refuseWithoutProxy(kwargs);
     const origin = { scheme: text(scheme, 'a scheme'), host: text(host, 'a host'), port };
     const shelved = this.#engine.handles.shelve(this, this.#handle, origin, settings?.wire ?? null);
     if (merged !== null && settings !== null) this.#keepOwn(shelved.id, readOnce(merged, settings));
@@ -188,14 +252,16 @@ export class PoolManager extends RequestMethods {
    */
   connectionFromUrl(url: string, poolKwargs: PoolKwargs | null = null): HTTPConnectionPool {
     const { scheme, host, port } = parseUrl(url);
-    if (scheme === null) throw new LocationValueError('No scheme specified.');
+    if (scheme === null) throw schemeless(url);
     return this.connectionFromHost(host ?? '', { scheme, port, poolKwargs });
   }
 
-  /** The pool for `{ scheme, host, port, ...settings }`. */
-  connectionFromContext(
-    context: { scheme?: string | undefined; host: string; port?: number | null | undefined } & PoolKwargs,
-  ): HTTPConnectionPool {
+  /**
+   * The pool for `{ scheme, host, port, ...settings }`: {@link PoolManager.connectionFromHost} with everything in one object.
+   *
+   * @throws as {@link PoolManager.connectionFromHost}.
+   */
+  connectionFromContext(context: HostContext & PoolKwargs): HTTPConnectionPool {
     if (typeof context !== 'object' || context === null) {
       throw argumentError('type', CODE, `a context is an object, not ${describe(context)}`);
     }
@@ -203,7 +269,7 @@ export class PoolManager extends RequestMethods {
     return this.connectionFromHost(host, { scheme, port, poolKwargs });
   }
 
-  /** Everything that all pools count together, those that are gone included. */
+  /** Everything that all pools count together, those that are gone included; a fresh snapshot each time. */
   stats(): PoolStats {
     return JSON.parse(this.#engine.handles.stats(this.#handle)) as PoolStats;
   }
@@ -215,9 +281,12 @@ export class PoolManager extends RequestMethods {
 
   /**
    * Closes the manager and all its pools, those that are held too: idle connections now, leased ones when their request ends
-   * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError.
+   * or `timeout` milliseconds (default none) are up. Waiting and later requests reject with ClosedPoolError. A second time does no
+   * harm. urllib3 has no such method.
+   *
+   * @throws (rejects with) TypeError or RangeError ERR_INVALID_OPTION, ERR_INVALID_TIMEOUT.
    */
-  close(options: { timeout?: number | null | undefined } = {}): Promise<CloseReport> {
+  close(options: CloseOptions = {}): Promise<CloseReport> {
     try {
       const timeout = closeTimeout(options);
       this.#life.closed = true;
@@ -233,7 +302,7 @@ export class PoolManager extends RequestMethods {
     return Promise.resolve();
   }
 
-  /** Forgets all pools when a block of `using` ends. */
+  /** Forgets all pools when a block of `using` ends, as {@link PoolManager.clear} does. */
   [Symbol.dispose](): void {
     if (!this.#life.closed) this.clear();
   }
@@ -243,7 +312,11 @@ export class PoolManager extends RequestMethods {
     const { maxsize, block, timeout } = this.#settings.wire as { maxsize: number; block: boolean; timeout?: Timeout };
     const { retries, headers } = this;
     const kept = { maxsize, block, timeout: timeout ?? Timeout.from(null), retries, headers };
-    return { type: this.constructor.name, ...this.#bounds, ...settingsJSON(kept, spokenJSON(this.#options)) };
+    return {
+      type: this.constructor.name,
+      ...this.#bounds,
+      ...settingsJSON(kept, spokenJSON(this.#options, this.#settings)),
+    };
   }
 
   /** `PoolManager(pools=3)`. */
@@ -276,8 +349,11 @@ export class PoolManager extends RequestMethods {
   }
 
   /** @internal */
-  protected override refuseClosed(): void {
-    if (this.#life.closed) throw new ClosedPoolError(null, 'The manager is closed.', { phase: 'pool' });
+  protected override refuseClosed(asked: Pick<Call, 'method' | 'url'> | null): void {
+    if (!this.#life.closed) return;
+    const { method = null, url = null } = asked ?? {};
+    const host = url === null ? null : hostOf(url);
+    throw new ClosedPoolError(null, 'The manager is closed.', { phase: 'pool', host, method, url });
   }
 
   /** MGR-06: a value replaces, `null` removes, what is left as it is. */
@@ -291,6 +367,10 @@ export class PoolManager extends RequestMethods {
       throw argumentError('type', CODE, `poolKwargs has no option '${name}', which is ${whose}`);
     }
     const merged: { [name: string]: unknown } & AnyOptions = { ...this.#options };
+    // What was said of a proxy for it alone does not go to another.
+    if ((own(kwargs, 'proxy') ?? null) !== null && this.#settings.proxy !== null) {
+      for (const name of ['proxyHeaders', 'proxyConfig'] as const) delete merged[name];
+    }
     for (const [name, value] of Object.entries(kwargs)) {
       if (value === null) delete merged[name];
       else if (value !== undefined) merged[name] = value;
@@ -323,8 +403,12 @@ export class PoolManager extends RequestMethods {
 }
 
 /** Headers may come from an iterator, and pools are made of the options again. */
-function readOnce(options: AnyOptions, { headers }: PoolSettings): AnyOptions {
-  return options.headers === undefined ? options : { ...options, headers };
+function readOnce(options: AnyOptions, { headers, proxyHeaders }: PoolSettings): AnyOptions {
+  return {
+    ...options,
+    ...(options.headers === undefined ? {} : { headers }),
+    ...(proxyHeaders === null ? {} : { proxyHeaders }),
+  };
 }
 
 /** What an error of a manager's calls the pool that it is about: the pool itself may be gone by then. */
@@ -346,14 +430,15 @@ class PoolName implements AnyPool {
 
 /** What is not one pool's: manners are a host's, over all its pools. */
 const OF_THE_MANAGER: readonly Exclude<keyof PoolOptions, keyof PoolKwargs>[] = ['port', 'rate', 'pauseOn', 'onPause'];
-const MANAGER_NAMES: readonly string[] = [
-  'numPools',
-  'maxTotalConnections',
-  'jar',
-  'beforeAttempt',
+/** What its pools hear nothing of. */
+const OF_MANAGERS: ReadonlySet<string> = new Set(['numPools', 'maxTotalConnections', 'jar', 'beforeAttempt']);
+/** @internal */
+export const MANAGER_NAMES: readonly string[] = [
+  ...OF_MANAGERS,
   ...POOL_NAMES.filter((name) => name !== 'port'),
   ...TLS_NAMES,
 ];
+optionsOf('a manager', [...OF_MANAGERS]);
 /** Pools. */
 const NUM_POOLS = 1_000;
 /** Connections. */

@@ -31,7 +31,8 @@ export function chooseBoundary(): string {
  * @throws TypeError ERR_INVALID_OPTION for fields or a boundary that are none; ERR_INVALID_BODY for a boundary that
  * occurs in the data, a part's header that would not be one line, and a Blob: it cannot be read at once.
  * @example
- * const [body, contentType] = encodeMultipartFormdata({ name: 'Ada', photo: ['ada.png', bytes] });
+ * const [body, contentType] = encodeMultipartFormdata({ name: 'Ada', photo: ['ada.png', Buffer.from('a picture')] }, 'edge');
+ * console.log(body.length > 0, contentType); // true multipart/form-data; boundary=edge
  */
 export function encodeMultipartFormdata(fields: FormFields | FormData, boundary?: string | null): [Buffer, string] {
   const { contentType, parts } = multipartParts(fields, boundary);
@@ -87,7 +88,7 @@ interface Section {
 function fieldSections(fields: unknown): Section[] {
   return Array.from(requestFields(fields), (field) => ({
     head: Buffer.from(field.renderHeaders()),
-    data: dataOf(field.data),
+    data: dataOf(field.data, field.name),
   }));
 }
 

@@ -12,7 +12,7 @@ import type { Inflow } from './boundary/stream.ts';
 import type { PoolCall } from './call.ts';
 import { areChannelsHeard, ChannelEvents, tellClosed, tellOpened } from './channels.ts';
 import { debugClosed, debugging, DebugLine, debugOpened } from './debug.ts';
-import { withoutUserInfo } from './errors.ts';
+import { withoutUserInfo } from './secrets.ts';
 import { HTTPHeaderDict, wireLines, type HeaderValue } from './headers.ts';
 import type { HTTPResponse, Timings } from './response.ts';
 import { withoutCredentials, type CallEnd, type Follower, type Seen } from './seen.ts';
@@ -38,7 +38,7 @@ export function isWatched(): boolean {
 }
 
 /**
- * Sends a call that somebody watches. Its beginning is told here and now, in the caller's context, before anything of it has
+ * Sends a call that somebody watches. `goOn` is what there is to do between its head and its outcome, if anything. Its beginning is told here and now, in the caller's context, before anything of it has
  * been written down; what follows is told in the caller's context too.
  *
  * @internal
@@ -49,6 +49,7 @@ export function watch(
   poolHeaders: HTTPHeaderDict,
   signal: AbortSignal | null,
   send: () => Promise<HTTPResponse>,
+  goOn: ((response: HTTPResponse) => Promise<HTTPResponse>) | null,
 ): Promise<HTTPResponse> {
   const followers = begin(owner, call, poolHeaders);
   let outcome: Promise<HTTPResponse>;
@@ -63,26 +64,27 @@ export function watch(
     for (const one of followers) one.error(error);
     throw error;
   }
-  return outcome.then(
-    (response) => {
-      for (const one of followers) one.head(response);
-      const { inflow, timings } = response;
-      if (inflow !== null) void follow(followers, inflow, timings);
-      else {
-        const trailers = [...response.trailers].flat();
-        for (const one of followers) one.end({ timings, bytesRead: response.bytesRead, trailers });
-      }
-      return response;
-    },
-    (error: unknown) => {
-      for (const one of followers) one.error(error);
-      throw error;
-    },
-  );
+  const fail = (error: unknown): never => {
+    for (const one of followers) one.error(error);
+    throw error;
+  };
+  const follow = (response: HTTPResponse): HTTPResponse => {
+    const { inflow, timings } = response;
+    if (inflow !== null) void followBody(followers, inflow, timings);
+    else {
+      const trailers = [...response.trailers].flat();
+      for (const one of followers) one.end({ timings, bytesRead: response.bytesRead, trailers });
+    }
+    return response;
+  };
+  return outcome.then((response) => {
+    for (const one of followers) one.head(response);
+    return goOn === null ? follow(response) : goOn(response).then(follow, fail);
+  }, fail);
 }
 
 /** Holds the body's queue and never its response, whose collection is how a body that nobody reads is noticed. */
-async function follow(followers: readonly Follower[], inflow: Inflow, timings: Timings | null): Promise<void> {
+async function followBody(followers: readonly Follower[], inflow: Inflow, timings: Timings | null): Promise<void> {
   await inflow.whenOver();
   const { ending, failure } = inflow;
   if (failure !== null || ending === null) {

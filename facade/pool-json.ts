@@ -2,8 +2,9 @@
 import { own } from './arguments.ts';
 import type { HTTPHeaderDict } from './headers.ts';
 import { Retry, type RetryJSON } from './retry.ts';
-import type { PoolOptions } from './options.ts';
-import type { Timeout } from './timeout.ts';
+import type { PoolOptions, PoolSettings } from './options.ts';
+import type { ProxyConfig } from './proxy-options.ts';
+import type { Timeout, TimeoutJSON } from './timeout.ts';
 import { tlsJSON, type TLSJSON, type TLSOptions } from './tls-options.ts';
 
 /**
@@ -11,23 +12,37 @@ import { tlsJSON, type TLSJSON, type TLSOptions } from './tls-options.ts';
  * password.
  */
 export interface SettingsJSON extends TLSJSON {
+  /** {@link PoolOptions.maxsize}. */
   maxsize: number;
+  /** {@link PoolOptions.block}. */
   block: boolean;
   /** `new Timeout(…)` makes an equal one of it. */
-  timeout: ReturnType<Timeout['toJSON']>;
+  timeout: TimeoutJSON;
   /** `new Retry(…)` makes an equal one of it. */
   retries: RetryJSON;
   /** The names of its own headers: their values may be secrets. */
   headers: string[];
-  /** Where it is spoken. */
+  /** {@link PoolOptions.http2}, unless it is off. */
   http2?: PoolOptions['http2'];
+  /** The proxy's `scheme://host:port`, without credentials; where there is one. */
+  proxy?: string;
+  /** The names of the fields that are the proxy's; where there are any. */
+  proxyHeaders?: string[];
+  /** {@link PoolOptions.proxyConfig}, where it was given; of TLS what {@link TLSJSON} has. */
+  proxyConfig?: Omit<ProxyConfig, 'tls'> & { tls?: TLSJSON };
+  /** {@link PoolOptions.interface}, where it was given. */
+  interface?: string;
+  /** {@link PoolOptions.denyAddresses}, where it was given. */
+  denyAddresses?: 'private' | string[];
 }
 
 /** What `JSON.stringify(pool)` writes. */
 export interface PoolJSON extends SettingsJSON {
   /** The name of its class. */
   type: string;
+  /** What is spoken. */
   scheme: 'http' | 'https';
+  /** Normalised, as {@link HTTPConnectionPool.host}. */
   host: string;
   /** `null` is the scheme's default. */
   port: number | null;
@@ -37,18 +52,44 @@ export interface PoolJSON extends SettingsJSON {
 export interface ManagerJSON extends SettingsJSON {
   /** The name of its class. */
   type: string;
+  /** {@link PoolManagerOptions.numPools}. */
   numPools: number;
-  /** 0: no bound. */
+  /** {@link PoolManagerOptions.maxTotalConnections}; 0: no bound. */
   maxTotalConnections: number;
 }
 
-/** What is spoken with the peer, as far as it was said. @internal */
-export type SpokenJSON = Pick<SettingsJSON, keyof TLSJSON | 'http2'>;
+/** How the peer is reached and what is spoken with it, as far as it was said. @internal */
+export type SpokenJSON = Omit<SettingsJSON, 'maxsize' | 'block' | 'timeout' | 'retries' | 'headers'>;
 
 /** Looks at the options once: whoever gave them may change them. @internal */
-export function spokenJSON(options: PoolOptions & TLSOptions): SpokenJSON {
+export function spokenJSON(
+  options: PoolOptions & TLSOptions,
+  { proxy, proxyHeaders }: Pick<PoolSettings, 'proxy' | 'proxyHeaders'>,
+): SpokenJSON {
   const http2 = own(options, 'http2') ?? false;
-  return { ...(http2 === false ? {} : { http2 }), ...tlsJSON(options) };
+  const config = own(options, 'proxyConfig') ?? null;
+  const device = own(options, 'interface') ?? null;
+  const denied = own(options, 'denyAddresses') ?? null;
+  return {
+    ...(http2 === false ? {} : { http2 }),
+    ...(proxy === null ? {} : { proxy }),
+    ...(proxyHeaders === null ? {} : { proxyHeaders: [...proxyHeaders.keys()] }),
+    ...(config === null ? {} : { proxyConfig: configJSON(config) }),
+    ...(device === null ? {} : { interface: device }),
+    ...(denied === null ? {} : { denyAddresses: denied === 'private' ? denied : [...denied] }),
+    ...tlsJSON(options),
+  };
+}
+
+function configJSON(config: ProxyConfig): NonNullable<SettingsJSON['proxyConfig']> {
+  const shown: NonNullable<SettingsJSON['proxyConfig']> = {};
+  for (const name of ['useForwardingForHttps', 'assertHostname', 'assertFingerprint'] as const) {
+    const value = own(config, name) ?? null;
+    if (value !== null) Object.assign(shown, { [name]: value });
+  }
+  const tls = own(config, 'tls') ?? null;
+  if (tls !== null) shown.tls = tlsJSON(tls);
+  return shown;
 }
 
 /** @internal */

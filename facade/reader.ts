@@ -9,6 +9,7 @@ import { Readable } from 'node:stream';
 import { argumentError, describe } from './arguments.ts';
 import type { Inflow } from './boundary/stream.ts';
 import { IncompleteRead, InvalidChunkLength, ProtocolError, ResponseNotRead, ResponseTooLarge } from './errors.ts';
+import type { ErrorDetails } from './errors.ts';
 
 /** What a reader has to know of its response. */
 export interface Announced {
@@ -18,10 +19,15 @@ export interface Announced {
   readonly raw: boolean;
 }
 
+/** What a response knows of its request, for an error; asked when there is one. */
+type Known = () => ErrorDetails;
+
 /** A body that is being read. @internal */
 export class BodyReader {
   readonly #inflow: Inflow;
   readonly #announced: Announced;
+  /** When the head was here, by the clock of `performance`. */
+  readonly began = performance.now();
   /** Bytes given out. */
   #given = 0;
   #data: Buffer | null = null;
@@ -29,6 +35,10 @@ export class BodyReader {
   /** Whether the reader has seen the end: the last byte where the length is known, else a read that gave nothing. */
   #seen = false;
   #closed = false;
+  /** Whether a read has met what the body failed of. */
+  #failed = false;
+  /** What a read is told that comes after the letting go of a body whose end nobody has seen. */
+  #cut: (() => ProtocolError) | null = null;
 
   constructor(inflow: Inflow, announced: Announced) {
     this.#inflow = inflow;
@@ -37,18 +47,20 @@ export class BodyReader {
   }
 
   /** The whole body, once it has been read in one go. */
-  get data(): Buffer {
+  data(known: Known): Buffer {
     if (this.#data !== null) return this.#data;
-    if (this.#given > 0) throw new ResponseNotRead('the body was read in pieces, so it is not kept as a whole');
+    if (this.#given > 0)
+      throw new ResponseNotRead('the body was read in pieces, so it is not kept as a whole', known());
     throw new ResponseNotRead(
       this.#closed
         ? 'the body was let go of before it was read'
         : 'the body has not been read (preloadContent: false); await read() first, or iterate over it',
+      known(),
     );
   }
 
   get closed(): boolean {
-    if (this.#closed || this.#seen) return true;
+    if (this.#closed || this.#seen || this.#failed) return true;
     // Of a decoded body the end may come after its last byte has been taken.
     const { ending, buffered } = this.#inflow;
     return ending?.read === true && buffered === 0 && this.#announced.length !== null;
@@ -82,7 +94,11 @@ export class BodyReader {
         before.push(piece);
         length += piece.length;
       }
-      if (inflow.failure !== null) throw withPartial(inflow.failure.error, before);
+      if (inflow.failure !== null) {
+        this.#failed = true;
+        throw withPartial(inflow.failure.error, before);
+      }
+      if (this.#cut !== null) throw this.#cut();
       inflow.rest = null;
       let all: Buffer;
       if (rest !== null && rest.headroom === length) {
@@ -138,6 +154,7 @@ export class BodyReader {
   readInto(target: Uint8Array): Promise<number> {
     return this.#exclusive(async () => {
       const inflow = this.#inflow;
+      const room = roomOf(target);
       let filled = 0;
       while (filled < target.length) {
         const piece = inflow.take(target.length - filled);
@@ -154,6 +171,8 @@ export class BodyReader {
         await inflow.wait();
       }
       this.#give(filled);
+      // 0 would say that the body is over.
+      if (target.length < room) throw noMemory();
       return filled;
     });
   }
@@ -311,6 +330,7 @@ export class BodyReader {
    */
   drain(): Promise<void> {
     return this.#exclusive(async () => {
+      if (this.#closed) return;
       const inflow = this.#inflow;
       inflow.drain();
       while (!inflow.over) await inflow.wait();
@@ -326,27 +346,34 @@ export class BodyReader {
   }
 
   /** The connection is closed. */
-  close(): void {
-    this.#close(false);
+  close(known: Known): void {
+    this.#close(false, known);
   }
 
   /** The connection is kept if only a little is left, closed otherwise. */
-  release(): void {
+  release(known: Known): void {
+    this.#close(true, known);
+  }
+
+  /** As {@link BodyReader.release}, of a body that `accept` has done without: it is empty, and not cut. */
+  decline(): void {
+    this.#seen = true;
     this.#close(true);
   }
 
-  #close(gently: boolean): void {
+  #close(gently: boolean, known: Known | null = null): void {
     if (this.#closed) return;
     this.#closed = true;
     const inflow = this.#inflow;
     const reading = this.#turn !== null && !inflow.over;
-    inflow.letGo(gently);
-    if (reading) {
-      inflow.fail(new ProtocolError('Connection broken: the response was closed while it was read', BROKEN));
-    } else if (!inflow.over) {
-      // As of a closed response of urllib3's, nothing is read from it any more.
-      inflow.end({ ...NOTHING, wire: inflow.wire });
+    const atEnd = this.#seen || (inflow.ending?.read === true && inflow.buffered === 0 && inflow.rest === null);
+    if (!atEnd && inflow.failure === null) {
+      this.#cut = cutOff(gently, { received: this.bytesRead, expected: this.lengthRemaining }, known);
     }
+    inflow.letGo(gently);
+    if (reading && this.#cut !== null) inflow.fail(this.#cut());
+    // The call itself has ended well: it is a later read that must not take this for the body's end.
+    else if (!inflow.over) inflow.end({ ...NOTHING, wire: inflow.wire });
   }
 
   async #piece(ahead: number, slack: number, most: number): Promise<Buffer | null> {
@@ -369,12 +396,16 @@ export class BodyReader {
   /** Fewer bytes were there than were asked for: the end has been seen, unless an error waits in its place. */
   #short(read: number): void {
     if (read === 0) this.#endOrThrow();
-    else if (this.#inflow.failure === null) this.#seen = true;
+    else if (this.#inflow.failure === null && this.#cut === null) this.#seen = true;
   }
 
   #endOrThrow(): void {
     const { failure } = this.#inflow;
-    if (failure !== null) throw failure.error;
+    if (failure !== null) {
+      this.#failed = true;
+      throw failure.error;
+    }
+    if (this.#cut !== null) throw this.#cut();
     this.#seen = true;
   }
 
@@ -474,6 +505,21 @@ class Pieces implements AsyncIterableIterator<Buffer> {
   }
 }
 
+/** The length of an array whose memory is there: one that was transferred away says 0 as an empty one does. */
+function roomOf(target: Uint8Array): number {
+  if (target.length > 0) return target.length;
+  try {
+    return new Uint8Array(target).length;
+  } catch {
+    throw noMemory();
+  }
+}
+
+function noMemory(): Error {
+  const message = 'the memory of what readInto fills is gone: its ArrayBuffer was transferred away or made smaller';
+  return argumentError('type', 'ERR_INVALID_OPTION', message);
+}
+
 function result(piece: Buffer | null): IteratorResult<Buffer> {
   return piece === null ? DONE : { done: false, value: piece };
 }
@@ -495,6 +541,20 @@ export function amountOf(value: unknown, what: string): number | null {
   return value;
 }
 
+/** A body that was let go of looks like a whole one to whoever reads on, unless that fails. */
+function cutOff(
+  gently: boolean,
+  { received, expected }: { received: number; expected: number | null },
+  known: Known | null,
+): () => ProtocolError {
+  return () => {
+    const details = { ...known?.(), ...BROKEN };
+    const cause = new IncompleteRead(EMPTY, expected, { ...details, received });
+    const message = `Connection broken: ${gently ? LET_GO : CLOSED}: ${cause.message}`;
+    return new ProtocolError(message, { ...details, code: cause.code, partial: EMPTY, expected, cause });
+  };
+}
+
 /** An error that broke off a read of everything has what came before it. */
 function withPartial(error: unknown, before: Buffer[]): unknown {
   if (before.length === 0 || !(error instanceof ProtocolError)) return error;
@@ -509,6 +569,9 @@ const EMPTY: Buffer = Buffer.alloc(0);
 const DONE: IteratorReturnResult<undefined> = { done: true, value: undefined };
 const NOTHING = { trailers: '', read: false, wire: 0, body: Number.NaN, total: Number.NaN };
 const BROKEN = { phase: 'body', sent: true } as const;
+const CLOSED = "close() was called before the body's end";
+const LET_GO =
+  "the response was let go of before the body's end, by releaseConn(), or by a loop or stream over it that was left";
 const LINE_FEED = 0x0a;
 /** Bytes that are asked for when few are wanted. */
 const STEP = 64 * 1024;

@@ -1,22 +1,70 @@
 /**
  * Many requests, a bounded number at a time, each yielded as it settles.
  */
+import { isNativeError } from 'node:util/types';
+
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { CODE, integer } from './checks.ts';
-import type { RequestOptions } from './options.ts';
+import type { ErrorCode } from './error-codes.ts';
+import type { ManagerRequestOptions, RequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
+import type { Method } from './together.ts';
 
-/** A request to be made: a URL, or a URL with what `request` takes. `tag` is handed back untouched. */
-export type Planned = string | ({ method?: string; url: string; tag?: unknown } & RequestOptions);
+/** A request to be made: a URL (GET), or a URL with the options that `request` takes. */
+export type Planned<Options extends RequestOptions = RequestOptions> = string | (PlannedRequest & Options);
 
-/** A request that was made: its place in the input, itself, and what came of it. */
-export type Settled = { index: number; request: Planned } & (
-  | { ok: true; response: HTTPResponse }
-  | { ok: false; error: Error }
-);
+/** What a {@link Planned} request has besides the options of one. */
+export interface PlannedRequest {
+  /** Default `'GET'`. */
+  method?: Method | undefined;
+  /** As the argument of `request`. */
+  url: string;
+  /** Yours: handed back untouched. Default none. */
+  tag?: unknown;
+}
+
+/** A request that was made, and what came of it: `ok` says which. */
+export type Settled<Options extends RequestOptions = RequestOptions> = Answered<Options> | Failed<Options>;
+
+/** What {@link RequestMethods.requestMany} takes besides the requests. */
+export interface ManyOptions {
+  /** How many are made at once, at least 1. Default: a pool's {@link PoolOptions.maxsize}, 64 for a manager. */
+  concurrency?: number | undefined;
+}
+
+/** A {@link Settled} request that has a response, whatever its status. */
+export interface Answered<Options extends RequestOptions = RequestOptions> {
+  /** Always true. */
+  ok: true;
+  /** Its place in the input, from 0. */
+  index: number;
+  /** What was given. */
+  request: Planned<Options>;
+  /** What `request` would have resolved with. */
+  response: HTTPResponse;
+}
+
+/** A {@link Settled} request that has none. */
+export interface Failed<Options extends RequestOptions = RequestOptions> {
+  /** Always false. */
+  ok: false;
+  /** Its place in the input, from 0. */
+  index: number;
+  /** What was given. */
+  request: Planned<Options>;
+  /**
+   * What `request` would have rejected with: an {@link HTTPError}, a TypeError or RangeError for arguments, its signal's `reason`. Where
+   * that is no Error (a signal may be aborted with anything, and functions of yours may throw it) it is the `cause` of one.
+   */
+  error: Error & { readonly code?: ErrorCode | number | undefined };
+}
+
+/** Whoever makes them judges what they may bring. */
+type AnyPlanned = Planned<ManagerRequestOptions>;
+type AnySettled = Settled<ManagerRequestOptions>;
 
 interface Requester {
-  request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse>;
+  request(method: string, url: string, options?: ManagerRequestOptions): Promise<HTTPResponse>;
 }
 
 /**
@@ -26,10 +74,10 @@ interface Requester {
  */
 export function requestMany(
   requester: Requester,
-  requests: Iterable<Planned> | AsyncIterable<Planned>,
-  options: { concurrency?: number | undefined },
+  requests: Iterable<AnyPlanned> | AsyncIterable<AnyPlanned>,
+  options: ManyOptions,
   usual: number,
-): AsyncIterableIterator<Settled> {
+): AsyncIterableIterator<AnySettled> {
   checkNames(options, ['concurrency'], 'requestMany', CODE);
   const concurrency = own(options, 'concurrency') ?? usual;
   integer(concurrency, 'concurrency', 1, 2 ** 32 - 1);
@@ -45,30 +93,31 @@ export function requestMany(
 
 async function* run(
   requester: Requester,
-  requests: Iterable<Planned> | AsyncIterable<Planned>,
+  requests: Iterable<AnyPlanned> | AsyncIterable<AnyPlanned>,
   concurrency: number,
-): AsyncGenerator<Settled, void, undefined> {
+): AsyncGenerator<AnySettled, void, undefined> {
   const leave = new AbortController();
-  const source: Iterator<Planned> | AsyncIterator<Planned> =
+  const source: Iterator<AnyPlanned> | AsyncIterator<AnyPlanned> =
     Symbol.asyncIterator in requests ? requests[Symbol.asyncIterator]() : requests[Symbol.iterator]();
-  const settled: Settled[] = [];
+  const settled: AnySettled[] = [];
   let wake: (() => void) | null = null;
   let flying = 0;
   let index = 0;
   let state = 'ready' as 'ready' | 'pulling' | 'ended';
   let failure = null as { error: unknown } | null;
-  const settle = (one: Settled): void => {
+  let isThrough = false;
+  const settle = (one: AnySettled): void => {
     flying -= 1;
     settled.push(one);
     wake?.();
   };
-  const launch = (request: Planned): void => {
+  const launch = (request: AnyPlanned): void => {
     const at = index;
     index += 1;
     flying += 1;
     issue(requester, request, leave.signal).then(
       (response) => settle({ index: at, request, ok: true, response }),
-      (error: unknown) => settle({ index: at, request, ok: false, error: error as Error }),
+      (error: unknown) => settle({ index: at, request, ok: false, error: asError(error) }),
     );
   };
   // Beside the waiting, not before it: a source may have nothing to give until somebody has seen a response.
@@ -91,19 +140,28 @@ async function* run(
       if (state === 'ready' && flying + settled.length + (one === undefined ? 0 : 1) < concurrency) void pull();
       if (one !== undefined) yield one;
       else if (failure !== null) throw failure.error;
-      else if (state === 'ended' && flying === 0) return;
-      else await new Promise<void>((resolve) => (wake = resolve));
+      else if (state === 'ended' && flying === 0) {
+        isThrough = true;
+        return;
+      } else await new Promise<void>((resolve) => (wake = resolve));
       wake = null;
     }
   } finally {
-    leave.abort();
+    // Who has taken everything may still be reading bodies in pieces.
+    if (!isThrough) leave.abort();
     // A generator answers `return` only once its pending `next` is done: that may be never.
     if (state === 'ready') await source.return?.();
     else if (state === 'pulling') Promise.resolve(source.return?.()).catch(() => {});
   }
 }
 
-function issue(requester: Requester, request: Planned, leave: AbortSignal): Promise<HTTPResponse> {
+/** Whoever goes through the results reads messages and codes of what is no Error otherwise. */
+function asError(error: unknown): Error {
+  if (error instanceof Error || isNativeError(error)) return error;
+  return new Error('the request rejected with what is no Error', { cause: error });
+}
+
+function issue(requester: Requester, request: AnyPlanned, leave: AbortSignal): Promise<HTTPResponse> {
   if (typeof request === 'string') return requester.request('GET', request, { signal: leave });
   if (typeof request !== 'object' || request === null) {
     return Promise.reject(argumentError('type', CODE, `a request is a URL or an object, not ${describe(request)}`));

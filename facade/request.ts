@@ -2,40 +2,52 @@
 import { argumentError, checkNames, describe } from './arguments.ts';
 import { CODE } from './checks.ts';
 import { PoolManager } from './manager.ts';
-import type { RequestOptions } from './options.ts';
+import type { ManagerRequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
+import type { FieldsGo, Method, Together } from './together.ts';
 
-/** Options of {@link request}: those of urllib3's, and a signal. */
-export type SimpleOptions = Pick<
-  RequestOptions,
+/** Options of {@link request}: those that urllib3's has, a `signal`, and a `proxy`. */
+export interface SimpleOptions extends Pick<
+  ManagerRequestOptions,
   | 'body'
   | 'decodeContent'
   | 'fields'
   | 'headers'
   | 'json'
   | 'preloadContent'
+  | 'proxy'
   | 'redirect'
   | 'retries'
   | 'signal'
-  | 'timeout'
->;
+> {
+  /** {@link RequestOptions.timeout}. Default 3,000 ms, to connect and between two pieces of an answer; `null` is none. */
+  timeout?: ManagerRequestOptions['timeout'];
+}
 
 /**
- * Makes one request on a manager that all callers of this thread share. Its `timeout` is 3 s where none is given (`null` for
- * none); everything else is a request's default. For more than a script make a {@link PoolManager}.
+ * Makes one request on a manager that all callers of this thread share. Its `timeout` is 3,000 ms where none is given (`null` is
+ * none); everything else is as of {@link RequestMethods.request}. For more than a script make a {@link PoolManager}.
  *
- * @throws (rejects with) what {@link PoolManager.request} does; TypeError ERR_INVALID_OPTION for other options.
+ * @throws (rejects with) what {@link RequestMethods.request} does; TypeError ERR_INVALID_OPTION for other options.
  * @example
  * const response = await request('GET', 'http://localhost:8080/');
+ * console.log(response.status); // 200
  */
-export function request(method: string, url: string, options: SimpleOptions = {}): Promise<HTTPResponse> {
+export function request<M extends Method, Given extends SimpleOptions | object>(
+  method: M,
+  url: string,
+  options?: Together<Given, SimpleOptions, FieldsGo<M>>,
+): Promise<HTTPResponse> {
   try {
-    if (typeof options !== 'object' || options === null) {
-      throw argumentError('type', CODE, `a request takes an object of options, not ${describe(options)}`);
+    const given: SimpleOptions = options === undefined ? {} : options;
+    if (typeof given !== 'object' || given === null) {
+      throw argumentError('type', CODE, `a request takes an object of options, not ${describe(given)}`);
     }
-    checkNames(options, NAMES, 'request', CODE);
+    checkNames(given, NAMES, 'request', CODE);
     manager ??= new PoolManager();
-    return manager.request(method, url, options.timeout === undefined ? { ...options, timeout: USUAL } : options);
+    const all: ManagerRequestOptions = given.timeout === undefined ? { ...given, timeout: USUAL } : given;
+    const name: string = method;
+    return manager.request(name, url, all);
   } catch (error) {
     return Promise.reject(error);
   }
@@ -51,6 +63,7 @@ const NAMES: readonly string[] = [
   'headers',
   'json',
   'preloadContent',
+  'proxy',
   'redirect',
   'retries',
   'signal',

@@ -6,17 +6,21 @@ import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 
-import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { argumentError, describe } from './arguments.ts';
 import type { Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { Inflow, type Carrier } from './boundary/stream.ts';
 import { decodeText, sniff, type Charset } from './charset.ts';
 import { connectionInfo, type ConnectionInfo } from './connection-info.ts';
-import { ResponseError } from './errors.ts';
-import { headersFromLines, HTTPHeaderDict, type HeaderSource } from './headers.ts';
+import { ResponseError, type ErrorDetails } from './errors.ts';
+import { headersFromLines, HTTPHeaderDict } from './headers.ts';
 import { amountOf, BodyReader } from './reader.ts';
 import { historyOf } from './history.ts';
+import { ownParts, type HTTPResponseInit, type Made } from './response-own.ts';
 import { Retry } from './retry.ts';
+import { hostOf } from './url.ts';
+
+export type { HTTPResponseInit } from './response-own.ts';
 
 /** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
 export interface Timings {
@@ -26,7 +30,7 @@ export interface Timings {
   readonly dns: number | null;
   /** Connecting. */
   readonly connect: number | null;
-  /** CONNECT and SOCKS steps. */
+  /** What a proxy took: TLS with it, CONNECT, SOCKS. */
   readonly proxy: number | null;
   /** The TLS handshake. */
   readonly tls: number | null;
@@ -34,23 +38,15 @@ export interface Timings {
   readonly send: number | null;
   /** From there to the response's head. */
   readonly headers: number | null;
-  /** From the completion to JavaScript: how long a busy thread let it lie. */
+  /**
+   * From the end of the core's work (of a body in pieces: from the head) to JavaScript: how long a busy thread let it lie. No
+   * part of `total`, and never `null`.
+   */
   readonly deliver: number;
   /** From the head to the end of the body. */
   readonly body: number | null;
-  /** The whole call, up to the completion. */
+  /** The whole call, earlier attempts and hops included, to the end of the body; without `deliver`. */
   readonly total: number | null;
-}
-
-/** What a response of one's own is made of. */
-export interface HTTPResponseInit {
-  /** Default 200. */
-  status?: number | undefined;
-  headers?: HeaderSource | undefined;
-  /** Default `null`. */
-  reason?: string | null | undefined;
-  /** Default `''`. */
-  url?: string | undefined;
 }
 
 /**
@@ -58,7 +54,7 @@ export interface HTTPResponseInit {
  *
  * @example
  * const response = await pool.request('GET', '/large', { preloadContent: false });
- * for await (const piece of response) file.write(piece);
+ * for await (const piece of response) console.log(piece.length);
  */
 export class HTTPResponse {
   /** The status code, 100 to 999. */
@@ -70,7 +66,7 @@ export class HTTPResponse {
   #data: Buffer | null = null;
   #reader: BodyReader | null = null;
   #retries: Retry | null = null;
-  /** False if `accept` was asked and did not want the body, which is empty then. */
+  /** False if {@link RequestOptions.accept} was asked and did not want the body, which is empty then; true otherwise. */
   readonly accepted: boolean = true;
 
   /**
@@ -78,7 +74,8 @@ export class HTTPResponse {
    *
    * @throws TypeError ERR_INVALID_BODY, ERR_INVALID_OPTION; RangeError for a status out of range.
    * @example
-   * new HTTPResponse('{"ok":true}', { status: 200, headers: { 'content-type': 'application/json' } }).json();
+   * const response = new HTTPResponse('{"ok":true}', { headers: { 'content-type': 'application/json' } });
+   * console.log(response.json()); // { ok: true }
    */
   constructor(body: string | Uint8Array | null = null, init: HTTPResponseInit = {}) {
     if (body instanceof Private) {
@@ -88,23 +85,19 @@ export class HTTPResponse {
       this.status = (raw.slab.words[raw.base + layout.RESPONSE_STATUS] as number) & 0xffff;
       if (raw.inflow !== null) {
         this.#reader = new BodyReader(raw.inflow, { length: this.#announced(), raw: this.#isRaw() });
-        raw.watch?.(this.#reader);
+        raw.inflow.watch?.(this.#reader);
       }
       return;
     }
-    checkNames(init, ['status', 'headers', 'reason', 'url'], 'HTTPResponse', 'ERR_INVALID_OPTION');
-    const status = own(init, 'status') ?? 200;
-    if (!Number.isInteger(status) || status < 100 || status > 999) {
-      throw argumentError('range', 'ERR_INVALID_OPTION', `status is an integer from 100 to 999, not ${String(status)}`);
-    }
+    const { status, made, headers, data } = ownParts(body, init);
     this.status = status;
     this.#raw = null;
-    this.#made = { reason: own(init, 'reason') ?? null, url: own(init, 'url') ?? '' };
-    this.#headers = new HTTPHeaderDict(own(init, 'headers') ?? {});
-    this.#data = bytesOf(body);
+    this.#made = made;
+    this.#headers = headers;
+    this.#data = data;
   }
 
-  /** Makes a response of one's own, as the constructor does. */
+  /** Makes a response of one's own, as the constructor does, and throws what it throws. */
   static from(body: string | Uint8Array | null = null, init: HTTPResponseInit = {}): HTTPResponse {
     return new HTTPResponse(body, init);
   }
@@ -153,7 +146,7 @@ export class HTTPResponse {
    * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
    */
   get data(): Buffer {
-    return (this.#data ??= this.#raw?.inflow ? (this.#reader as BodyReader).data : this.#body());
+    return (this.#data ??= this.#raw?.inflow ? (this.#reader as BodyReader).data(() => this.#known()) : this.#body());
   }
 
   /**
@@ -194,14 +187,15 @@ export class HTTPResponse {
    * The `Retry` that was left, its `history` the events before this response; `null` for a response of one's own.
    *
    * @example
-   * response.retries?.history.map(({ redirectLocation }) => redirectLocation);
+   * const response = await pool.request('GET', '/');
+   * console.log(response.retries?.history.map(({ redirectLocation }) => redirectLocation)); // []
    */
   get retries(): Retry | null {
     if (this.#raw === null) return null;
     return (this.#retries ??= this.#left(this.#raw));
   }
 
-  /** Exchanges made for it: 1 unless the request was made again. */
+  /** Exchanges begun for it, after a redirect those of the last hop: 1 unless the request was made again. */
   get attempts(): number {
     return this.#raw === null ? 1 : this.#word(layout.RESPONSE_ATTEMPTS);
   }
@@ -252,12 +246,15 @@ export class HTTPResponse {
     return this.#raw.slab.doubles[(this.#raw.base + layout.RESPONSE_WIRE) >> 1] as number;
   }
 
-  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. 0 when preloaded. */
+  /** Bytes of the body on the wire that have not been read, `null` where no length was announced. */
   get lengthRemaining(): number | null {
-    return this.#raw?.inflow ? (this.#reader as BodyReader).lengthRemaining : 0;
+    if (this.#raw === null) return 0;
+    if (this.#raw.inflow !== null) return (this.#reader as BodyReader).lengthRemaining;
+    const bodiless = BODILESS.has(this.status) || this.#method() === 'HEAD';
+    return bodiless || (!this.chunked && this.headers.has('content-length')) ? 0 : null;
   }
 
-  /** Whether the body has been read to its end, or closed. Always, when preloaded. */
+  /** Whether the body has been read to its end, or to where it failed, or closed. Always, when preloaded. */
   get closed(): boolean {
     return this.#raw?.inflow ? (this.#reader as BodyReader).closed : true;
   }
@@ -278,7 +275,11 @@ export class HTTPResponse {
     }
   }
 
-  /** Reads what is at hand, decoded: at least one byte unless at the end, at most `amount`. */
+  /**
+   * Reads what is at hand, decoded: at least one byte unless at the end, at most `amount` (default: all of it).
+   *
+   * @throws (rejects with) what {@link HTTPResponse.read} does.
+   */
   read1(amount?: number | null): Promise<Buffer> {
     try {
       return this.#reading().readSome(amountOf(amount, 'read1') ?? Infinity);
@@ -287,7 +288,12 @@ export class HTTPResponse {
     }
   }
 
-  /** Fills `target`; how many bytes there were: fewer than its length at the end only, 0 after it. */
+  /**
+   * Fills `target` with decoded bytes and gives their number: fewer than its length at the end only, 0 after it. urllib3's
+   * `readinto`.
+   *
+   * @throws (rejects with) what {@link HTTPResponse.read} does.
+   */
   readInto(target: Uint8Array): Promise<number> {
     if (!(target instanceof Uint8Array)) {
       const message = `readInto takes a Uint8Array, not ${describe(target)}`;
@@ -312,7 +318,7 @@ export class HTTPResponse {
     return this.#reading().pieces();
   }
 
-  /** Lines, each with its line feed, the last one as it is. */
+  /** Lines of the decoded body as bytes, each with its line feed, the last one as it is. */
   lines(): AsyncIterableIterator<Buffer> {
     return this.#reading().lines();
   }
@@ -358,14 +364,20 @@ export class HTTPResponse {
     if (this.#raw?.inflow) await (this.#reader as BodyReader).drain();
   }
 
-  /** Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. */
+  /**
+   * Gives the connection back: it is kept if 64 KiB at most are left and come at once, and closed otherwise. A later read
+   * fails, unless the body was read to its end.
+   */
   releaseConn(): void {
-    if (this.#raw?.inflow) (this.#reader as BodyReader).release();
+    if (this.#raw?.inflow) (this.#reader as BodyReader).release(() => this.#known());
   }
 
-  /** Closes the connection of a body that has not been read to its end. A read in progress fails. */
+  /**
+   * Closes the connection of a body whose last byte has not come; it is back in the pool otherwise. A read in progress
+   * fails, and so does a later one, unless the body was read to its end.
+   */
   close(): void {
-    if (this.#raw?.inflow) (this.#reader as BodyReader).close();
+    if (this.#raw?.inflow) (this.#reader as BodyReader).close(() => this.#known());
   }
 
   /** The body that is still to be read; it does not lead back here. @internal */
@@ -384,7 +396,7 @@ export class HTTPResponse {
       if (!answer) {
         (this as { accepted: boolean }).accepted = false;
         this.#data = EMPTY;
-        this.releaseConn();
+        this.#reader?.decline();
       } else if (preload) {
         this.#data = await (this.#reader as BodyReader).readAll();
       }
@@ -401,16 +413,43 @@ export class HTTPResponse {
   }
 
   /**
-   * Itself for a status below 400.
+   * Gives the response itself for a status below 400, and throws for every other. urllib3 has no such method.
    *
-   * @throws ResponseError that names the status and the URL without its query.
+   * @throws ResponseError ERR_STATUS that names the status and the URL without its query.
    */
   raiseForStatus(): this {
     const { status, reason } = this;
     if (status < 400) return this;
     const [url = ''] = this.url.split(/[?#]/, 1);
     const said = reason === null || reason === '' ? `${status}` : `${status} ${reason}`;
-    throw new ResponseError(url === '' ? said : `${said} for ${url}`, { status, attempts: this.attempts, sent: true });
+    throw new ResponseError(url === '' ? said : `${said} for ${url}`, { ...this.#known(), code: 'ERR_STATUS', status });
+  }
+
+  /** Of the last hop's request. */
+  #method(): string | null {
+    return this.#notes().story?.history.at(-1)?.method ?? this.#raw?.method ?? null;
+  }
+
+  /** What an error about this response says of its request. */
+  #known(): ErrorDetails {
+    const { url, attempts } = this;
+    return {
+      method: this.#method(),
+      url: url === '' ? null : url,
+      host: hostOf(url),
+      attempts,
+      elapsed: this.timings?.total ?? this.#soFar(),
+      sent: true,
+    };
+  }
+
+  /** What is known of how long ago the call began before the end of its body has come: nobody counts the attempts before. */
+  #soFar(): number {
+    if (this.#raw === null || this.#reader === null) return 0;
+    const { slab, base } = this.#raw;
+    // The eight phases to the head, and to JavaScript; NaN is one that did not happen.
+    const spans = slab.floats.subarray(base + layout.RESPONSE_TIMINGS, base + layout.RESPONSE_TIMINGS + 8);
+    return spans.reduce((all, span) => all + (span || 0), 0) + performance.now() - this.#reader.began;
   }
 
   /** `HTTPResponse(status=200, url='http://…')`. */
@@ -524,34 +563,21 @@ class Private {
   }
 }
 
-/** What `accept` is asked about. */
+/** The head of a response: what {@link RequestOptions.accept} is asked about. */
 export interface Head {
+  /** The status code. */
   readonly status: number;
+  /** The reason phrase, `''` where none was sent. */
   readonly reason: string | null;
+  /** The header fields. */
   readonly headers: HTTPHeaderDict;
-  /** Absolute. */
+  /** What it answers: absolute, without user info. */
   readonly url: string;
 }
 
 interface Notes {
   readonly defects: string[];
   readonly story: StoryRecord | null;
-}
-
-interface Made {
-  readonly reason: string | null;
-  readonly url: string;
-}
-
-function bytesOf(body: unknown): Buffer {
-  if (body === null || body === undefined) return EMPTY;
-  if (typeof body === 'string') return Buffer.from(body);
-  if (body instanceof Uint8Array) return Buffer.from(body);
-  throw argumentError(
-    'type',
-    'ERR_INVALID_BODY',
-    `a response's body is a string, bytes or null, not ${describe(body)}`,
-  );
 }
 
 function measured(milliseconds: number | undefined): number | null {
@@ -568,4 +594,5 @@ const CODINGS: ReadonlySet<string> = new Set(['gzip', 'x-gzip', 'deflate', 'br',
 const NOTHING: ReadonlySet<string> = new Set(['', 'identity', 'none']);
 /** Statuses of which `Response` takes no body. */
 const NULL_BODIES: ReadonlySet<number> = new Set([204, 205, 304]);
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);

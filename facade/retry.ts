@@ -3,10 +3,13 @@
  * the one that the request loop asks, so that the two cannot disagree.
  */
 import { inspect } from 'node:util';
+import { isNativeError } from 'node:util/types';
 
-import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { argumentError, checkNames, checkOptions, describe, own } from './arguments.ts';
 import { ERRORS } from './boundary/generated.ts';
 import { addon, guarded } from './boundary/load.ts';
+import { says } from './boundary/records.ts';
+import { boolean, CODE, integer, wrong } from './checks.ts';
 import {
   ConnectTimeoutError,
   HTTPError,
@@ -18,34 +21,26 @@ import {
   ResponseError,
 } from './errors.ts';
 import type { AnyPool, ErrorDetails } from './errors.ts';
+import {
+  ALLOWED_METHODS,
+  BACKOFF_MAX,
+  checkResponse,
+  count,
+  flag,
+  isText,
+  methods,
+  NAMES,
+  past,
+  REMOVED,
+  removed,
+  RETRY_AFTER_MAX,
+  statuses,
+  time,
+} from './retry-options.ts';
+import type { RequestHistory, RetriedResponse, RetryCount, RetryOptions } from './retry-options.ts';
 
-const CODE = 'ERR_INVALID_OPTION';
-// The class makes its default while it is made itself: what that needs stands before it.
-const ALLOWED_METHODS: readonly string[] = Object.freeze(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'TRACE']);
-const REMOVED: readonly string[] = Object.freeze(['authorization', 'cookie', 'proxy-authorization']);
-const BACKOFF_MAX = 120_000;
-const RETRY_AFTER_MAX = 21_600_000;
-const NOTHING: readonly RequestHistory[] = Object.freeze([]);
-const NAMES = [
-  'total',
-  'connect',
-  'read',
-  'redirect',
-  'status',
-  'other',
-  'allowedMethods',
-  'statusForcelist',
-  'backoffFactor',
-  'backoffMin',
-  'backoffMax',
-  'backoffJitter',
-  'raiseOnRedirect',
-  'raiseOnStatus',
-  'respectRetryAfterHeader',
-  'removeHeadersOnRedirect',
-  'retryAfterMax',
-  'history',
-] as const satisfies readonly (keyof RetryOptions)[];
+export type { RequestHistory, RetriedResponse, RetryCount, RetryOptions } from './retry-options.ts';
+
 /** The methods that answer a question of the loop. */
 const DECIDING = [
   'increment',
@@ -56,106 +51,55 @@ const DECIDING = [
   'getRetryAfter',
 ] as const satisfies readonly (keyof Retry)[];
 
-/** How many more of something: a whole number; `null` is not counted here, `false` is not even once. */
-export type RetryCount = number | false | null;
-
-/** One event of a call: an error, a redirect that was followed, a status that was retried. */
-export interface RequestHistory {
-  /** The method of the next request: GET after a 303. */
-  readonly method: string;
-  /** What was asked. */
-  readonly url: string;
-  /** What went wrong, or `null`. */
-  readonly error: Error | null;
-  /** The answer's status, or `null`. */
-  readonly status: number | null;
-  /** The answer's Location as it was received, or `null`. */
-  readonly redirectLocation: string | null;
-}
-
-/** The parameters of a {@link Retry}. Times are milliseconds. */
-export interface RetryOptions {
-  /** Events of every kind together. Default 10. `true` is 1. `false`: no error is retried or wrapped, no redirect followed. */
-  total?: RetryCount | true | undefined;
-  /** Errors before there was a connection, whatever the method. Default `null`. */
-  connect?: RetryCount | undefined;
-  /** Errors after the request may have been seen. Default `null`. */
-  read?: RetryCount | undefined;
-  /** Redirects followed. Default `null`. `false` is 0 with `raiseOnRedirect: false`. */
-  redirect?: RetryCount | undefined;
-  /** Answers retried because of their status. Default `null`. */
-  status?: RetryCount | undefined;
-  /** Errors of any other kind. Default `null`. */
-  other?: RetryCount | undefined;
-  /**
-   * Methods that are sent again after a read error or because of a status, in any case. `null` or `false`: every one; an
-   * empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
-   */
-  allowedMethods?: Iterable<string> | false | null | undefined;
-  /** Statuses to retry. Default none. */
-  statusForcelist?: Iterable<number> | null | undefined;
-  /** The second retry waits twice this, each further one twice as long as the one before. Default 0. */
-  backoffFactor?: number | undefined;
-  /** Least wait before a retry after an error or a status, the first one too. Default 0. urllib3 has none. */
-  backoffMin?: number | undefined;
-  /** Most that a back-off can be, {@link RetryOptions.backoffMin} included. Default 120,000. */
-  backoffMax?: number | undefined;
-  /** From the second retry on a back-off is longer by a random part of this. Default 0. */
-  backoffJitter?: number | undefined;
-  /** Too many redirects are a MaxRetryError; `false`: the last 3xx is the answer. Default true. */
-  raiseOnRedirect?: boolean | undefined;
-  /** Too many statuses are a MaxRetryError; `false`: the last answer is returned. Default true. */
-  raiseOnStatus?: boolean | undefined;
-  /** Heed a Retry-After field, in a redirect too. Default true. */
-  respectRetryAfterHeader?: boolean | undefined;
-  /**
-   * Header names, in any case, that do not go to another origin. A list replaces the default, an empty one keeps all.
-   * Default {@link Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT}.
-   */
-  removeHeadersOnRedirect?: Iterable<string> | undefined;
-  /** A longer Retry-After is cut to this. Default 21,600,000. */
-  retryAfterMax?: number | undefined;
-  /** What happened so far. Default nothing. */
-  history?: Iterable<RequestHistory> | undefined;
-}
-
 /** A {@link Retry} as plain data; the constructor makes an equal one of it, but for the history, which stays behind. */
 export interface RetryJSON {
+  /** {@link RetryOptions.total}. */
   total: RetryCount;
+  /** {@link RetryOptions.connect}. */
   connect: RetryCount;
+  /** {@link RetryOptions.read}. */
   read: RetryCount;
+  /** {@link RetryOptions.redirect}. */
   redirect: RetryCount;
+  /** {@link RetryOptions.status}. */
   status: RetryCount;
+  /** {@link RetryOptions.other}. */
   other: RetryCount;
+  /** {@link RetryOptions.allowedMethods}, as they were given; `null` is every method. */
   allowedMethods: readonly string[] | null;
+  /** {@link RetryOptions.statusForcelist}. */
   statusForcelist: readonly number[];
+  /** {@link RetryOptions.backoffFactor}. */
   backoffFactor: number;
+  /** {@link RetryOptions.backoffMin}. */
   backoffMin: number;
+  /** {@link RetryOptions.backoffMax}. */
   backoffMax: number;
+  /** {@link RetryOptions.backoffJitter}. */
   backoffJitter: number;
+  /** {@link RetryOptions.raiseOnRedirect}. */
   raiseOnRedirect: boolean;
+  /** {@link RetryOptions.raiseOnStatus}. */
   raiseOnStatus: boolean;
+  /** {@link RetryOptions.respectRetryAfterHeader}. */
   respectRetryAfterHeader: boolean;
+  /** {@link RetryOptions.removeHeadersOnRedirect}. */
   removeHeadersOnRedirect: readonly string[];
+  /** {@link RetryOptions.retryAfterMax}. */
   retryAfterMax: number;
 }
 
 /** The counters of a {@link Retry}. */
 export type RetryCounts = Pick<RetryJSON, 'total' | 'connect' | 'read' | 'redirect' | 'status' | 'other'>;
 
-/** Everything that is taken for a `retries` option: `null` and `undefined` are the default, a number is a total. */
+/** Everything that is taken for a `retries` option: a number is a total, `false` none at all, `true` 1; `null` and `undefined` are the default. */
 export type RetryLike = Retry | number | boolean | null | undefined;
-
-/** A response, as far as a {@link Retry} looks at it. */
-export interface RetriedResponse {
-  readonly status: number;
-  readonly headers: { get(name: string): string | null | undefined };
-  getRedirectLocation(): string | null | false;
-}
 
 /** What happened to an attempt; without an error and a response it is an answer of which nothing is known. */
 export interface RetryEvent {
+  /** The answer that came. Default none (`null`). */
   response?: RetriedResponse | null | undefined;
+  /** What went wrong; it is looked at first. Default nothing (`null`). */
   error?: Error | null | undefined;
   /** For {@link MaxRetryError}. Default `null`. */
   pool?: AnyPool | null | undefined;
@@ -168,7 +112,8 @@ export interface RetryEvent {
  * asked then. Its constructor has to take {@link RetryOptions}, since every event makes another value of the same class.
  *
  * @example
- * new Retry({ total: 5, statusForcelist: [502, 503, 504], backoffFactor: 200 });
+ * const retries = new Retry({ total: 5, statusForcelist: [502, 503, 504], backoffFactor: 200 });
+ * await pool.request('GET', '/', { retries });
  */
 export class Retry {
   /** The methods that may be made twice (RFC 9110, section 9.2.2). */
@@ -184,24 +129,39 @@ export class Retry {
   /** What a request has that says nothing: a total of 3. (urllib3's can be replaced; here each pool has its `retries`.) */
   static readonly DEFAULT: Retry = new Retry({ total: 3 });
 
+  /** What is left of {@link RetryOptions.total}. */
   readonly total: RetryCount;
+  /** What is left of {@link RetryOptions.connect}. */
   readonly connect: RetryCount;
+  /** What is left of {@link RetryOptions.read}. */
   readonly read: RetryCount;
+  /** What is left of {@link RetryOptions.redirect}. */
   readonly redirect: RetryCount;
+  /** What is left of {@link RetryOptions.status}. */
   readonly status: RetryCount;
+  /** What is left of {@link RetryOptions.other}. */
   readonly other: RetryCount;
-  /** `null` is every method. */
+  /** {@link RetryOptions.allowedMethods}, as they were given; `null` is every method. */
   readonly allowedMethods: readonly string[] | null;
+  /** {@link RetryOptions.statusForcelist}. */
   readonly statusForcelist: readonly number[];
+  /** {@link RetryOptions.backoffFactor}. */
   readonly backoffFactor: number;
+  /** {@link RetryOptions.backoffMin}. */
   readonly backoffMin: number;
+  /** {@link RetryOptions.backoffMax}. */
   readonly backoffMax: number;
+  /** {@link RetryOptions.backoffJitter}. */
   readonly backoffJitter: number;
+  /** {@link RetryOptions.raiseOnRedirect}. */
   readonly raiseOnRedirect: boolean;
+  /** {@link RetryOptions.raiseOnStatus}. */
   readonly raiseOnStatus: boolean;
+  /** {@link RetryOptions.respectRetryAfterHeader}. */
   readonly respectRetryAfterHeader: boolean;
-  /** In lower case. */
+  /** {@link RetryOptions.removeHeadersOnRedirect}, in lower case. */
   readonly removeHeadersOnRedirect: readonly string[];
+  /** {@link RetryOptions.retryAfterMax}. */
   readonly retryAfterMax: number;
   /** What happened so far, in order. */
   readonly history: readonly RequestHistory[];
@@ -221,6 +181,11 @@ export class Retry {
     checkNames(options, ['redirect', 'default'], 'Retry.fromInt', CODE);
     const wanted = retries ?? own(options, 'default') ?? this.DEFAULT;
     if (wanted instanceof Retry) return wanted;
+    if (typeof wanted !== 'number' && typeof wanted !== 'boolean') {
+      const taken = 'retries takes a number, false, null or new Retry({ … })';
+      throw argumentError('type', CODE, `${taken}, not ${describe(wanted)}`);
+    }
+    if (wanted !== true) count('retries', wanted, null);
     const redirect = own(options, 'redirect');
     return new this({ total: wanted, redirect: redirect === undefined || redirect ? null : false });
   }
@@ -234,15 +199,16 @@ export class Retry {
   constructor(options: RetryOptions = {}) {
     checkNames(options, NAMES, 'Retry', CODE);
     const given = <K extends keyof RetryOptions>(name: K): RetryOptions[K] => own(options, name);
-    const total = count('total', given('total'), 10);
-    const redirect = count('redirect', given('redirect'), null);
+    const counted = (name: keyof RetryCounts): RetryCount => count(name, given(name), null);
+    const total = given('total') === true ? 1 : count('total', given('total'), 10);
+    const redirect = counted('redirect');
     const returned = total === false || redirect === false;
     this.total = total;
-    this.connect = count('connect', given('connect'), null);
-    this.read = count('read', given('read'), null);
+    this.connect = counted('connect');
+    this.read = counted('read');
     this.redirect = returned ? 0 : redirect;
-    this.status = count('status', given('status'), null);
-    this.other = count('other', given('other'), null);
+    this.status = counted('status');
+    this.other = counted('other');
     this.allowedMethods = methods(given('allowedMethods'));
     this.statusForcelist = statuses(given('statusForcelist'));
     this.backoffFactor = time('backoffFactor', given('backoffFactor'), 0);
@@ -261,6 +227,8 @@ export class Retry {
 
   /** The same with these parameters changed, of the same class. */
   with(changes: RetryOptions = {}): this {
+    // Names are for the constructor to judge: a subclass may have some of its own.
+    checkOptions(changes, 'Retry', CODE);
     const make = this.constructor as new (options: RetryOptions) => this;
     const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
     return new make({ ...Retry.prototype.toJSON.call(this), history: this.history, ...given });
@@ -276,12 +244,16 @@ export class Retry {
    *
    * @throws The error itself where its kind is switched off or never retried, or a read error of a method that is not
    * allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
-   * much of.
+   * much of; TypeError ERR_INVALID_OPTION for arguments of a wrong type.
    */
   increment(method: string | null, url: string, event: RetryEvent = {}): this {
+    if (method !== null && method !== undefined) isText(method, 'a method is a string or null');
+    isText(url, 'a URL is a string');
     checkNames(event, ['response', 'error', 'pool'], 'increment', CODE);
     const error = own(event, 'error') ?? null;
     const response = own(event, 'response') ?? null;
+    if (error !== null && !(error instanceof Error) && !isNativeError(error)) throw wrong('error', 'an Error', error);
+    if (response !== null) checkResponse(response, ['status', 'getRedirectLocation']);
     const location = (error === null && response?.getRedirectLocation()) || null;
     const status = error === null ? (response?.status ?? null) : null;
     const happened =
@@ -295,9 +267,9 @@ export class Retry {
     const answer = JSON.parse(
       guarded(() => addon.retryIncrement(this.wire(), method ?? '', JSON.stringify(happened))),
     ) as Verdict;
-    if ('rethrow' in answer) {
+    if (says(answer, 'rethrow')) {
       // Only an error is ever thrown as it is.
-      throw error ?? new ResponseError(answer.rethrow ?? '', { status });
+      throw error ?? new ResponseError(answer.rethrow ?? '', { status, method, url });
     }
     const entry: RequestHistory = Object.freeze({
       method: method ?? '',
@@ -308,15 +280,20 @@ export class Retry {
     });
     const next = this.left(answer.left, [...this.history, entry]);
     if (!next.isExhausted()) return next;
-    const reason = error ?? new ResponseError(answer.said ?? '', { status, sent: true, phase: 'headers' });
-    throw new MaxRetryError(own(event, 'pool') ?? null, url, reason, toldBy(reason));
+    const reason = error ?? new ResponseError(answer.said ?? '', { status, sent: true, phase: 'headers', method, url });
+    throw new MaxRetryError(own(event, 'pool') ?? null, url, reason, { ...toldBy(reason), method });
   }
 
   /**
    * Whether an answer of this status is retried: the method is allowed, and the status is in
    * {@link Retry.statusForcelist}, or is one of {@link Retry.RETRY_AFTER_STATUS_CODES} with a Retry-After that is heeded.
+   *
+   * @throws TypeError or RangeError ERR_INVALID_OPTION for arguments of a wrong type, and for what is no status.
    */
   isRetry(method: string, status: number, hasRetryAfter = false): boolean {
+    isText(method, 'a method is a string');
+    integer(status, 'status', 0, 999);
+    boolean(hasRetryAfter, 'hasRetryAfter');
     return guarded(() => addon.retryIsRetry(this.wire(), method, status, hasRetryAfter));
   }
 
@@ -347,8 +324,11 @@ export class Retry {
   /**
    * Milliseconds that this response asks to wait for, or `null` where it has no Retry-After or one that cannot be read. (Of
    * the latter urllib3 makes an error: what a server sends must not fail a request.)
+   *
+   * @throws TypeError ERR_INVALID_OPTION for what is no response.
    */
   getRetryAfter(response: RetriedResponse): number | null {
+    checkResponse(response, ['headers']);
     const value = response.headers.get('retry-after') ?? null;
     if (value === null) return null;
     try {
@@ -441,6 +421,8 @@ function kindOf(error: Error): 'connect' | 'read' | 'other' | null {
   if (error instanceof ProxyError) return error.originalError instanceof ConnectTimeoutError ? 'connect' : 'other';
   // The peer did not look at the request, which is as if there had been no connection.
   if (error instanceof ProtocolError && UNPROCESSED.has(error.reason)) return 'connect';
+  // An answer that somebody made an error of: whether it is asked for again was for its status to say.
+  if (error instanceof ResponseError) return null;
   const { code } = error as { code?: unknown };
   const row = ERRORS.find((known) => known.className === error.name && known.code === code);
   if (row !== undefined) return row.retried;
@@ -457,77 +439,4 @@ function toldBy(reason: Error): ErrorDetails {
   if (!(reason instanceof HTTPError)) return {};
   const { phase, during, host, attempts, elapsed, sent } = reason;
   return { phase, during, host, attempts, elapsed, sent };
-}
-
-function count(name: string, given: RetryCount | true | undefined, otherwise: RetryCount): RetryCount {
-  if (given === undefined) return otherwise;
-  if (given === null || given === false) return given;
-  if (given === true) return 1;
-  if (typeof given !== 'number') {
-    throw argumentError('type', CODE, `${name} is a whole number, null or false, not ${describe(given)}`);
-  }
-  if (!Number.isSafeInteger(given)) {
-    const hint = given === Infinity ? '; null does not count' : '';
-    throw argumentError('range', CODE, `${name} is a whole number, not ${given}${hint}`);
-  }
-  return given;
-}
-
-function time(name: string, given: unknown, otherwise: number): number {
-  if (given === undefined) return otherwise;
-  if (typeof given !== 'number') {
-    throw argumentError('type', CODE, `${name} is a number of milliseconds, not ${describe(given)}`);
-  }
-  if (given > 0 && given < 1) {
-    const meant = `; ${given} s would be ${given * 1000}`;
-    throw argumentError('range', CODE, `${name} is ${given}, but times are in milliseconds${meant}`);
-  }
-  if (!(given >= 0 && given < Infinity)) {
-    throw argumentError('range', CODE, `${name} is a finite number of milliseconds from 0 on, not ${given}`);
-  }
-  return given;
-}
-
-function flag(name: string, given: unknown): boolean {
-  if (given === undefined) return true;
-  if (typeof given === 'boolean') return given;
-  throw argumentError('type', CODE, `${name} is true or false, not ${describe(given)}`);
-}
-
-function methods(given: Iterable<string> | false | null | undefined): readonly string[] | null {
-  if (given === undefined) return ALLOWED_METHODS;
-  if (given === null || given === false) return null;
-  return Object.freeze(listed('allowedMethods', 'string', given));
-}
-
-function statuses(given: Iterable<number> | null | undefined): readonly number[] {
-  const list = given === undefined || given === null ? [] : listed('statusForcelist', 'number', given);
-  for (const status of list) {
-    if (!Number.isInteger(status) || status < 100 || status > 999) {
-      throw argumentError('range', CODE, `statusForcelist has integers from 100 to 999, not ${status}`);
-    }
-  }
-  return Object.freeze(list);
-}
-
-function removed(given: Iterable<string> | undefined): readonly string[] {
-  if (given === undefined) return REMOVED;
-  return Object.freeze(listed('removeHeadersOnRedirect', 'string', given).map((name) => name.toLowerCase()));
-}
-
-function past(given: Iterable<RequestHistory> | undefined): readonly RequestHistory[] {
-  return given === undefined ? NOTHING : Object.freeze(listed('history', 'object', given));
-}
-
-/** A string is iterable too, but its letters are not what was meant. */
-function listed<T extends string | number | object>(name: string, type: string, given: Iterable<T>): T[] {
-  if (typeof given !== 'object' || given === null || typeof given[Symbol.iterator] !== 'function') {
-    throw argumentError('type', CODE, `${name} is an array or another iterable, not ${describe(given)}`);
-  }
-  const list = [...given];
-  for (const item of list) {
-    if (typeof item === type && item !== null) continue;
-    throw argumentError('type', CODE, `${name} has items of the type ${type}, not ${describe(item)}`);
-  }
-  return list;
 }

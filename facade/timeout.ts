@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 
-import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { argumentError, checkNames, describe, isOptions, own } from './arguments.ts';
 import { emitWarning } from './warnings.ts';
 
 /** The spans of a {@link Timeout}, in milliseconds. `null`, `undefined` and `Infinity` mean none. */
@@ -24,8 +24,24 @@ export interface TimeoutOptions {
   read?: number | null | undefined;
 }
 
-/** Everything that is taken for a `timeout` option. */
-export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
+/** Everything that is taken for a `timeout` option: a number is `connect` and `read`, in milliseconds; `null` and `undefined` are none. */
+export type TimeoutLike =
+  | Timeout
+  // Names of the class, which the compiler would let pass for names of options.
+  | (TimeoutOptions & { connectTimeout?: never; readTimeout?: never; readTimeoutAfter?: never })
+  | number
+  | null
+  | undefined;
+
+/** A {@link Timeout} as plain data; the constructor makes an equal one of it. */
+export interface TimeoutJSON {
+  /** {@link Timeout.total}. */
+  total: number | null;
+  /** {@link Timeout.connect}. */
+  connect: number | null;
+  /** {@link Timeout.read}. */
+  read: number | null;
+}
 
 /**
  * How long a request may take, in milliseconds. Nothing is limited that is not set: there is no hidden default.
@@ -34,7 +50,8 @@ export type TimeoutLike = Timeout | TimeoutOptions | number | null | undefined;
  * for none.
  *
  * @example
- * new Timeout({ connect: 2_000, read: 10_000, total: 60_000 });
+ * const timeout = new Timeout({ connect: 2_000, read: 10_000, total: 60_000 });
+ * await pool.request('GET', '/', { timeout });
  */
 export class Timeout {
   /** The deadline over the whole call, or `null` for none. */
@@ -53,7 +70,10 @@ export class Timeout {
   static from(value: TimeoutLike): Timeout {
     if (value instanceof Timeout) return value;
     if (value === null || value === undefined) return NONE;
-    return new Timeout(typeof value === 'object' ? value : { connect: value, read: value });
+    if (typeof value === 'object' && isOptions(value)) return named(value);
+    // What is no good, or short enough for a warning, has the name that its caller gave it.
+    if (typeof value !== 'number' || !(value >= SUSPICIOUS)) span('timeout', value);
+    return new Timeout({ connect: value, read: value });
   }
 
   /**
@@ -63,7 +83,7 @@ export class Timeout {
    * @throws TypeError ERR_INVALID_TIMEOUT for what is neither a number nor `null`, and for unknown options.
    */
   constructor(options: TimeoutOptions = {}) {
-    checkNames(options, ['total', 'connect', 'read'], 'Timeout', CODE);
+    checkNames(options, NAMES, 'Timeout', CODE);
     this.total = span('total', own(options, 'total'));
     this.connect = span('connect', own(options, 'connect'));
     this.read = span('read', own(options, 'read'));
@@ -86,7 +106,7 @@ export class Timeout {
   }
 
   /** The three spans; the constructor makes an equal `Timeout` of them. */
-  toJSON(): { total: number | null; connect: number | null; read: number | null } {
+  toJSON(): TimeoutJSON {
     return { total: this.total, connect: this.connect, read: this.read };
   }
 
@@ -101,10 +121,22 @@ export class Timeout {
   }
 }
 
+/** What is no good has the name of the option that it was given to. */
+function named(options: TimeoutOptions): Timeout {
+  try {
+    return new Timeout(options);
+  } catch (error) {
+    checkNames(options, NAMES, 'timeout', CODE);
+    for (const name of NAMES) span(`timeout.${name}`, own(options, name));
+    throw error;
+  }
+}
+
 function span(name: string, given: unknown): number | null {
   if (given === null || given === undefined || given === Infinity) return null;
   if (typeof given !== 'number') {
-    throw argumentError('type', CODE, `${name} is a number of milliseconds or null, not ${describe(given)}`);
+    const taken = name === 'timeout' ? 'milliseconds, { connect, read, total }' : 'milliseconds';
+    throw argumentError('type', CODE, `${name} is a number of ${taken} or null, not ${describe(given)}`);
   }
   if (given > 0 && given < 1) {
     const meant = `; ${given} s would be ${given * 1000}`;
@@ -131,6 +163,7 @@ function warn(name: string, given: number): void {
 }
 
 const CODE = 'ERR_INVALID_TIMEOUT';
+const NAMES = ['total', 'connect', 'read'] as const satisfies readonly (keyof TimeoutOptions)[];
 /** Milliseconds; below this a span looks like seconds. */
 const SUSPICIOUS = 50;
 let warned = false;

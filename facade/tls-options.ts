@@ -6,7 +6,7 @@ import { isAnyArrayBuffer } from 'node:util/types';
 
 import { argumentError } from './arguments.ts';
 import { bytesOf } from './bytes.ts';
-import { CODE, string, wrong, type Check } from './checks.ts';
+import { bare, CODE, string, wrong, type Check } from './checks.ts';
 import { environmentOf, keyLogFromEnvironment, refuseElevated, type TrustEnvironment } from './tls-environment.ts';
 
 /**
@@ -17,7 +17,7 @@ import { environmentOf, keyLogFromEnvironment, refuseElevated, type TrustEnviron
 export interface TLSOptions {
   // Without null: to some it would mean "none".
   /**
-   * Whether the server's certificate is checked. Default `'required'`: its chain and its name are. `'optional'` means the
+   * Whether the server's certificate is checked; `null` is refused. Default `'required'`: its chain and its name are. `'optional'` means the
    * same to a client. `'none'` checks nothing but a fingerprint, and says so in an InsecureRequestWarning, once a pool.
    * urllib3's names are taken too. urllib3's `cert_reqs`; Node's `rejectUnauthorized`.
    */
@@ -200,7 +200,7 @@ const EITHER: readonly [keyof Checked, keyof Checked][] = [
  * @internal
  */
 export function tlsWire(options: TLSOptions): TLSWire {
-  const given: Checked = {};
+  const given: Checked = bare([]);
   for (const name of TLS_NAMES) {
     const value: unknown = Object.hasOwn(options, name) ? options[name as keyof TLSOptions] : undefined;
     if (value === undefined || (value === null && name !== 'certReqs')) continue;

@@ -4,25 +4,35 @@
 import { argumentError, describe } from './arguments.ts';
 import type { ErrorRecord } from './boundary/engine.ts';
 import { addon, guarded } from './boundary/load.ts';
+import { says } from './boundary/records.ts';
 import { errorFromRecord } from './error-record.ts';
+import { LocationValueError } from './errors.ts';
+import { authority, withoutSecrets } from './secrets.ts';
 
-/** A URL's parts; an absent part is `null`. */
+/** Who may make a {@link Url}. */
+const PARSED: unique symbol = Symbol('parsed');
+
+/** A URL taken apart and normalised by {@link parseUrl}; an absent part is `null`. Immutable. urllib3's `Url`. */
 export class Url {
-  /** `http`, lower case. */
+  /** `http` and so on, in lower case. */
   readonly scheme: string | null;
-  /** `user:password`, still percent-encoded. */
+  /** The user info, `user:password`, still percent-encoded. */
   readonly auth: string | null;
   /** Lower case, IDNA-encoded; an IPv6 literal keeps its brackets. */
   readonly host: string | null;
+  /** As it stands in the URL: `null` when absent, not the scheme's. */
   readonly port: number | null;
   /** `null` when absent, `''` when a query or fragment follows at once. */
   readonly path: string | null;
+  /** Without its `?`, percent-encoded. */
   readonly query: string | null;
+  /** Without its `#`, percent-encoded. */
   readonly fragment: string | null;
   readonly #derived: Derived;
 
-  /** @internal */
-  constructor(parts: Parts & Derived) {
+  /** Of {@link parseUrl} alone. */
+  private constructor(parts: UrlParts & Derived, key: symbol) {
+    if (key !== PARSED) throw argumentError('type', 'ERR_INVALID_URL', 'a Url is made by parseUrl(text)');
     this.scheme = parts.scheme;
     this.auth = parts.auth;
     this.host = parts.host;
@@ -34,7 +44,12 @@ export class Url {
     Object.freeze(this);
   }
 
-  /** The whole, as text. */
+  /** @internal */
+  static of(parts: UrlParts & Derived): Url {
+    return new Url(parts, PARSED);
+  }
+
+  /** The whole, normalised, as text. */
   get url(): string {
     return this.#derived.url;
   }
@@ -49,12 +64,12 @@ export class Url {
     return this.#derived.requestUri;
   }
 
-  /** `host:port`. */
+  /** `host:port`; the host alone without a port. */
   get netloc(): string | null {
     return this.#derived.netloc;
   }
 
-  /** `user:password@host:port`. */
+  /** `user:password@host:port`, as far as they are there. */
   get authority(): string | null {
     return this.#derived.authority;
   }
@@ -75,21 +90,28 @@ export class Url {
     return this.url;
   }
 
-  /** The parts. */
-  toJSON(): Parts {
+  /** The parts, as plain data. */
+  toJSON(): UrlParts {
     const { scheme, auth, host, port, path, query, fragment } = this;
     return { scheme, auth, host, port, path, query, fragment };
   }
 }
 
-/** What a URL is made of. */
-export interface Parts {
+/** The parts of a {@link Url} as plain data; an absent one is `null`. */
+export interface UrlParts {
+  /** {@link Url.scheme}. */
   readonly scheme: string | null;
+  /** {@link Url.auth}: it may hold a password. */
   readonly auth: string | null;
+  /** {@link Url.host}. */
   readonly host: string | null;
+  /** {@link Url.port}. */
   readonly port: number | null;
+  /** {@link Url.path}. */
   readonly path: string | null;
+  /** {@link Url.query}. */
   readonly query: string | null;
+  /** {@link Url.fragment}. */
   readonly fragment: string | null;
 }
 
@@ -107,17 +129,33 @@ interface Derived {
  *
  * @throws TypeError for anything but a string, LocationParseError ERR_INVALID_URL for what is no URL.
  * @example
- * parseUrl('HTTP://User@Example.com:80/a b?c').url; // 'http://User@example.com:80/a%20b?c'
+ * console.log(parseUrl('HTTP://User@Example.com:80/a b?c').url); // http://User@example.com:80/a%20b?c
  */
 export function parseUrl(text: string): Url {
   if (typeof text !== 'string') {
-    throw argumentError('type', 'ERR_INVALID_URL', `a URL is a string, not ${describe(text)}`);
+    const hint = (text as unknown) instanceof URL ? ': give its href' : '';
+    throw argumentError('type', 'ERR_INVALID_URL', `a URL is a string, not ${describe(text)}${hint}`);
   }
   // By code units: a lone surrogate must arrive as it is.
   const units = Uint16Array.from({ length: text.length }, (_, at) => text.charCodeAt(at));
   const answer = JSON.parse(guarded(() => addon.parseUrl(units))) as
-    | { value: Parts & Derived }
+    | { value: UrlParts & Derived }
     | { error: ErrorRecord };
-  if ('error' in answer) throw errorFromRecord(answer.error, { pool: {}, url: text });
-  return new Url(answer.value);
+  if (says(answer, 'error')) throw errorFromRecord(answer.error, { pool: {}, url: text });
+  return Url.of(answer.value);
+}
+
+/** `host:port` of a URL as errors say it; `null` of what has no host, or is no URL. @internal */
+export function hostOf(url: string): string | null {
+  try {
+    const { scheme, host, port } = parseUrl(url);
+    return host === null ? null : authority(host, port ?? (scheme === 'https' ? 443 : 80));
+  } catch {
+    return null;
+  }
+}
+
+/** The error for a URL that does not say how it is to be asked for. @internal */
+export function schemeless(url: string): LocationValueError {
+  return new LocationValueError(`No scheme specified: '${withoutSecrets(url)}'; write http:// or https:// in front`);
 }

@@ -3,12 +3,13 @@
  *
  *   native   native/ferropool.node and native/binding.d.ts, optimised
  *   faults   native/ferropool.faults.node: the development build with the switches that make it fail on purpose
- *   js       dist/, from index.ts and facade/
+ *   js       dist/, from index.ts, facade/ and cli/
  *   dts      index.d.ts, the public types in one file, from dist/
  *
  * A step is skipped when its outputs are newer than all it is made from, so the second `npm test` is quick.
  */
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -70,8 +71,14 @@ const steps = {
   },
   js: {
     says: 'dist/',
-    inputs: facadeSources,
-    outputs: [at('dist', 'index.js'), at('dist', 'index.d.ts')],
+    inputs: () => [...facadeSources(), ...filesBelow(at('cli'), /\.ts$/), at('cli', 'picture.js')],
+    outputs: [
+      at('dist', 'index.js'),
+      at('dist', 'cli.js'),
+      at('dist', 'index.cjs'),
+      at('dist', 'load.cjs'),
+      at('dist', 'index.d.ts'),
+    ],
     make: makeJs,
   },
   dts: {
@@ -103,13 +110,16 @@ export async function build(names, { force = false } = {}) {
 }
 
 /** Writes the public types of `dist/index.d.ts` as one file to `target`. */
-export function makeDts(target) {
+export async function makeDts(target) {
   const options = ['--silent', '--no-banner', '--no-check', '--project', at('tsconfig.build.json')];
   const status = runTool(['dts-bundle-generator'], [...options, '-o', target, at('dist', 'index.d.ts')]);
   if (status !== 0) return false;
+  // The reference is for compilers from 6 on, which take no types of Node's unless a project or a package asks for them.
   const heading =
-    '// The public types of ferropool, generated from the facade by `npm run build:dts`. Its difference is the review of the API.\n\n';
-  const types = readFileSync(target, 'utf8').trimStart();
+    '// The public types of ferropool, generated from the facade by `npm run build:dts`. Its difference is the review of the API.\n\n/// <reference types="node" />\n\n';
+  // It brings a compiler along, which no other step needs.
+  const { arranged } = await import('./arrange.js');
+  const types = arranged(readFileSync(target, 'utf8'));
   writeFileSync(target, heading + types.replaceAll(/^\t+/gm, (tabs) => '  '.repeat(tabs.length)));
   return true;
 }
@@ -155,20 +165,74 @@ async function makeJs() {
   if (runTool(['typescript', 'tsc'], ['-p', 'tsconfig.build.json']) !== 0) return false;
   // One file: resolving and opening a dozen modules is most of what importing the package would cost.
   const { build: bundle } = await import('esbuild');
-  const outcome = await bundle({
-    absWorkingDir: root,
-    entryPoints: ['index.ts'],
-    outfile: at('dist', 'index.js'),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20.19',
-    // A class that names itself in its body would be called `_Timeout`.
-    keepNames: true,
-    logLevel: 'warning',
-  });
-  return outcome.errors.length === 0;
+  const outcome = await bundle(LIBRARY);
+  // Its names, for the module around it: only a bundle of an ECMAScript module lists them.
+  const { metafile } = await bundle({ ...LIBRARY, ...AS_MODULE });
+  const names = Object.values(metafile.outputs).flatMap((output) => output.exports);
+  writeFileSync(at('dist', 'load.cjs'), LOADS);
+  writeFileSync(at('dist', 'index.js'), moduleAround(names));
+  const command = await bundle({ ...COMMAND, plugins: [ownPackage] });
+  chmodSync(at('dist', 'cli.js'), 0o755);
+  return outcome.errors.length === 0 && command.errors.length === 0;
 }
+
+/**
+ * The library, as CommonJS: whatever loads modules can load it, test runners with a loader of their own too, and `import` and
+ * `require` get one set of classes.
+ */
+const LIBRARY = {
+  absWorkingDir: root,
+  entryPoints: ['index.ts'],
+  outfile: at('dist', 'index.cjs'),
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20.19',
+  // A class that names itself in its body would be called `_Timeout`.
+  keepNames: true,
+  logLevel: 'warning',
+  define: { 'import.meta.url': 'here' },
+  // A module of the other kind is strict without saying so.
+  banner: { js: '"use strict";\nconst here = require("node:url").pathToFileURL(__filename).href;' },
+};
+const AS_MODULE = { format: 'esm', metafile: true, write: false, define: {}, banner: {} };
+
+/**
+ * What `import` gets: the same names of the same module. Node.js 20 ends the process where a CommonJS module throws that was
+ * imported by name, though whoever imports might catch it; so ours, which throws where there is no binary, does it here.
+ */
+function moduleAround(names) {
+  const list = names.toSorted().join(',\n  ');
+  return `import { error, library } from './load.cjs';\n\nif (error) throw error;\nexport const {\n  ${list},\n} = library;\n`;
+}
+
+const LOADS = `"use strict";
+exports.library = undefined;
+exports.error = undefined;
+try {
+  exports.library = require('./index.cjs');
+} catch (error) {
+  exports.error = error;
+}
+`;
+
+/** The command: a program beside the module, which it loads when it has something to request. */
+const COMMAND = {
+  absWorkingDir: root,
+  entryPoints: ['cli/main.ts'],
+  outfile: at('dist', 'cli.js'),
+  banner: { js: '#!/usr/bin/env node' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.19',
+  logLevel: 'warning',
+};
+/** The package's own module stays one: a copy of it in the command would be a second engine. */
+const ownPackage = {
+  name: 'own package',
+  setup: ({ onResolve }) => onResolve({ filter: /^ferropool$/ }, () => ({ path: './index.js', external: true })),
+};
 
 function isFresh({ inputs, outputs }) {
   if (!outputs.every((file) => existsSync(file))) return false;

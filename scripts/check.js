@@ -8,12 +8,16 @@ import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import { makeDts } from './build.js';
+import { undocumented } from './documented.js';
 import { generatedFile, generatedIsFresh } from './generate.js';
+import { stalePages } from './reference.js';
+import { staleFiles } from './platforms.js';
 import { ask, root, tool } from './run.js';
-import { snippetFailures } from './snippets.js';
+import { snippetFailures, snippetTypeErrors, unknownFences } from './snippets.js';
+import { typeComplaints } from './types.js';
 
 /** How many test files there are. A run that finds fewer has lost some; whoever adds one raises the figure. */
-const EXPECTED = { specs: 88, nginx: 9, rust: 20 };
+const EXPECTED = { specs: 131, nginx: 11, rust: 23 };
 
 /** Lines, tests left out: a file that outgrows this holds two ideas. */
 const LONGEST_FILE = 600;
@@ -21,7 +25,13 @@ const LONGEST_FILE = 600;
 const checks = {
   'index.d.ts is what the facade says': publicTypes,
   'index.d.ts stands alone': selfContainedTypes,
+  'index.d.ts: each export and member has a doc comment, and no other name is there': documentedTypes,
+  'index.d.ts: what must compile does, what must not does not': () => typeComplaints(),
+  'docs/reference is what the doc comments say': reference,
   "facade/boundary/generated.ts is what the addon's describe() says": generatedTables,
+  'npm/ and the table of the loader are what scripts/platforms.js says': platformFiles,
+  'README and docs: every fence is known': () => unknownFences(['README.md', ...markdownIn('docs')]),
+  'README and docs: the code compiles': () => snippetTypeErrors(['README.md', ...markdownIn('docs')]),
   'README and docs: the code runs': () => snippetFailures(['README.md', ...markdownIn('docs')]),
   'no path of a machine, no registry host': machineTraces,
   'package-lock.json has no resolved addresses': lockFile,
@@ -40,11 +50,11 @@ for (const [name, check] of Object.entries(checks)) {
 console.log(`\n${Object.keys(checks).length - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
 
-function publicTypes() {
+async function publicTypes() {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'ferropool-dts-'));
   try {
     const fresh = path.join(folder, 'index.d.ts');
-    if (!makeDts(fresh)) return ['the types could not be bundled'];
+    if (!(await makeDts(fresh))) return ['the types could not be bundled'];
     const committed = path.join(root, 'index.d.ts');
     const same = existsSync(committed) && readFileSync(committed, 'utf8') === readFileSync(fresh, 'utf8');
     return same
@@ -64,8 +74,20 @@ function selfContainedTypes() {
   return done.status === 0 ? [] : done.stdout.trim().split('\n');
 }
 
+function documentedTypes() {
+  return undocumented(readFileSync(path.join(root, 'index.d.ts'), 'utf8')).map((said) => `index.d.ts:${said}`);
+}
+
+function reference() {
+  return stalePages().map((name) => `docs/reference/${name} is stale; run \`npm run reference\``);
+}
+
 function generatedTables() {
   return generatedIsFresh() ? [] : [`${path.relative(root, generatedFile)} is stale; run \`npm run generate\``];
+}
+
+function platformFiles() {
+  return staleFiles().map((file) => `${file} is stale; run \`node scripts/platforms.js --write\``);
 }
 
 function machineTraces() {

@@ -1,5 +1,5 @@
 /**
- * Who may import whom: index.ts → facade/* → facade/boundary/* → #addon, and nothing upwards; policy and core stay free
+ * Who may import whom: index.ts → facade/* → facade/boundary/* → #ferropool-addon, and nothing upwards; policy and core stay free
  * of what they must not know. `npm run lint` prints the violations, `__test__/house.spec.ts` asserts that there are none.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -31,10 +31,10 @@ export function violations(base = root) {
 export function importViolations(file, text) {
   const found = [];
   const code = withoutComments(text);
-  if (file !== LOADER && /['"`]#addon['"`]|\.node['"`]/.test(code))
+  if (file !== LOADER && /['"`]#ferropool-addon['"`]|\.node['"`]/.test(code))
     found.push(`${file} names the addon; only ${LOADER} may`);
   for (const wanted of importedBy(code)) {
-    if (wanted.startsWith('node:') || wanted === '#addon') continue;
+    if (wanted.startsWith('node:') || wanted === '#ferropool-addon') continue;
     const target = wanted.startsWith('.') ? path.posix.join(path.posix.dirname(file), wanted) : null;
     const from = LAYERS.find((layer) => layer.holds(file));
     const to = target === null ? undefined : LAYERS.find((layer) => layer.holds(target));

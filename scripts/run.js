@@ -24,6 +24,11 @@ export function ask(command, args, options = {}) {
   return done.status === 0 ? done.stdout.trim() : null;
 }
 
+/** The files that git knows, by a pattern of its own (`*.lock`). */
+export function trackedFiles(pattern) {
+  return (ask('git', ['ls-files', pattern]) ?? '').split('\n').filter((file) => file !== '');
+}
+
 /** Runs a program, hands over each line of its standard output as it comes; resolves with its exit status. */
 export function follow(command, args, onLine, options = {}) {
   return new Promise((resolve) => {

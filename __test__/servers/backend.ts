@@ -27,13 +27,27 @@ export interface Echo {
 /** The text behind `/coded/…`. */
 export const TEXT = Array.from({ length: 4_000 }, (_, nth) => `line ${nth} of a text that compresses well\n`).join('');
 
-/** Starts it. Its routes: `/echo`, `/back`, `/status/N`, `/pattern/SEED/SIZE`, `/coded/gzip|br`, `/cookies`, `/late/MS`, `/never`. */
-export function backend(): Promise<HttpServer> {
-  return httpServer(answer);
+/** How it is started. */
+export interface BackendOptions {
+  /** The address that it listens on. */
+  readonly host?: string;
+  /** Told of each request's target, before the answer. */
+  readonly heard?: (target: string) => void;
+}
+
+/**
+ * Starts it. Its routes: `/echo`, `/back`, `/status/N`, `/to?URL` (a redirect there), `/flaky/KEY/N` (503 so often, then 200),
+ * `/pattern/SEED/SIZE`, `/coded/gzip|br`, `/cookies`, `/late/MS`, `/begun` (half a body, and no more), `/never`.
+ */
+export function backend({ host, heard }: BackendOptions = {}): Promise<HttpServer> {
+  return httpServer(answering(heard), host);
 }
 
 /** The same over TLS, with HTTP/2 for who asks for it and HTTP/1.1 for all others. */
-export async function secureBackend({ certificate: cert, key }: Pair): Promise<Omit<HttpServer, 'sockets'>> {
+export async function secureBackend(
+  { certificate: cert, key }: Pair,
+  { host = '127.0.0.1', heard }: BackendOptions = {},
+): Promise<Omit<HttpServer, 'sockets'>> {
   const server = http2.createSecureServer({ cert, key, allowHTTP1: true });
   const open = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => {
@@ -45,9 +59,9 @@ export async function secureBackend({ certificate: cert, key }: Pair): Promise<O
   // What Node gives for HTTP/2 is meant to be used as what it gives for HTTP/1.1.
   server.on(
     'request',
-    answer as unknown as (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
+    answering(heard) as unknown as (request: http2.Http2ServerRequest, response: http2.Http2ServerResponse) => void,
   );
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   return {
     port: (server.address() as net.AddressInfo).port,
@@ -57,6 +71,13 @@ export async function secureBackend({ certificate: cert, key }: Pair): Promise<O
       for (const socket of open) socket.destroy();
       await closed;
     },
+  };
+}
+
+function answering(heard: (target: string) => void = () => undefined): http.RequestListener {
+  return (request, response) => {
+    heard(request.url ?? '');
+    answer(request, response);
   };
 }
 
@@ -105,6 +126,17 @@ const routes: { readonly [name: string]: Route } = {
     else if (status >= 300 && status < 400) response.writeHead(status, { location: '/echo?after' }).end('over there');
     else response.writeHead(status, { 'content-type': 'text/plain' }).end(`a ${status}`);
   },
+  to(request, response, _, search) {
+    request.resume();
+    response.writeHead(302, { location: decodeURIComponent(search.slice(1)) }).end('over there');
+  },
+  flaky(request, response, [key, times]) {
+    request.resume();
+    const before = failed.get(key) ?? 0;
+    failed.set(key, before + 1);
+    if (before < Number(times)) response.writeHead(503).end('not yet');
+    else response.end(`after ${before}`);
+  },
   pattern(request, response, [seed, size], search) {
     const total = Number(size);
     if (search !== '?chunked') response.setHeader('content-length', total);
@@ -137,5 +169,12 @@ const routes: { readonly [name: string]: Route } = {
   late(_, response, [milliseconds]) {
     setTimeout(() => response.end('late'), Number(milliseconds));
   },
+  begun(_, response) {
+    response.setHeader('content-length', 10);
+    response.write('begun');
+  },
   never: () => undefined,
 };
+
+/** How often each key of `/flaky` was asked for. */
+const failed = new Map<string, number>();

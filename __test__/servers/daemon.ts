@@ -1,15 +1,25 @@
 /** A server of somebody else's as a child of this process: what it says in its log is what tests wait for. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
 /** How long it may take for any one step. */
 const PATIENCE = 10_000;
 
+/** How one is started. */
+export interface DaemonOptions {
+  /** In its environment beside this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** It has children that do not end with it: signals go to all of them. */
+  readonly isFamily?: boolean;
+}
+
 /** A running server. */
 export class Daemon {
   readonly #name: string;
+  readonly #isFamily: boolean;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #forget: () => void;
@@ -18,19 +28,28 @@ export class Daemon {
   #waiting: (() => void)[] = [];
 
   /** Starts it; `missing` is what the log says where there is no such program. */
-  constructor(program: string, words: readonly string[], missing: string) {
+  constructor(
+    program: string,
+    words: readonly string[],
+    missing: string,
+    { env, isFamily = false }: DaemonOptions = {},
+  ) {
     this.#name = program;
+    this.#isFamily = isFamily;
     this.#child = spawn(program, words, {
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: isFamily,
       // Debian keeps them where only root's PATH looks.
-      env: { ...process.env, PATH: [process.env['PATH'], '/usr/sbin', '/usr/local/sbin'].join(path.delimiter) },
+      env: { ...process.env, PATH: [process.env['PATH'], '/usr/sbin', '/usr/local/sbin'].join(path.delimiter), ...env },
     });
-    this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#log += text;
-      this.#wake();
-    });
+    for (const output of [this.#child.stdout, this.#child.stderr]) {
+      output?.setEncoding('utf8').on('data', (text: string) => {
+        this.#log += text;
+        this.#wake();
+      });
+    }
     this.#ended = this.#end(missing);
-    const last = (): void => void this.#child.kill('SIGTERM');
+    const last = (): void => this.signal('SIGTERM');
     process.once('exit', last);
     this.#forget = () => process.off('exit', last);
   }
@@ -58,15 +77,33 @@ export class Daemon {
     }
   }
 
+  /** Waits until it listens on this port of 127.0.0.1, by what the system says: for who does not say so, or too early. */
+  async listens(port: number): Promise<void> {
+    for (const until = performance.now() + PATIENCE; ;) {
+      if (this.#over || performance.now() > until) throw new Error(`${this.#name} never listened:\n${this.#log}`);
+      if (isListening(this.#child.pid ?? 0, port)) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
   /** Sends it a signal. */
   signal(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    const { pid } = this.#child;
+    if (!this.#isFamily || pid === undefined || this.#over) {
+      this.#child.kill(signal);
+      return;
+    }
+    try {
+      process.kill(-pid, signal);
+    } catch {
+      // All of them have ended.
+    }
   }
 
   /** Ends it. */
-  async close(): Promise<void> {
-    this.#child.kill('SIGTERM');
-    const killed = setTimeout(() => this.#child.kill('SIGKILL'), PATIENCE);
+  async close(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    this.signal(signal);
+    const killed = setTimeout(() => this.signal('SIGKILL'), PATIENCE);
     await this.#ended;
     clearTimeout(killed);
     this.#forget();
@@ -85,6 +122,22 @@ export class Daemon {
 
   #wake(): void {
     for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
+
+/** Whether a process has a socket that listens on this port of 127.0.0.1 (proc(5)). Another's would answer a connection too. */
+function isListening(pid: number, port: number): boolean {
+  const local = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  const lines = readFileSync('/proc/net/tcp', 'latin1').split('\n');
+  const sockets = lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, at, , state]) => at === local && state === '0A');
+  const inodes = new Set(sockets.map(({ 9: inode }) => `socket:[${inode}]`));
+  try {
+    return readdirSync(`/proc/${pid}/fd`).some((fd) => inodes.has(readlinkSync(`/proc/${pid}/fd/${fd}`)));
+  } catch {
+    // It has ended, or a descriptor was closed meanwhile.
+    return false;
   }
 }
 

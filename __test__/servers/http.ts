@@ -12,11 +12,11 @@ export interface HttpServer {
 }
 
 /** Starts a server with this handler; what the handler throws ends the test's process. */
-export async function httpServer(handler: http.RequestListener): Promise<HttpServer> {
+export async function httpServer(handler: http.RequestListener, host = '127.0.0.1'): Promise<HttpServer> {
   const server = http.createServer({ keepAliveTimeout: 60_000 }, handler);
   const sockets: net.Socket[] = [];
   server.on('connection', (socket) => sockets.push(socket));
-  server.listen(0, '127.0.0.1');
+  server.listen(0, host);
   await once(server, 'listening');
   return {
     port: (server.address() as net.AddressInfo).port,

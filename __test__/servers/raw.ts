@@ -145,10 +145,10 @@ export class RawServer {
   }
 }
 
-/** Starts a script on a port of 127.0.0.1, a free one unless it is given. */
-export async function rawServer(script: Script, port: number = 0): Promise<RawServer> {
+/** Starts a script on a port of 127.0.0.1 or another address of this machine, a free one unless it is given. */
+export async function rawServer(script: Script, port: number = 0, address: string = '127.0.0.1'): Promise<RawServer> {
   const server = net.createServer({ noDelay: true, allowHalfOpen: true });
-  server.listen(port, '127.0.0.1');
+  server.listen(port, address);
   await once(server, 'listening');
   return new RawServer(server, script);
 }

@@ -9,7 +9,11 @@ import { rawServer, reply, type RawServer, type Script } from '../servers/raw.ts
 
 /** A manager that the test's end closes; what is checked then. */
 export function managed(t: ExecutionContext, options: PoolManagerOptions = {}): PoolManager {
-  const manager = new PoolManager(options);
+  return kept(t, new PoolManager(options));
+}
+
+/** Any manager, closed at the test's end: its books must balance then. */
+export function kept<Manager extends PoolManager>(t: ExecutionContext, manager: Manager): Manager {
   t.teardown(async () => {
     const before = manager.stats();
     await manager.close({ timeout: 0 });

@@ -1,6 +1,6 @@
 /**
  * ferropool: a blocking pool as large as the number of loops; `data` is the whole, decoded body. A streamed one is iterated.
- * Over TLS it trusts the bench's authority alone; over HTTP/2 all loops share a connection.
+ * Over TLS it trusts the bench's authority alone; over HTTP/2 all loops share a connection. Through a proxy it is a manager's.
  */
 import { locate, versionOf } from '../packages.js';
 
@@ -8,8 +8,9 @@ const entry = locate('ferropool');
 
 export const version = () => versionOf('ferropool');
 
-export async function open({ host, port, transport, ca }, concurrency) {
-  const { HTTPConnectionPool, HTTPSConnectionPool } = await import(entry);
+export async function open({ host, port, origin, proxy, transport, ca }, concurrency) {
+  const { HTTPConnectionPool, HTTPSConnectionPool, ProxyManager } = await import(entry);
+  if (proxy) return throughProxy(new ProxyManager(proxy, { maxsize: concurrency, block: true, caCerts: ca }), origin);
   const Pool = transport ? HTTPSConnectionPool : HTTPConnectionPool;
   const pool = new Pool(host, { port, maxsize: concurrency, block: true, ...over(transport, ca) });
   const bytes = async (path) => {
@@ -33,6 +34,17 @@ export async function open({ host, port, transport, ca }, concurrency) {
       return response.text();
     },
     close: () => pool.close(),
+  };
+}
+
+function throughProxy(manager, origin) {
+  return {
+    bytes: async (path) => {
+      const response = await manager.request('GET', origin + path);
+      expectOk(response.status);
+      return response.data;
+    },
+    close: () => manager.close(),
   };
 }
 

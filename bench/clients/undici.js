@@ -1,7 +1,7 @@
 /**
  * undici's fastest promise interface: `Pool.request`, the body taken by `bytes()` or `text()`; it decodes nothing itself.
  * `pipelining: 0` is its way not to keep a connection; a context made beforehand spares each the reading of the authority.
- * Over HTTP/2 one connection has all the streams.
+ * Over HTTP/2 one connection has all the streams. Through a proxy it is `ProxyAgent.request`, with or without tunnels.
  */
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
@@ -12,8 +12,9 @@ const entry = locate('undici');
 
 export const version = () => versionOf('undici');
 
-export async function open({ origin, transport, ca }, concurrency) {
-  const { Pool } = await import(entry);
+export async function open({ origin, proxy, transport, ca }, concurrency) {
+  const { Pool, ProxyAgent } = await import(entry);
+  if (proxy) return throughProxy(ProxyAgent, { origin, proxy, transport, ca }, concurrency);
   const pool = new Pool(origin, { connections: concurrency, ...over(transport, ca, concurrency) });
   const get = async (path) => {
     const { statusCode, body } = await pool.request({ method: 'GET', path });
@@ -35,6 +36,22 @@ export async function open({ origin, transport, ca }, concurrency) {
       return body.text();
     },
     close: () => pool.close(),
+  };
+}
+
+function throughProxy(ProxyAgent, { origin, proxy, transport, ca }, connections) {
+  const how =
+    transport === 'forward'
+      ? { proxyTunnel: false }
+      : { connections, requestTls: { secureContext: createSecureContext({ ca: readFileSync(ca) }) } };
+  const agent = new ProxyAgent({ uri: proxy, ...how });
+  return {
+    bytes: async (path) => {
+      const { statusCode, body } = await agent.request({ origin, method: 'GET', path });
+      if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
+      return body.bytes();
+    },
+    close: () => agent.close(),
   };
 }
 

@@ -1,4 +1,7 @@
 /** What the long runs share: the clock, lanes of work, resident memory over time, and the pool's books. */
+import { readdirSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 
 /** When the run began and when it has to end early; set by whoever starts it. */
 export const clock = { began: 0, deadline: Infinity };
@@ -62,6 +65,34 @@ export class Memory {
         ? ''
         : `warm ${this.#base.toFixed(0)}, peak ${this.#peak.toFixed(0)}, end ${mebibytes().toFixed(0)}; `;
     return `memory ${range}${y.toFixed(0)} MiB, ${slope.toFixed(1)} MiB a minute`;
+  }
+}
+
+/** The collector, in a process that was started without `--expose-gc` too. */
+export function exposeGc() {
+  if (globalThis.gc) return globalThis.gc;
+  setFlagsFromString('--expose-gc');
+  return runInNewContext('gc');
+}
+
+/** Resident MiB when nothing is left to collect or to give back: allocators take their time, so the least of some seconds. */
+export async function restingMemory(seconds = 3) {
+  const collect = exposeGc();
+  let least = Infinity;
+  for (const until = performance.now() + seconds * 1_000; performance.now() < until;) {
+    collect();
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    least = Math.min(least, mebibytes());
+  }
+  return least;
+}
+
+/** How many descriptors this process has; `null` where nobody tells. */
+export function descriptors() {
+  try {
+    return readdirSync('/proc/self/fd').length;
+  } catch {
+    return null;
   }
 }
 

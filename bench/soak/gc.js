@@ -1,9 +1,7 @@
 /** Responses that nobody reads and nobody closes: their connections come back when the collector has found them. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { HTTPConnectionPool } from '../../dist/index.js';
 import { startServerProcess } from './child.js';
-import { books, clock, Memory } from './common.js';
+import { books, clock, exposeGc, Memory } from './common.js';
 
 const width = 64;
 
@@ -12,7 +10,7 @@ const sizes = [1_000, 50_000, 4_000_000];
 
 /** `count` responses, so many at a time; the next ones can only be asked for when the collector has freed the pool. */
 export async function gc(count) {
-  const collect = globalThis.gc ?? exposeGc();
+  const collect = exposeGc();
   const server = await startServerProcess();
   const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: width, block: true });
   const memory = new Memory();
@@ -58,9 +56,3 @@ async function freed(pool, collect) {
 }
 
 const freedWithin = 10_000;
-
-/** What `--expose-gc` does, for a process that was started without it. */
-function exposeGc() {
-  setFlagsFromString('--expose-gc');
-  return runInNewContext('gc');
-}

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use ferropool_core::client::ask::{Answer, Answering, Asker, Happened, Question};
 use ferropool_core::client::line::{Line as Way, Pace};
@@ -20,9 +21,9 @@ use tokio::sync::oneshot;
 
 use crate::engine::{Link, Outgoing};
 use crate::layout::completion;
-use crate::marshal::error_text;
 use crate::stream::{Flows, Wire};
 use crate::submission::Id;
+use crate::telling::{error_text, latin1};
 
 /// The questions that wait for an answer.
 pub(crate) struct Questions {
@@ -159,7 +160,7 @@ fn as_json(question: &Question<'_>) -> Value {
         }),
         Question::Verdict { method, url, event, redirect } => {
             let event = match event {
-                Happened::Error(error) => json!({ "error": error_text(error) }),
+                Happened::Error(error) => json!({ "error": whole_text(error) }),
                 Happened::Answer { status, headers, location } => json!({
                     "status": status,
                     "headers": headers.iter().map(|(name, value)| json!([name.as_str(), latin1(value.as_bytes())]))
@@ -172,6 +173,20 @@ fn as_json(question: &Question<'_>) -> Value {
         Question::Resolve { host, port } => json!({ "kind": "resolve", "host": host, "port": port }),
         Question::Body => json!({ "kind": "body" }),
     }
+}
+
+/// An error for a `Retry` of the caller's own, which may make it the call's outcome: with what it holds of a body, if that is not
+/// more than a MiB.
+fn whole_text(error: &Error) -> Value {
+    let mut told = error_text(error);
+    if let Some(partial) = error.partial().filter(|partial| partial.len() <= 1024 * 1024) {
+        let mut innermost = &mut told;
+        while innermost["below"].is_object() {
+            innermost = &mut innermost["below"];
+        }
+        innermost["partial"] = BASE64_STANDARD.encode(partial).into();
+    }
+    told
 }
 
 fn answer(reply: Reply) -> Result<Answer, Error> {
@@ -195,11 +210,6 @@ fn lines_of(lines: Vec<(String, Option<String>)>) -> Result<Vec<Line>, Error> {
         .into_iter()
         .map(|(name, value)| Ok(Line { name: octets(&name)?, value: value.map(|value| octets(&value)).transpose()? }))
         .collect()
-}
-
-/// Octets as a string of as many characters, as header values are strings in Node.js.
-fn latin1(octets: &[u8]) -> String {
-    octets.iter().map(|&octet| char::from(octet)).collect()
 }
 
 fn octets(text: &str) -> Result<Bytes, Error> {

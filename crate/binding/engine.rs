@@ -36,9 +36,10 @@ use tokio::task::AbortHandle;
 use crate::asking::{Caller, Questions};
 use crate::ffi::WakeUp;
 use crate::layout::completion;
-use crate::marshal::{Block, Malformed, base64s, next_submission};
+use crate::marshal::{Block, Malformed, next_submission};
 use crate::stream::{self, Flow, Flows, Valve, Wire};
 use crate::submission::{Id, Part, Pieces, Submission, With};
+use crate::telling::base64s;
 
 /// What goes to the I/O thread.
 pub(crate) enum Work {
@@ -276,9 +277,12 @@ impl Desk {
             #[cfg(feature = "faults")]
             ferropool_core::faults::trip("task");
             let outcome = match target {
-                Some(target) => execute(&target, &request).await,
+                // Boxed, and made where it stays: tokio stores a task's future by value, at its birth and at its end.
+                Some(target) => Box::pin(execute(&target, &request)).await,
                 None => Err(gone()),
             };
+            // With its body, which may be large: a response in pieces can go on for hours.
+            drop(request);
             match outcome {
                 Ok(response) => {
                     let stream = ending.response(response);
@@ -407,16 +411,27 @@ pub(crate) struct Outgoing {
     closed: RefCell<Vec<(u32, Discard)>>,
     /// The flusher's, while it sleeps.
     flusher: Cell<Option<Waker>>,
+    /// Bytes of the last block: the next one is like it, and need not grow step by step.
+    usual: Cell<usize>,
 }
 
 impl Outgoing {
     fn new(link: Arc<Link>) -> Rc<Self> {
-        Rc::new(Self { link, block: RefCell::default(), closed: RefCell::default(), flusher: Cell::new(None) })
+        Rc::new(Self {
+            link,
+            block: RefCell::default(),
+            closed: RefCell::default(),
+            flusher: Cell::new(None),
+            usual: Cell::new(0),
+        })
     }
 
     pub(crate) fn add(&self, write: impl FnOnce(&mut Block)) {
         let large = {
             let mut block = self.block.borrow_mut();
+            if block.records.capacity() == 0 {
+                block.records.reserve(self.usual.get());
+            }
             write(&mut block);
             block.records.len() > BLOCK_MOST
         };
@@ -442,6 +457,7 @@ impl Outgoing {
             return;
         }
         let mut block = self.block.take();
+        self.usual.set(block.records.len().min(BLOCK_MOST));
         for (slot, why) in self.closed.borrow_mut().drain(..) {
             block.notice(completion::CLOSED, Id { slot, generation: 0 }, &why.name().into());
         }
@@ -482,6 +498,9 @@ impl Observer for Watch {
                 "verified": tls.verified,
                 "serverName": tls.server_name,
                 "chain": base64s(&tls.chain),
+            })),
+            "proxy": info.proxy.as_ref().map(|proxy| serde_json::json!({
+                "url": proxy.url, "forwards": proxy.forwards, "verified": proxy.verified,
             })),
             "pool": {
                 "scheme": pool.origin.scheme.name(),

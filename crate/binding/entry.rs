@@ -66,6 +66,7 @@ impl Entry {
             "staleReplays": sums.stale_replays,
             "abandoned": sums.abandoned,
             "repaired": sums.repaired,
+            "trailingBytes": sums.trailing,
             "wireBytesIn": sums.wire_in,
             "wireBytesOut": sums.wire_out,
             "decodedBytes": sums.decoded,

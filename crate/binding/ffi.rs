@@ -260,7 +260,9 @@ fn is_buffer(layout: Layout) -> bool {
 
 // SAFETY: what is no buffer goes to `A` unchanged. A buffer (`is_buffer` of its layout, which the caller gives again when it
 // frees) is always a block of `A`'s with `BUFFER_LAYOUT`, which is at least as large and as aligned as was asked for; it is
-// either in use or on the shelf, never both, and the shelf holds nothing else. Nothing here allocates or unwinds.
+// either in use or on the shelf, never both, and the shelf holds nothing else. Nothing here unwinds. Where the shelf's lock
+// is pthread's (macOS), std allocates a small block when it is first taken: that is no buffer, so it goes to `A` and never
+// comes back to the lock.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for Shelved<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_buffer(layout) {

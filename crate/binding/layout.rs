@@ -77,6 +77,8 @@ pub(crate) mod request {
     pub(crate) const POOL_TIMEOUT: usize = 18;
     /// Bytes of the call's own `Retry`, as JSON.
     pub(crate) const RETRIES: usize = 20;
+    /// Bytes of the URL of the call's own proxy.
+    pub(crate) const PROXY: usize = 21;
     /// Bytes of the fixed part.
     pub(crate) const FIXED: usize = 88;
 
@@ -121,6 +123,8 @@ pub(crate) mod request {
 
     /// The caller wants to hear when the request is out.
     pub(crate) const TELLS_SENT: u32 = 1 << 27;
+    /// `proxy: false`: none, whatever the manager has.
+    pub(crate) const DIRECT: u32 = 1 << 28;
 
     /// A header line whose value has this length is left out (`SKIP_HEADER`).
     pub(crate) const SKIP: u32 = u32::MAX;
@@ -258,9 +262,24 @@ pub(crate) fn describe() -> serde_json::Value {
     use ferropool_policy::retry;
     use serde_json::json;
 
+    // By itself: the macro recurses with each name.
+    let request = json!({
+        "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
+        "FIELDS": request::FIELDS, "BODY": request::BODY, "LIMITS": request::LIMITS, "CONNECT": request::CONNECT,
+        "READ": request::READ, "TOTAL": request::TOTAL, "POOL_TIMEOUT": request::POOL_TIMEOUT,
+        "FIXED": request::FIXED, "HAS_HEADERS": request::HAS_HEADERS, "HAS_BODY": request::HAS_BODY,
+        "CHUNKED": request::CHUNKED, "ANY_HOST": request::ANY_HOST, "RAW": request::RAW,
+        "ANY_LENGTH": request::ANY_LENGTH, "ABORTABLE": request::ABORTABLE, "HAS_TIMEOUT": request::HAS_TIMEOUT,
+        "HAS_POOL_TIMEOUT": request::HAS_POOL_TIMEOUT, "JSON": request::JSON, "SKIP": request::SKIP,
+        "STREAM": request::STREAM, "STREAM_WHOLE": request::STREAM_WHOLE, "STREAM_ASKS": request::STREAM_ASKS,
+        "PIECES": request::PIECES, "PROGRESS": request::PROGRESS, "RETRIES": request::RETRIES, "STAY": request::STAY,
+        "ASK_COOKIES": request::ASK_COOKIES, "ASK_GATE": request::ASK_GATE, "ASK_VERDICT": request::ASK_VERDICT,
+        "TELLS_SENT": request::TELLS_SENT, "PROXY": request::PROXY, "DIRECT": request::DIRECT,
+    });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "target": option_env!("FERROPOOL_TARGET").unwrap_or_default(),
+        // Kept in one piece, so that it can be read from the file without loading it.
+        "target": std::hint::black_box(option_env!("FERROPOOL_TARGET").unwrap_or_default()),
         // A list: serde knows arrays of 32 items at most.
         "errors": Kind::ALL.map(|kind| json!({
             "code": kind.code(),
@@ -276,19 +295,7 @@ pub(crate) fn describe() -> serde_json::Value {
             "SHUT": submission::SHUT, "PIECE": submission::PIECE, "FINISH": submission::FINISH,
             "BREAK": submission::BREAK, "FORSAKE": submission::FORSAKE, "ANSWER": submission::ANSWER,
         },
-        "request": {
-            "FLAGS": request::FLAGS, "URL": request::URL, "METHOD": request::METHOD, "LINES": request::LINES,
-            "FIELDS": request::FIELDS, "BODY": request::BODY, "LIMITS": request::LIMITS, "CONNECT": request::CONNECT,
-            "READ": request::READ, "TOTAL": request::TOTAL, "POOL_TIMEOUT": request::POOL_TIMEOUT,
-            "FIXED": request::FIXED, "HAS_HEADERS": request::HAS_HEADERS, "HAS_BODY": request::HAS_BODY,
-            "CHUNKED": request::CHUNKED, "ANY_HOST": request::ANY_HOST, "RAW": request::RAW,
-            "ANY_LENGTH": request::ANY_LENGTH, "ABORTABLE": request::ABORTABLE, "HAS_TIMEOUT": request::HAS_TIMEOUT,
-            "HAS_POOL_TIMEOUT": request::HAS_POOL_TIMEOUT, "JSON": request::JSON, "SKIP": request::SKIP,
-            "STREAM": request::STREAM, "STREAM_WHOLE": request::STREAM_WHOLE, "STREAM_ASKS": request::STREAM_ASKS,
-            "PIECES": request::PIECES, "PROGRESS": request::PROGRESS, "RETRIES": request::RETRIES, "STAY": request::STAY,
-            "ASK_COOKIES": request::ASK_COOKIES, "ASK_GATE": request::ASK_GATE, "ASK_VERDICT": request::ASK_VERDICT,
-            "TELLS_SENT": request::TELLS_SENT,
-        },
+        "request": request,
         "methods": request::METHODS,
         "completion": {
             "RESPONSE": completion::RESPONSE, "ERROR": completion::ERROR, "REPLY": completion::REPLY,

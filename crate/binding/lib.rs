@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use ferropool_core::dial::resolve;
 use ferropool_core::handoff::{Inbox, Outbox};
-use ferropool_core::manager::{Shelved, Shelves};
+use ferropool_core::manager::{Found, Shelved, Shelves};
 use ferropool_core::pool::Blueprint;
 use ferropool_core::text::{self, Text};
 use ferropool_core::tls::{certificate, fingerprint};
+use ferropool_policy::environment::Rules;
 use ferropool_policy::error::{Error, Kind};
 use ferropool_policy::origin::{Origin, Scheme};
 use ferropool_policy::settings::{ManagerSettings, PoolSettings};
@@ -39,6 +41,7 @@ pub mod retry;
 mod shelf;
 mod stream;
 mod submission;
+mod telling;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -73,6 +76,17 @@ pub fn parse_url(units: &[u16]) -> String {
             "authority": url.authority(),
             "authDecoded": url.auth_decoded(),
         })
+    }))
+}
+
+/// `proxyFromEnv`: the proxy's URL or `null`, or the error; the variables' values are JSON.
+#[napi(catch_unwind)]
+pub fn proxy_for(units: &[u16], environment: String) -> String {
+    trip("proxy-for");
+    let variables = serde_json::from_str(&environment).map_err(|error| unreadable("environment", &error));
+    answer(variables.and_then(|variables| {
+        let origin = Origin::from_absolute_url(&url::parse_utf16(units)?)?;
+        Ok(Rules::of(&variables).choose(&origin).into())
     }))
 }
 
@@ -156,7 +170,7 @@ impl Engine {
             at: 0,
             bodies: VecDeque::new(),
             in_flight: 0,
-            budget: 0,
+            budget: u64::MAX,
         })
     }
 
@@ -405,9 +419,7 @@ impl Engine {
         for (handle, entry) in again {
             self.link.inbox.send(entry.work(handle));
         }
-        if self.budget > 0 {
-            self.link.inbox.send(Work::Budget(self.budget));
-        }
+        self.link.inbox.send(Work::Budget(self.budget));
         self.link.fallen.store(false, Ordering::Release);
         match engine::start(Arc::clone(&self.link)) {
             Ok(started) => *thread = Some(started),
@@ -491,7 +503,8 @@ impl Engine {
                 Some((settings, Canonical::of(&json)))
             }
         };
-        let (shelved, evicted) = shelves.take(&origin, own.as_ref().map(|(settings, text)| (settings, text)))?;
+        let own = own.as_ref().map(|(settings, text)| (settings, text));
+        let Found { shelved, evicted, .. } = shelves.take(&origin, own, None)?;
         if let Some(evicted) = evicted {
             self.link.inbox.send(Work::Evict { manager, ids: vec![evicted.id] });
         }
@@ -525,9 +538,16 @@ fn unreadable(whose: &str, error: &serde_json::Error) -> Error {
 fn answer(outcome: Result<serde_json::Value, Error>) -> String {
     match outcome {
         Ok(value) => serde_json::json!({ "value": value }),
-        Err(error) => serde_json::json!({ "error": marshal::error_text(&error) }),
+        Err(error) => serde_json::json!({ "error": telling::error_text(&error) }),
     }
     .to_string()
+}
+
+/// The most threads that this process looks names up on.
+#[napi(catch_unwind)]
+pub fn limit_dns_threads(most: u32) {
+    trip("limit-dns-threads");
+    resolve::limit_threads(most as usize);
 }
 
 /// A certificate (DER) as people read it: `{ subject, issuer, validFrom, validTo, subjectAltName, sha256 }`, or `null` for

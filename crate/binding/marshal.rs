@@ -1,24 +1,24 @@
 //! Records to plain data and back. Nothing here trusts a length: a record that does not add up is refused, never read
 //! past its end (the fuzz target `marshal` and its seeds).
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use ferropool_core::client::ask::Asks;
 use ferropool_core::client::line::Direction;
-use ferropool_core::client::request::{Line, Payload, Request, Wanted};
+use ferropool_core::client::request::{Line, Payload, ProxyChoice, Request, Wanted};
 use ferropool_core::client::response::{Body, Data, Response};
 use ferropool_core::client::stream::{Ended, Stream};
-use ferropool_policy::error::{Error, Fields};
+use ferropool_policy::error::Error;
 use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::{Limits, Timeouts, wait};
-use ferropool_policy::story::Past;
 
 use super::layout::{self, completion, flow, notice, request, response, submission};
 use super::submission::{Id, Order, Part, Pieces, Submission, With};
+use super::telling::{error_text, history_json};
 
 /// Memory on its way to JavaScript.
 #[derive(Debug)]
@@ -139,8 +139,14 @@ fn request_of(record: &Bytes, flags: u32, at: Instant, with: &mut With) -> Optio
     }
     let retries = rest.bytes(word(record, request::RETRIES)?)?;
     if !retries.is_empty() {
-        made.retry = Some(Rc::new(serde_json::from_slice::<Retry>(&retries).ok()?));
+        made.retry = Some(retry_of(&retries)?);
     }
+    let proxy = rest.bytes(word(record, request::PROXY)?)?;
+    made.proxy = match () {
+        () if flags & request::DIRECT != 0 => Some(ProxyChoice::Direct),
+        () if proxy.is_empty() => None,
+        () => Some(ProxyChoice::Url(proxy)),
+    };
     made.redirect = flags & request::STAY == 0;
     made.asks = Asks {
         cookies: flags & request::ASK_COOKIES != 0,
@@ -159,6 +165,36 @@ fn request_of(record: &Bytes, flags: u32, at: Instant, with: &mut With) -> Optio
         made.pool_timeout = wait(double(record, request::POOL_TIMEOUT)?);
     }
     Some(made)
+}
+
+thread_local! {
+    /// What calls brought last: a program has a handful of policies and thousands of calls.
+    static LATEST: RefCell<Latest> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Latest {
+    places: [Option<Policy>; 4],
+    /// The place that goes next.
+    oldest: usize,
+}
+
+/// As it came, and what it means.
+struct Policy {
+    json: Box<[u8]>,
+    retry: Rc<Retry>,
+}
+
+fn retry_of(json: &[u8]) -> Option<Rc<Retry>> {
+    LATEST.with_borrow_mut(|latest| {
+        if let Some(known) = latest.places.iter().flatten().find(|known| *known.json == *json) {
+            return Some(Rc::clone(&known.retry));
+        }
+        let retry = Rc::new(serde_json::from_slice::<Retry>(json).ok()?);
+        latest.places[latest.oldest] = Some(Policy { json: json.into(), retry: Rc::clone(&retry) });
+        latest.oldest = (latest.oldest + 1) % latest.places.len();
+        Some(retry)
+    })
 }
 
 /// What follows the fixed part.
@@ -272,7 +308,7 @@ impl Block {
             timings.pool,
             timings.dns,
             timings.connect,
-            None,
+            timings.proxy,
             timings.tls,
             timings.send,
             timings.headers,
@@ -354,9 +390,9 @@ impl Block {
 
     /// Adds an error; `streamed` if it ends a body whose response is there already.
     pub(crate) fn error(&mut self, id: Id, error: Error, streamed: bool) {
-        let json = error_json(error.fields());
         let mut error = error;
-        let partial = error.fields_mut().extra.partial.take();
+        let json = error_text(&error);
+        let partial = error.take_partial();
         let mut record = Record::begin(&mut self.records, completion::ERROR, id, notice::FIXED);
         let text = record.append(|out| push_json(out, &json));
         let external = partial.as_ref().is_some_and(|partial| partial.len() > INLINE_MOST);
@@ -452,61 +488,6 @@ pub(crate) fn micros(at: Instant, epoch: Instant) -> u32 {
 /// The length of the record that comes next.
 pub(crate) fn next_length(records: &[u8]) -> usize {
     word(records, layout::LENGTH).unwrap_or(0) as usize
-}
-
-fn error_json(fields: &Fields) -> serde_json::Value {
-    let Fields { kind, phase, message, host, url, attempts, elapsed, sent, extra, causes } = fields;
-    serde_json::json!({
-        "className": kind.class(),
-        "code": kind.code(),
-        "phase": phase.map(ferropool_policy::error::Phase::name),
-        "during": extra.during.map(ferropool_policy::error::Phase::name),
-        "message": message,
-        "host": host,
-        "url": url,
-        "status": extra.status,
-        "below": extra.below.as_ref().map(error_text),
-        "history": history_json(&extra.history),
-        "attempts": attempts,
-        "elapsed": elapsed.as_secs_f64() * 1_000.0,
-        "sent": sent,
-        "reason": extra.reason,
-        "limit": extra.limit.map(|(name, _)| name),
-        "allowed": extra.limit.map(|(_, allowed)| allowed),
-        "partial": null,
-        "expected": extra.expected,
-        "received": extra.received,
-        "chain": extra.chain.as_ref().map(|chain| base64s(&chain.certificates)),
-        "asserted": extra.chain.as_ref().and_then(|chain| chain.asserted.as_deref()),
-        "causes": causes.iter().map(|cause| serde_json::json!({
-            "code": cause.code, "message": cause.message, "address": cause.address,
-        })).collect::<Vec<_>>(),
-    })
-}
-
-/// Certificates as text; who wants to see them has them described.
-pub(crate) fn base64s(certificates: &[Vec<u8>]) -> Vec<String> {
-    certificates.iter().map(|der| BASE64_STANDARD.encode(der)).collect()
-}
-
-/// The record of an error that never reached the queues: a pool that cannot be made, a URL that cannot be parsed.
-pub(crate) fn error_text(error: &Error) -> serde_json::Value {
-    error_json(error.fields())
-}
-
-fn history_json(history: &[Past]) -> serde_json::Value {
-    history
-        .iter()
-        .map(|Past { method, url, error, status, redirect_location }| {
-            serde_json::json!({
-                "method": method,
-                "url": url,
-                "error": error.as_ref().map(error_text),
-                "status": status,
-                "redirectLocation": redirect_location,
-            })
-        })
-        .collect()
 }
 
 /// Values are bytes end to end; neither they nor names can hold a line feed (RFC 9110 §5.5, and hyper refuses it).

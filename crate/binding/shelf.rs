@@ -11,7 +11,7 @@ pub(crate) struct Shelf {
 }
 
 struct State {
-    /// In place: an allocator cannot allocate.
+    /// In place: an allocator is not to allocate more than it is asked for.
     places: [usize; PLACES],
     used: usize,
     users: usize,

@@ -12,7 +12,7 @@ use ferropool_core::budget::Budget;
 use ferropool_core::client::line::{Direction, LEAST, Line};
 use ferropool_core::client::stream::Stream;
 use ferropool_core::client::upload::Source;
-use ferropool_policy::error::{Cause, Error, Kind, Phase};
+use ferropool_policy::error::{Cause, Error, Kind, Phase, quote_text};
 
 use crate::engine::{Ending, Outgoing};
 use crate::layout::flow;
@@ -65,13 +65,19 @@ impl Flows {
             Part::Piece(bytes) => source.push(bytes),
             Part::Finish => source.end(),
             Part::Break(said) => source.fail(
-                Error::new(Kind::BodyFailed, "Connection aborted: the request's body could not be read to its end.")
+                Error::new(Kind::BodyFailed, unreadable(&said))
                     .with_reason("ERR_BODY_SOURCE")
                     .in_phase(Phase::Send)
                     .caused_by(Cause::said(said)),
             ),
         }
     }
+}
+
+/// What a request's body failed with may be long, and somebody else's word: a download that is uploaded tells what its server
+/// said.
+fn unreadable(said: &str) -> String {
+    format!("Connection aborted: the request's body could not be read to its end ({})", quote_text(said.as_bytes()))
 }
 
 impl Drop for Entered {

@@ -5,6 +5,7 @@
  * Records are copied into slabs that JavaScript made, so that a small response costs no native object: its parts are
  * views, made when they are first touched. A slab lives as long as any response in it.
  */
+import { DRAIN_AGAIN, DRAIN_TRIES, EXTERNAL_MOST, FALLEN, LARGE_PIECE, MOST_SAID, SLAB } from './bounds.ts';
 import * as layout from './generated.ts';
 import { Handles } from './handles.ts';
 import { addon, guarded, panicked } from './load.ts';
@@ -12,9 +13,11 @@ import { LoopHold } from './loop.ts';
 import { Batch, requestBound, Unsendable, type Call } from './marshal.ts';
 import { Connections, warned } from './notices.ts';
 import {
+  innermost,
   LOST,
   newSlab,
   nothing,
+  OpenHeads,
   refusal,
   settle,
   unsendable,
@@ -62,6 +65,7 @@ export class Engine implements Carrier {
   /** Bytes of the slab that hold records, and those of them that have been delivered. */
   #filled = 0;
   #delivered = 0;
+  readonly #heads = new OpenHeads();
   /** The I/O thread has fallen; the next hand-over starts another. */
   #fallen = false;
   /** Drains that failed one after the other. */
@@ -95,12 +99,12 @@ export class Engine implements Carrier {
       this.#slots.giveBack(slot);
       if (batch.enlarged) batch.reset();
       outflow?.stop();
-      throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url) : error;
+      throw error instanceof Unsendable ? owner.refuse(unsendable(error.message), call.url, call.method) : error;
     }
     batch.calls += 1;
     this.#schedule();
     const outcome = new Promise<T>((resolve, reject) => {
-      const { url, fields, onProgress, onSent } = call;
+      const { method, url, flags, fields, proxy, onProgress, onSent } = call;
       const pending: Pending = {
         resolve,
         reject,
@@ -108,11 +112,12 @@ export class Engine implements Carrier {
         outflow,
         onProgress,
         onSent,
-        asks: (call.flags & layout.REQUEST_STREAM_ASKS) !== 0,
-        undecoded: (call.flags & layout.REQUEST_RAW) !== 0,
+        flags,
         owner,
+        method,
         url,
         fields,
+        proxy,
         signal,
         asking,
         retries,
@@ -162,10 +167,11 @@ export class Engine implements Carrier {
         outflow: null,
         onProgress: null,
         onSent: null,
-        asks: false,
-        undecoded: false,
+        flags: 0,
+        method: null,
         url: '',
         fields: null,
+        proxy: null,
         signal: null,
         retries: owner.retries,
       };
@@ -304,6 +310,7 @@ export class Engine implements Carrier {
   }
 
   #renewSlab(least: number): void {
+    this.#heads.moveOut();
     this.#slab = newSlab(Math.max(SLAB, (least + 7) & ~7));
     this.#filled = 0;
     this.#delivered = 0;
@@ -370,14 +377,15 @@ export class Engine implements Carrier {
         base,
         external,
         inflow,
-        undecoded: pending.undecoded,
-        watch: inflow === null ? null : (reader) => this.#unread.register(reader, new WeakRef(inflow)),
+        undecoded: (pending.flags & layout.REQUEST_RAW) !== 0,
         owner: pending.owner,
+        method: pending.method,
         url: pending.url,
         fields: pending.fields,
         connection: this.#connections.get(connection),
         retries: pending.retries,
       };
+      if (inflow !== null) this.#heads.note(raw);
       const { resolve, reject } = pending;
       // A promise leads to its response, whose collection is how a body that nobody reads is noticed.
       pending.inflow = inflow;
@@ -409,20 +417,16 @@ export class Engine implements Carrier {
     const { words, bytes } = this.#slab;
     const flags = words[base + layout.FLOW_FLAGS] as number;
     const length = words[base + layout.FLOW_BYTES] as number;
-    let piece: Buffer;
-    let external = 0;
-    if ((flags & layout.RESPONSE_EXTERNAL) !== 0) {
-      const slot = words[base + layout.RECORD_SLOT] as number;
-      piece = this.#native.takeBody(slot, words[base + layout.RECORD_GENERATION] as number);
-      external = piece.length;
-    } else {
-      const start = (base << 2) + layout.FLOW_FIXED;
-      piece = bytes.subarray(start, start + length);
-    }
+    const external = (flags & layout.RESPONSE_EXTERNAL) !== 0;
+    const slot = words[base + layout.RECORD_SLOT] as number;
+    const piece = external ? this.#native.takeBody(slot, words[base + layout.RECORD_GENERATION] as number) : null;
     const inflow = this.#peek(base)?.inflow ?? null;
-    if ((flags & layout.FLOW_REST) !== 0) inflow?.finish(piece, words[base + layout.FLOW_FIRST] as number);
+    const start = (base << 2) + layout.FLOW_FIXED;
+    if ((flags & layout.FLOW_REST) !== 0) {
+      inflow?.finish(piece ?? bytes.subarray(start, start + length), words[base + layout.FLOW_FIRST] as number);
+    } else if (piece === null) inflow?.copy(bytes, start, length, this.#double(base + layout.FLOW_COUNT));
     else inflow?.push(piece, this.#double(base + layout.FLOW_COUNT));
-    return external;
+    return external ? length : 0;
   }
 
   #end(base: number): void {
@@ -467,8 +471,11 @@ export class Engine implements Carrier {
   }
 
   /** From here on the call is a body. */
-  #stream({ slot, generation, asks }: Pending): Inflow {
-    return new Inflow(this, slot, generation, asks ? 0 : layout.FLOW_UNASKED);
+  #stream({ slot, generation, flags }: Pending): Inflow {
+    const asked = flags & layout.REQUEST_STREAM_ASKS;
+    const inflow = new Inflow(this, slot, generation, asked === 0 ? layout.FLOW_UNASKED : 0);
+    inflow.watch = (reader) => this.#unread.register(reader, new WeakRef(inflow));
+    return inflow;
   }
 
   #fail(base: number): number {
@@ -480,15 +487,15 @@ export class Engine implements Carrier {
     const record = JSON.parse(bytes.toString('utf8', text, text + length)) as ErrorRecord;
     let external = 0;
     if (words[base + layout.NOTICE_HAS_PARTIAL] === 1) {
+      let partial: Buffer;
       if (((words[base + layout.NOTICE_FLAGS] as number) & layout.RESPONSE_EXTERNAL) !== 0) {
-        record.partial = this.#native.takeBody(slot, generation);
-        external = record.partial.length;
+        partial = this.#native.takeBody(slot, generation);
+        external = partial.length;
       } else {
-        const partial = text + length;
-        record.partial = Buffer.from(
-          bytes.subarray(partial, partial + (words[base + layout.NOTICE_PARTIAL] as number)),
-        );
+        const from = text + length;
+        partial = Buffer.from(bytes.subarray(from, from + (words[base + layout.NOTICE_PARTIAL] as number)));
       }
+      innermost(record).partial = partial;
     }
     const pending = this.#take(slot, generation);
     // Of a body that was let go unread, a read after that gives nothing.
@@ -579,18 +586,3 @@ export class Engine implements Carrier {
     this.#schedule();
   }
 }
-
-/** Bytes of a slab: the most that one small response can keep alive. */
-const SLAB = 64 * 1024;
-/** Bytes of a piece that is handed over by itself. */
-const LARGE_PIECE = 16 * 1024;
-/** Characters of what a failed source says. */
-const MOST_SAID = 1024;
-/** Bytes handed over in one turn. */
-const EXTERNAL_MOST = 64 * 1024 * 1024;
-/** A drain that fails so often at a stretch will not succeed. */
-const DRAIN_TRIES = 8;
-/** Milliseconds until it is tried all the same. */
-const DRAIN_AGAIN = 500;
-/** What `drain` says when there is no I/O thread any more. */
-const FALLEN = -(2 ** 31);

@@ -31,6 +31,9 @@ export const ERRORS = [
   { className: 'ReadTimeoutError', code: 'ERR_TOTAL_TIMEOUT', retried: null },
   { className: 'NewConnectionError', code: 'ERR_CONNECT', retried: 'connect' },
   { className: 'NameResolutionError', code: 'ERR_DNS', retried: 'connect' },
+  { className: 'ProxyError', code: 'ERR_PROXY', retried: 'other' },
+  { className: 'ProxySchemeUnknown', code: 'ERR_INVALID_URL', retried: null },
+  { className: 'AddressDenied', code: 'ERR_ADDRESS_DENIED', retried: null },
   { className: 'SSLError', code: 'ERR_TLS', retried: 'other' },
   { className: 'ProtocolError', code: 'ERR_PROTOCOL', retried: 'read' },
   { className: 'ProtocolError', code: 'ERR_PROTOCOL', retried: 'connect' },
@@ -116,6 +119,7 @@ export const REQUEST_ASK_VERDICT = 67108864;
 export const REQUEST_BODY = 10;
 export const REQUEST_CHUNKED = 1024;
 export const REQUEST_CONNECT = 12;
+export const REQUEST_DIRECT = 268435456;
 export const REQUEST_FIELDS = 9;
 export const REQUEST_FIXED = 88;
 export const REQUEST_FLAGS = 5;
@@ -130,6 +134,7 @@ export const REQUEST_METHOD = 7;
 export const REQUEST_PIECES = 2097152;
 export const REQUEST_POOL_TIMEOUT = 18;
 export const REQUEST_PROGRESS = 4194304;
+export const REQUEST_PROXY = 21;
 export const REQUEST_RAW = 4096;
 export const REQUEST_READ = 14;
 export const REQUEST_RETRIES = 20;

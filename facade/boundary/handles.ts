@@ -5,7 +5,7 @@
 import type { NativeEngine } from './load.ts';
 import { guarded } from './load.ts';
 import type { Call } from './marshal.ts';
-import type { ErrorRecord, Owner, PauseRecord } from './records.ts';
+import { PROXY_URL, says, type ErrorRecord, type Owner, type PauseRecord } from './records.ts';
 
 /** A pool on a manager's shelf. */
 export interface ShelvedPool {
@@ -42,7 +42,8 @@ export class Handles {
     const answer = JSON.parse(guarded(() => this.#native.open(JSON.stringify(settings, wellFormed)))) as
       | { value: { handle: number; origin: { host: string } } }
       | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, String(settings['host']));
+    if (says(answer, 'error'))
+      throw owner.refuse(answer.error, about(answer.error, settings, String(settings['host'])), null);
     const { handle, origin } = answer.value;
     this.#keep(owner, handle);
     return { handle, host: origin.host };
@@ -57,7 +58,7 @@ export class Handles {
     const answer = JSON.parse(guarded(() => this.#native.manage(JSON.stringify(settings, wellFormed)))) as
       | { value: { handle: number } }
       | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, '');
+    if (says(answer, 'error')) throw owner.refuse(answer.error, about(answer.error, settings['pool'], ''), null);
     this.#keep(owner, answer.value.handle);
     return answer.value.handle;
   }
@@ -78,7 +79,8 @@ export class Handles {
     const answer = JSON.parse(guarded(() => this.#native.shelve(manager, scheme, host, port, text))) as
       | { value: ShelvedPool }
       | { error: ErrorRecord };
-    if ('error' in answer) throw owner.refuse(answer.error, `${scheme}://${host}`);
+    if (says(answer, 'error'))
+      throw owner.refuse(answer.error, about(answer.error, settings, `${scheme}://${host}`), null);
     return answer.value;
   }
 
@@ -134,6 +136,12 @@ export class Handles {
     this.#forgotten.register(owner, handle);
     if (owner.paused !== undefined) this.#owners.set(handle, new WeakRef(owner));
   }
+}
+
+/** The URL that an error is about: where the pool leads, or its proxy's, where that is known here. */
+function about({ reason }: ErrorRecord, settings: unknown, usual: string): string {
+  if (reason !== PROXY_URL) return usual;
+  return (settings as { proxy?: { url: string } } | null)?.proxy?.url ?? '';
 }
 
 /** Half a surrogate pair would be no JSON to the core; as U+FFFD it is judged like every other character. */

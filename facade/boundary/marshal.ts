@@ -26,6 +26,8 @@ export interface Call {
   onSent: (() => void) | null;
   /** As JSON. */
   limits: string | null;
+  /** The URL of the call's own proxy. */
+  proxy: string | null;
   /** The call's own `Retry`, as JSON. */
   retries: string | null;
   /** Milliseconds; `null` is none. */
@@ -101,7 +103,7 @@ export class Batch {
     words[base + layout.REQUEST_METHOD] = at - before;
     flags |= known;
     words[base + layout.REQUEST_LINES] = 0;
-    const { lines, fields, body, source, limits, retries, timeout } = call;
+    const { lines, fields, body, source, limits, proxy, retries, timeout } = call;
     if (call.onSent !== null) flags |= layout.REQUEST_TELLS_SENT;
     if (lines !== null) {
       flags |= layout.REQUEST_HAS_HEADERS;
@@ -135,6 +137,12 @@ export class Batch {
       before = at;
       at = writeText(bytes, at, retries);
       words[base + layout.REQUEST_RETRIES] = at - before;
+    }
+    words[base + layout.REQUEST_PROXY] = 0;
+    if (proxy !== null) {
+      before = at;
+      at = writeText(bytes, at, proxy);
+      words[base + layout.REQUEST_PROXY] = at - before;
     }
     if (timeout !== null) {
       flags |= layout.REQUEST_HAS_TIMEOUT;
@@ -192,11 +200,12 @@ export class Unsendable extends Error {}
 /** The most bytes that a request's record can take. */
 export function requestBound(call: Call): number {
   let most = layout.REQUEST_FIXED + 8 + (call.url.length + call.method.length) * 3;
-  const { lines, fields, body, limits, retries } = call;
+  const { lines, fields, body, limits, proxy, retries } = call;
   if (lines !== null) for (const part of lines) most += 8 + (typeof part === 'string' ? part.length : 0);
   if (fields !== null) for (const part of fields) most += 8 + bound(part);
   if (body !== null) most += bound(body);
   if (limits !== null) most += limits.length * 3;
+  if (proxy !== null) most += proxy.length * 3;
   if (retries !== null) most += retries.length * 3;
   return most;
 }

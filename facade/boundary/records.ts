@@ -3,6 +3,7 @@
  */
 import { markAsUntransferable } from 'node:worker_threads';
 
+import * as layout from './generated.ts';
 import type { Call } from './marshal.ts';
 import type { Inflow, Outflow } from './stream.ts';
 
@@ -24,8 +25,20 @@ export interface ConnectionFacts {
   triedAddresses: { address: string; error: string | null; elapsed: number }[];
   protocol: 'http/1.1' | 'h2';
   tls: TlsFacts | null;
+  /** The proxy that it leads through. */
+  proxy: ProxyFacts | null;
   /** Whose it is: where the pool leads, and the how manieth of its connections this is. */
   pool: { scheme: 'http' | 'https'; host: string; port: number; number: number };
+}
+
+/** The proxy of a connection. */
+export interface ProxyFacts {
+  /** Without credentials. */
+  url: string;
+  /** Whether it is given requests to pass on, rather than asked for a tunnel. */
+  forwards: boolean;
+  /** Of an https proxy: whether its certificate was checked. */
+  verified: boolean;
 }
 
 /** What a handshake agreed on. */
@@ -64,10 +77,25 @@ export interface ErrorRecord {
   expected: number | null;
   received: number | null;
   causes: { code: string | null; message: string; address: string | null }[];
+  /** Of a ProxyError: the proxy's answer to CONNECT, its body as base64. */
+  refusal: { status: number; headers: [string, string][]; body: string } | null;
   /** Of an SSLError: the certificates as the peer sent them, base64 of their DER. */
   chain: string[] | null;
   /** Of an SSLError: the name that the certificate was checked for. */
   asserted: string | null;
+}
+
+/** The one that met it: what came of a body is with that one, whatever it is found in. @internal */
+export function innermost(record: ErrorRecord): ErrorRecord {
+  return record.below === null ? record : innermost(record.below);
+}
+
+/** An error as a caller's own `Retry` is told of it: JSON, and so what came of a body is base64. */
+export function revived(record: ErrorRecord): ErrorRecord {
+  const inner = innermost(record);
+  const told: unknown = inner.partial;
+  if (typeof told === 'string') inner.partial = Buffer.from(told, 'base64');
+  return record;
 }
 
 /** An event before an outcome, as the core gives it. */
@@ -106,18 +134,18 @@ export interface Answerer {
 
 /** A response's record where it lies, with what belongs to it. */
 export interface Raw {
-  readonly slab: Slab;
+  slab: Slab;
   /** Where the record begins, in words. */
-  readonly base: number;
+  base: number;
   /** The body, if it came beside the record. */
   readonly external: Buffer | null;
   /** The body, if it is still to be read. */
   readonly inflow: Inflow | null;
   /** Whether the caller wants it as it is on the wire. */
   readonly undecoded: boolean;
-  /** Its collection tells that nobody can read the body any more. */
-  readonly watch: ((reader: object) => void) | null;
   readonly owner: Owner;
+  /** As the first attempt's went out. */
+  readonly method: string | null;
   /** As the caller gave it. */
   readonly url: string;
   /** Names and values that went into its query. */
@@ -137,7 +165,7 @@ export interface Owner {
   /** The absolute URL of what was asked. @internal */
   locate(url: string, fields: Call['fields']): string;
   /** @internal */
-  refuse(record: ErrorRecord, url: string, cause?: unknown): Error;
+  refuse(record: ErrorRecord, url: string, method: string | null, cause?: unknown): Error;
   /** What an error calls the pool of this URL. @internal */
   poolOf(url: string): { toString(): string } | null;
   /** A host is paused. @internal */
@@ -163,13 +191,15 @@ export interface Pending {
   onProgress: Call['onProgress'];
   /** Hears that the request has been sent, or that its response came before. */
   onSent: Call['onSent'];
-  /** Nothing of the response's body comes before it is asked for. */
-  asks: boolean;
-  /** The response's body is wanted as it is on the wire. */
-  undecoded: boolean;
+  /** The call's. */
+  flags: number;
   owner: Owner;
+  /** The call's; `null` of what is no request. */
+  method: string | null;
   url: string;
   fields: Call['fields'];
+  /** The call's own, for an error about its URL. */
+  proxy: string | null;
   signal: AbortSignal | null;
   /** Who answers what the core asks of the caller; `null` where it asks nothing. */
   asking: Answerer | null;
@@ -187,13 +217,46 @@ export function newSlab(size: number): Slab {
   return { bytes, words: new Uint32Array(buffer), floats: new Float32Array(buffer), doubles: new Float64Array(buffer) };
 }
 
+/**
+ * Responses whose bodies are open, in the slab that is being filled. A body stays open for as long as its peer likes, and
+ * what it came with must not keep its neighbours alive for so long.
+ *
+ * @internal
+ */
+export class OpenHeads {
+  #raws: WeakRef<Raw>[] = [];
+
+  note(raw: Raw): void {
+    this.#raws.push(new WeakRef(raw));
+  }
+
+  /** The slab is full: what is open still gets memory of its own. */
+  moveOut(): void {
+    for (const one of this.#raws) {
+      const raw = one.deref();
+      if (raw?.inflow?.over !== false) continue;
+      const { slab, base } = raw;
+      const start = base << 2;
+      const length = slab.words[base + layout.RECORD_LENGTH] as number;
+      raw.slab = newSlab(length);
+      raw.base = 0;
+      slab.bytes.copy(raw.slab.bytes, 0, start, start + length);
+    }
+    this.#raws = [];
+  }
+}
+
 /** What a call is rejected with. An error names its pool, whose class may be the user's and throw: the call ends anyway. */
-export function refusal({ owner, url, outflow, asking }: Pending, record: ErrorRecord): unknown {
+export function refusal(pending: Pending, record: ErrorRecord): unknown {
+  const { owner, method, url, proxy, outflow, asking } = pending;
   try {
     const thrown = record.reason === ASKED ? (asking?.rejection(record) ?? null) : null;
     if (thrown !== null) return thrown.error;
     // A source that failed beside something else is not what the call ended of.
-    return owner.refuse(record, url, record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined);
+    // A proxy that the environment named is not known here.
+    const about = record.reason === PROXY_URL ? (proxy ?? '') : url;
+    const cause = record.reason === BODY_SOURCE ? outflow?.failure?.error : undefined;
+    return owner.refuse(record, about, method, cause);
   } catch (error) {
     return error;
   }
@@ -212,6 +275,9 @@ export function nothing(): void {
 export function unsendable(message: string): ErrorRecord {
   return { ...LOST, className: 'InvalidHeader', code: 'ERR_INVALID_HEADER', message, sent: false };
 }
+
+/** The reason of an error that is about a proxy's URL, and not about the one that was asked for. @internal */
+export const PROXY_URL = 'ERR_PROXY_URL';
 
 /** The reason of a call that ended because a function of the caller's threw. */
 const ASKED = 'ERR_ASKED';
@@ -240,6 +306,15 @@ export const LOST: ErrorRecord = {
   expected: null,
   received: null,
   causes: [],
+  refusal: null,
   chain: null,
   asserted: null,
 };
+
+/** Whether an answer of the core's has this member by itself: what a polluted `Object.prototype` holds is no answer. */
+export function says<T extends object, K extends string>(
+  answer: T,
+  name: K,
+): answer is Extract<T, { readonly [name in K]: unknown }> {
+  return Object.hasOwn(answer, name);
+}

@@ -3,6 +3,7 @@
  * room for it: neither side ever pushes.
  */
 import { setImmediate } from 'node:timers/promises';
+import { markAsUntransferable } from 'node:worker_threads';
 
 import * as layout from './generated.ts';
 
@@ -44,6 +45,9 @@ export class Inflow {
   #first = 0;
   /** Bytes on the wire when each piece came. */
   #wires: number[] = [];
+  /** Where the latest small pieces lie, and how much of it they fill. */
+  #block: Buffer = EMPTY;
+  #filled = 0;
   #granted: number;
   #taken = 0;
   #wake: (() => void) | null = null;
@@ -65,6 +69,9 @@ export class Inflow {
   failure: { readonly error: unknown } | null = null;
   /** The rest that was asked for, and the bytes in front of it that are free. */
   rest: { readonly bytes: Buffer; readonly headroom: number } | null = null;
+
+  /** Its reader's collection tells that nobody can read the body any more. */
+  watch: ((reader: object) => void) | null = null;
 
   constructor(carrier: Carrier, slot: number, generation: number, granted: number) {
     this.#carrier = carrier;
@@ -174,6 +181,8 @@ export class Inflow {
     this.#pieces = [];
     this.#wires = [];
     this.#first = 0;
+    this.#block = EMPTY;
+    this.#filled = 0;
     this.buffered = 0;
   }
 
@@ -181,11 +190,45 @@ export class Inflow {
   push(bytes: Buffer, wire: number): void {
     // It was on its way already.
     if (this.#dropping) return;
-    this.#pressed = false;
-    this.#granted = Math.max(0, this.#granted - Math.max(bytes.length, layout.FLOW_LEAST));
     this.#pieces.push(bytes);
     this.#wires.push(wire);
-    this.buffered += bytes.length;
+    this.#came(bytes.length);
+  }
+
+  /**
+   * A small piece came, in memory that has others in it: unread, it would hold theirs too. So it is copied behind those
+   * before it; where a reader has left a few of them lying, it is made one with the last. @internal
+   */
+  copy(from: Buffer, start: number, length: number, wire: number): void {
+    if (this.#dropping) return;
+    const end = start + length;
+    if (length > BLOCK / 4) {
+      const alone = blockOf(length);
+      from.copy(alone, 0, start, end);
+      return this.push(alone, wire);
+    }
+    if (length > this.#block.length - this.#filled) {
+      // The first is often the only one.
+      const room = this.#block.length === 0 ? length : Math.max(this.#block.length * 2, length * 4);
+      this.#block = blockOf(Math.min(room, BLOCK));
+      this.#filled = 0;
+    }
+    const at = this.#filled;
+    this.#filled += from.copy(this.#block, at, start, end);
+    const last = this.#pieces.length - 1;
+    const before = this.#pieces[last] as Buffer;
+    if (last - this.#first < FEW || before.buffer !== this.#block.buffer) {
+      return this.push(length === this.#block.length ? this.#block : this.#block.subarray(at, this.#filled), wire);
+    }
+    this.#came(length);
+    this.#pieces[last] = this.#block.subarray(at - before.length, this.#filled);
+    this.#wires[last] = wire;
+  }
+
+  #came(bytes: number): void {
+    this.#pressed = false;
+    this.#granted = Math.max(0, this.#granted - Math.max(bytes, layout.FLOW_LEAST));
+    this.buffered += bytes;
     this.#rouse();
   }
 
@@ -332,10 +375,17 @@ export class Outflow {
   }
 }
 
-/** What a source's error says: its own words are the caller's to see, as the cause. */
+/** Memory for small pieces. Transferred to another thread with one of them, it would be gone for those that still wait in it. */
+function blockOf(size: number): Buffer {
+  const block = Buffer.allocUnsafeSlow(size);
+  markAsUntransferable(block.buffer);
+  return block;
+}
+
+/** What a source's error says, with its name: the error itself is the caller's to see, as the cause. */
 function saying(error: unknown): string {
   try {
-    return error instanceof Error ? error.message : String(error);
+    return String(error);
   } catch {
     return 'it threw what has no text';
   }
@@ -346,5 +396,9 @@ const EMPTY: Buffer = Buffer.alloc(0);
 const MOST_GRANTED = 2 ** 31;
 /** Pieces of a request's body that are taken in one turn of the event loop. */
 const A_TURN = 256;
+/** Bytes of a block that small pieces are copied into; one that would fill a quarter of it has memory of its own. */
+const BLOCK = 16 * 1024;
+/** Pieces that lie around as they came; small ones behind them are put together. */
+const FEW = 16;
 /** Places at the front of the queue that are empty before it is moved up. */
 const MOST_GAPS = 64;

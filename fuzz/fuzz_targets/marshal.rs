@@ -20,6 +20,8 @@ mod submission;
 #[path = "../../crate/binding/marshal.rs"]
 #[expect(dead_code, reason = "the part that writes completions is the addon's")]
 mod marshal;
+#[path = "../../crate/binding/telling.rs"]
+mod telling;
 
 #[cfg(fuzzing)]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| check(data));

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { HTTPConnectionPool } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
-const addon = createRequire(import.meta.url)('#addon') as { armFault(place: string, times: number): void };
+const addon = createRequire(import.meta.url)('#ferropool-addon') as { armFault(place: string, times: number): void };
 const server = await httpServer((request, response) => response.end(request.url));
 const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port: server.port, maxsize: 2 });
 const told: string[] = [];

@@ -4,10 +4,10 @@
  */
 import { createRequire } from 'node:module';
 
-import { HTTPConnectionPool, HTTPResponse, parseUrl } from '../../../index.ts';
+import { HTTPConnectionPool, HTTPResponse, parseUrl, proxyFromEnv } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
-const addon = createRequire(import.meta.url)('#addon') as {
+const addon = createRequire(import.meta.url)('#ferropool-addon') as {
   armFault(place: string, times: number): void;
   describe(): string;
   Engine: new (onWake: () => void) => { ring(): void; forget(handle: number): void };
@@ -37,6 +37,7 @@ function thrown(place: string, call: () => unknown): void {
 }
 
 thrown('parse-url', () => parseUrl('http://a/'));
+thrown('proxy-for', () => proxyFromEnv('http://a/', {}));
 thrown('charset-of', () => new HTTPResponse('x').charset);
 thrown('decode-text', () => new HTTPResponse('x').text('latin1'));
 thrown('open', () => void new HTTPConnectionPool('127.0.0.1', { retries: false, port: 1 }).close());

@@ -1,18 +1,22 @@
 /**
  * Many large bodies that nobody reads on, then one that is read, and a preloaded one, then all of them. Arguments: port,
- * streams, MiB of each, memoryBudget (0 for the default). Prints the growth in MiB while they lay there, and what was read.
+ * streams, MiB of each, memoryBudget (0 for the default), I/O threads. Prints the growth in MiB while they lay there, and what
+ * was read.
  */
 import { configure, HTTPConnectionPool } from '../../../index.ts';
 import { Follower } from '../../servers/pattern.ts';
 import { levelled, MIB, peak } from './resident-peak.ts';
 
-const [port = 0, streams = 0, each = 0, memoryBudget = 0] = process.argv.slice(2).map(Number);
-if (memoryBudget > 0) configure({ memoryBudget });
-const pool = new HTTPConnectionPool('127.0.0.1', { port, maxsize: streams + 2 });
+const [port = 0, streams = 0, each = 0, memoryBudget = 0, ioThreads = 1] = process.argv.slice(2).map(Number);
+configure({ ioThreads, ...(memoryBudget > 0 ? { memoryBudget } : {}) });
+const pools = Array.from({ length: ioThreads }, () => {
+  return new HTTPConnectionPool('127.0.0.1', { port, maxsize: streams / ioThreads + 2 });
+});
 const other = new HTTPConnectionPool('127.0.0.1', { port });
 
 /** A body, of which the first piece was taken: so its reading has begun, and more is on its way. */
 async function begun(seed: number): Promise<() => Promise<Follower>> {
+  const pool = pools[seed % ioThreads] as HTTPConnectionPool;
   const response = await pool.request('GET', `/bytes/${seed}/${each * MIB}`, { preloadContent: false });
   const follower = new Follower(seed);
   const pieces = response[Symbol.asyncIterator]();
@@ -33,7 +37,7 @@ await (
   await begun(0)
 )();
 await other.request('GET', '/bytes/0/65536');
-await pool.warm(streams);
+for (const pool of pools) await pool.warm(streams / ioThreads);
 const before = levelled();
 const hoard = await Promise.all(Array.from({ length: streams }, (_, seed) => begun(seed)));
 const sent = Number((await other.request('GET', '/quiet')).text());
@@ -51,6 +55,8 @@ while (hoard.length > 0) {
     wrong += more;
   }
 }
-const { leased, waiting } = pool.stats();
-await Promise.all([pool.close(), other.close()]);
+const stats = pools.map((pool) => pool.stats());
+const leased = Math.max(...stats.map((each) => each.leased));
+const waiting = Math.max(...stats.map((each) => each.waiting));
+await Promise.all([...pools, other].map((pool) => pool.close()));
 console.log(JSON.stringify({ grown, sent, pressed, read, wrong, leased, waiting }));

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { PoolManager, type HTTPConnectionPool, type PoolStats } from '../../../index.ts';
 import { httpServer } from '../../servers/http.ts';
 
-const addon = createRequire(import.meta.url)('#addon') as { armFault(place: string, times: number): void };
+const addon = createRequire(import.meta.url)('#ferropool-addon') as { armFault(place: string, times: number): void };
 const collect = (globalThis as unknown as { gc: () => void }).gc;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 const servers = await Promise.all(
@@ -38,9 +38,10 @@ const pool = manager.connectionFromUrl(url(1));
 const own = manager.connectionFromUrl(url(2), { maxsize: 2 });
 report['before'] = await texts([manager.request('GET', url(0)), pool.request('GET', '/'), own.request('GET', '/')]);
 report['counted'] = [sums(manager.stats()), sums(pool.stats())];
-// Some in flight, some waiting for the bound.
+// Some in flight, one of them on a connection that took the place of an idle one, and some waiting for the bound.
 const flying = [0, 1, 2, 0, 1].map((n) => manager.request('GET', url(n, 'never')));
-while (manager.stats().waiting < 2) await turn();
+const isUnderWay = ({ waiting, opened, leased }: PoolStats): boolean => waiting === 2 && opened === 4 && leased === 3;
+while (!isUnderWay(manager.stats())) await turn();
 fall();
 report['in flight'] = await texts([...flying, manager.request('GET', url(0))]);
 report['fallen'] = [sums(manager.stats()), sums(pool.stats())];

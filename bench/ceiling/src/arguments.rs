@@ -1,4 +1,5 @@
-//! What the runner asks for: `--name value` pairs, all needed but `--kind`, `--size`, `--transport` and `--authority`.
+//! What the runner asks for: `--name value` pairs, all needed but `--kind`, `--size`, `--transport`, `--authority` and
+//! `--origin`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,8 +7,10 @@ use std::time::Duration;
 
 /// One measurement.
 pub(crate) struct Arguments {
-    /// Where the server listens.
+    /// Where the server listens; with a proxy, where that does.
     pub(crate) address: SocketAddr,
+    /// The `host:port` behind a proxy.
+    pub(crate) origin: Option<String>,
     /// The request's target, in origin form.
     pub(crate) path: String,
     /// How many loops, each with one request at a time.
@@ -39,6 +42,10 @@ pub(crate) enum Transport {
     HttpsNew,
     /// HTTP/2 over TLS, one connection for all loops.
     H2,
+    /// HTTP/1.1 to a proxy that is given whole requests, a kept connection for each loop.
+    Forward,
+    /// HTTP/1.1 over TLS through a proxy's tunnel, a kept one for each loop.
+    Connect,
 }
 
 /// What a measurement does with its bodies.
@@ -59,7 +66,7 @@ impl Arguments {
         let (mut address, mut path, mut concurrency) = (None, None, None);
         let (mut seconds, mut warmup, mut expect) = (None, None, None);
         let (mut kind, mut size) = (Some(Kind::Bytes), Some(0));
-        let (mut transport, mut authority) = (Some(Transport::Http), None);
+        let (mut transport, mut authority, mut origin) = (Some(Transport::Http), None, None);
         while let Some(name) = words.next() {
             let value = words.next().ok_or_else(|| format!("{name} needs a value"))?;
             match name.as_str() {
@@ -72,15 +79,17 @@ impl Arguments {
                 "--size" => size = value.parse().ok(),
                 "--transport" => transport = transport_named(&value),
                 "--authority" => authority = Some(PathBuf::from(value)),
+                "--origin" => origin = Some(value),
                 "--expect" => expect = Some(PathBuf::from(value)),
                 _ => return Err(format!("there is no option {name}")),
             }
         }
         Ok(Self {
             address: address.ok_or("--address IP:PORT is needed")?,
+            origin,
             path: path.ok_or("--path is needed")?,
             concurrency: concurrency.ok_or("--concurrency N is needed")?,
-            transport: transport.ok_or("--transport http|https|https-new|h2")?,
+            transport: transport.ok_or("--transport http|https|https-new|h2|forward|connect")?,
             authority,
             seconds: seconds.ok_or("--seconds is needed")?,
             warmup: warmup.ok_or("--warmup is needed")?,
@@ -107,6 +116,8 @@ fn transport_named(text: &str) -> Option<Transport> {
         "https" => Some(Transport::Https),
         "https-new" => Some(Transport::HttpsNew),
         "h2" => Some(Transport::H2),
+        "forward" => Some(Transport::Forward),
+        "connect" => Some(Transport::Connect),
         _ => None,
     }
 }

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::task::{JoinHandle, spawn_local};
@@ -26,6 +27,8 @@ use crate::arguments::{Arguments, Transport};
 /// What makes the connections of a measurement.
 pub(crate) struct Connector {
     address: SocketAddr,
+    /// Whom a proxy is asked to connect to.
+    behind: Option<SocketAddr>,
     transport: Transport,
     tls: Option<TlsConnector>,
     /// The only connection of HTTP/2; whoever comes first makes it.
@@ -43,10 +46,16 @@ pub(crate) enum Connection {
 impl Connector {
     pub(crate) fn prepare(arguments: &Arguments) -> Result<Self, Failure> {
         let tls = match arguments.transport {
-            Transport::Http => None,
+            Transport::Http | Transport::Forward => None,
             transport => Some(tls(arguments, transport == Transport::H2)?),
         };
-        Ok(Self { address: arguments.address, transport: arguments.transport, tls, shared: OnceCell::new() })
+        let behind = match (arguments.transport, &arguments.origin) {
+            (Transport::Connect, Some(origin)) => Some(origin.parse()?),
+            (Transport::Connect, None) => return Err("--origin IP:PORT is needed with a tunnel".into()),
+            _ => None,
+        };
+        let (address, transport) = (arguments.address, arguments.transport);
+        Ok(Self { address, behind, transport, tls, shared: OnceCell::new() })
     }
 
     pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
@@ -75,7 +84,11 @@ impl Connector {
     }
 
     async fn secure(&self, tls: &TlsConnector) -> Result<TlsStream<TcpStream>, Failure> {
-        Ok(tls.connect(ServerName::from(self.address.ip()), self.plain().await?).await?)
+        let mut stream = self.plain().await?;
+        if let Some(origin) = self.behind {
+            tunnel(&mut stream, origin).await?;
+        }
+        Ok(tls.connect(ServerName::from(self.behind.unwrap_or(self.address).ip()), stream).await?)
     }
 }
 
@@ -101,6 +114,18 @@ impl Connection {
         }
         Ok(())
     }
+}
+
+/// Asks for a tunnel; the proxy is the benchmark's own, whose answer has nothing behind its head.
+async fn tunnel(stream: &mut TcpStream, origin: SocketAddr) -> Result<(), Failure> {
+    stream.write_all(format!("CONNECT {origin} HTTP/1.1\r\nHost: {origin}\r\n\r\n").as_bytes()).await?;
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut answer).await? == 0 {
+            return Err("the proxy closed the connection".into());
+        }
+    }
+    if answer.starts_with(b"HTTP/1.1 200 ") { Ok(()) } else { Err("the proxy refused".into()) }
 }
 
 async fn http1_over(

@@ -50,11 +50,12 @@ impl Work {
             target: match arguments.transport {
                 // HTTP/2 has scheme and authority beside the path (RFC 9113 §8.3.1); hyper takes them from the target.
                 Transport::H2 => format!("https://{}{}", arguments.address, arguments.path).parse()?,
+                Transport::Forward => format!("http://{}{}", origin(arguments), arguments.path).parse()?,
                 _ => arguments.path.parse()?,
             },
             host: match arguments.transport {
                 Transport::H2 => None,
-                _ => Some(arguments.address.to_string().parse()?),
+                _ => Some(origin(arguments).parse()?),
             },
             renews: arguments.transport == Transport::HttpsNew,
             expected: std::fs::read(&arguments.expect)?,
@@ -144,6 +145,11 @@ impl Tally {
         let rank = (share * self.nanoseconds.len() as f64).ceil() as usize;
         self.nanoseconds.get(rank.saturating_sub(1)).map(|nanoseconds| *nanoseconds as f64 / 1_000_000.0)
     }
+}
+
+/// Whom the requests are for: behind a proxy, somebody else than who is connected to.
+fn origin(arguments: &Arguments) -> String {
+    arguments.origin.clone().unwrap_or_else(|| arguments.address.to_string())
 }
 
 /// One user's life: an answer at a time until the measurement is over.

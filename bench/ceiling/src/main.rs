@@ -6,7 +6,7 @@
 //! A streamed body, down or up, is one connection's and one at a time; its figures are MiB instead of requests.
 //! It prints the same JSON line as `bench/client.js`; what it cannot know (a JavaScript thread) is null.
 //! Started as `ferropool-ceiling sink` it is the server that uploads go to (see `sink`), as `ferropool-ceiling h2` that of the
-//! long run over HTTP/2 (see `h2_server`).
+//! long run over HTTP/2 (see `h2_server`), as `ferropool-ceiling tunnel` a proxy (see `tunnel`).
 //! Not here: parsing of JSON (there is no JavaScript to parse for) and anything a product would need.
 
 mod arguments;
@@ -17,6 +17,7 @@ mod load;
 mod machine;
 mod sink;
 mod streams;
+mod tunnel;
 
 use std::error::Error;
 use std::rc::Rc;
@@ -36,6 +37,7 @@ fn main() -> Result<(), Failure> {
     match std::env::args().nth(1).as_deref() {
         Some("sink") => return sink::serve(),
         Some("h2") => return h2_server::serve(std::env::args().skip(2)),
+        Some("tunnel") => return tunnel::serve(std::env::args().skip(2)),
         _ => {}
     }
     let arguments = Arguments::parse(std::env::args().skip(1))?;

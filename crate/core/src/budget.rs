@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use tokio::sync::Notify;
 
-/// Bytes that may lie around, and those that do.
+/// Bytes that may lie around (all, until somebody says how many), and those that do.
 #[derive(Debug)]
 pub struct Budget {
     most: Cell<u64>,
@@ -18,7 +18,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { most: Cell::new(MOST), held: Cell::new(0), freed: Notify::new() }
+        Self { most: Cell::new(u64::MAX), held: Cell::new(0), freed: Notify::new() }
     }
 }
 
@@ -60,9 +60,6 @@ impl Budget {
         }
     }
 }
-
-/// 256 MiB.
-const MOST: u64 = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,4 @@
-//! The one place that reads a clock or makes up a number: everything below it takes them as arguments.
+//! The client's clock, and the numbers that it makes up: what decides takes them as arguments.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

@@ -3,147 +3,31 @@
 //! Its shelf is the one part that two threads see: the I/O thread, where requests look pools up, and JavaScript's, where
 //! somebody holds one by name. A lock that nobody contends for guards it; connections live on the I/O thread alone.
 
+mod shelves;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, Phase};
-use ferropool_policy::origin::{Origin, Scheme};
+use ferropool_policy::origin::Origin;
 use ferropool_policy::retry::Retry;
-use ferropool_policy::settings::{ManagerSettings, PoolSettings, Timeouts};
-use ferropool_policy::shelf::{Canonical, PoolKey, Shelf};
+use ferropool_policy::settings::Timeouts;
 use ferropool_policy::{query, url};
+use tokio::sync::watch;
+
+use shelves::{Files, Hindered};
+pub use shelves::{Found, Shelved, Shelves};
 
 use crate::client::request::Request;
 use crate::clock::now;
-use crate::observe::stats::{PoolStats, Roster};
-use crate::pool::{Blueprint, Call, CloseReport, Group, Pool, Shared};
-use crate::tls::TlsPlan;
-
-/// The part of a manager that JavaScript's thread sees too.
-#[derive(Debug)]
-pub struct Shelves {
-    shelf: Mutex<Shelf<PoolKey, Arc<Shelved>>>,
-    next: AtomicU32,
-    settings: ManagerSettings,
-    /// Of its pools' settings, in keys.
-    text: Canonical,
-    /// Of its calls.
-    pub stats: Arc<PoolStats>,
-    /// Of its pools.
-    pub roster: Arc<Roster>,
-    /// Here, and not with the I/O thread: should that fall, what was closed is not open again.
-    closed: AtomicBool,
-    /// Of its first https pool.
-    tls: OnceLock<TlsPlan>,
-}
-
-/// A pool on the shelf; its connections are elsewhere.
-#[derive(Debug)]
-pub struct Shelved {
-    /// Never given twice by a manager.
-    pub id: u32,
-    /// Where it leads.
-    pub origin: Origin,
-    /// What it counts.
-    pub stats: Arc<PoolStats>,
-    /// A dial plan is for one thread at a time.
-    blueprint: Mutex<Blueprint>,
-    /// Whether the manager keeps it; changed under the shelf's lock.
-    kept: AtomicBool,
-}
-
-impl Shelves {
-    /// Of a manager with these settings, whose pools' are this text. The options that concern no host are checked.
-    ///
-    /// # Errors
-    /// What a pool would be refused for.
-    pub fn new(settings: ManagerSettings, text: Canonical) -> Result<Arc<Self>, Error> {
-        let some = Origin { scheme: Scheme::Http, host: "localhost".to_owned(), port: None };
-        Blueprint::of(some, settings.pool.clone())?;
-        Ok(Arc::new(Self {
-            shelf: Mutex::new(Shelf::new(settings.num_pools as usize)),
-            next: AtomicU32::new(0),
-            settings,
-            text,
-            stats: Arc::new(PoolStats::new(now())),
-            roster: Arc::default(),
-            closed: AtomicBool::new(false),
-            tls: OnceLock::new(),
-        }))
-    }
-
-    /// The manager's own settings of pools.
-    pub fn settings(&self) -> &PoolSettings {
-        &self.settings.pool
-    }
-
-    /// The pool for an origin, made if there is none, and the pool that had to go for it. `own` are settings that differ
-    /// from the manager's, and their canonical text.
-    ///
-    /// # Errors
-    /// What [`Blueprint::of`] refuses.
-    pub fn take(
-        &self,
-        origin: &Origin,
-        own: Option<(&PoolSettings, &Canonical)>,
-    ) -> Result<(Arc<Shelved>, Option<Arc<Shelved>>), Error> {
-        let text = own.map_or(&self.text, |(_, text)| text);
-        let key = PoolKey { origin: origin.clone(), settings: text.clone() };
-        let mut kept = self.shelf();
-        if let Some(there) = kept.get(&key) {
-            return Ok((Arc::clone(there), None));
-        }
-        let settings = own.map_or(&self.settings.pool, |(settings, _)| settings).clone();
-        // Files are read with the first https pool: the next thousand need not look at them again.
-        let known = if own.is_none() { self.tls.get() } else { None };
-        let blueprint = Blueprint::like(origin.clone(), settings, known)?;
-        if let Some(tls) = blueprint.tls.as_ref().filter(|_| own.is_none()) {
-            self.tls.get_or_init(|| tls.clone());
-        }
-        let made = Arc::new(Shelved {
-            id: self.next.fetch_add(1, Ordering::Relaxed),
-            origin: origin.clone(),
-            stats: Arc::clone(&blueprint.stats),
-            blueprint: Mutex::new(blueprint),
-            kept: AtomicBool::new(true),
-        });
-        let evicted = kept.put(key, Arc::clone(&made)).map(|(_, evicted)| evicted);
-        if let Some(evicted) = &evicted {
-            evicted.kept.store(false, Ordering::Relaxed);
-        }
-        Ok((made, evicted))
-    }
-
-    /// The pools on the shelf, the least recently used first.
-    pub fn list(&self) -> Vec<Arc<Shelved>> {
-        self.shelf().iter().map(|(_, shelved)| Arc::clone(shelved)).collect()
-    }
-
-    /// Takes all of them off.
-    pub fn clear(&self) -> Vec<Arc<Shelved>> {
-        let mut kept = self.shelf();
-        let all = kept.clear();
-        for shelved in &all {
-            shelved.kept.store(false, Ordering::Relaxed);
-        }
-        all
-    }
-
-    fn shelf(&self) -> MutexGuard<'_, Shelf<PoolKey, Arc<Shelved>>> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Shelved {
-    fn blueprint(&self) -> Blueprint {
-        self.blueprint.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+use crate::observe::stats::PoolStats;
+use crate::pool::{Call, CloseReport, Group, Place, Pool, Shared, Stir};
 
 /// See the module.
 pub struct Manager {
@@ -154,7 +38,12 @@ pub struct Manager {
     retry: Rc<Retry>,
     /// By their number on the shelf.
     pools: RefCell<HashMap<u32, Rc<Pool>>>,
+    /// Files that are being read, whoever waits for it.
+    reading: Readings,
 }
+
+/// What came of reading, for each kind of files, once it is done.
+type Readings = [RefCell<Option<watch::Receiver<Option<Result<(), Error>>>>>; 2];
 
 impl Manager {
     /// Brings a manager to life on this thread; its user knows it by this handle.
@@ -168,7 +57,35 @@ impl Manager {
             &settings.pool,
         );
         let retry = Rc::new(settings.pool.retries.clone().unwrap_or_else(Retry::usual));
-        Rc::new(Self { shelves, group, shared, retry, pools: RefCell::default() })
+        let made =
+            Rc::new(Self { shelves, group, shared, retry, pools: RefCell::default(), reading: Readings::default() });
+        let manager = Rc::downgrade(&made);
+        made.group.hear(Box::new(move |member, stir| match (manager.upgrade(), stir) {
+            (Some(manager), Stir::Rests) => manager.rests(member),
+            (Some(manager), Stir::Wakes) => manager.wakes(member),
+            (None, _) => {}
+        }));
+        made
+    }
+
+    /// A pool has no connection, and nobody who waits for one. With thousands of them it is let go; it stays on the shelf, and
+    /// is there again with its next request.
+    fn rests(&self, id: u32) {
+        let Ok(mut pools) = self.pools.try_borrow_mut() else { return };
+        let gone = if pools.len() > MOST_AT_REST { pools.remove(&id) } else { None };
+        drop(pools);
+        if let Some(pool) = &gone {
+            pool.put(Place::LetGo);
+        }
+        // Whoever told of it holds it too.
+        drop(gone);
+    }
+
+    /// Somebody held it all the while: its connections are the manager's to keep, and to close when it is forgotten.
+    fn wakes(&self, id: u32) {
+        let (Some(pool), Ok(mut pools)) = (self.group.member(id), self.pools.try_borrow_mut()) else { return };
+        pool.put(Place::Kept);
+        pools.insert(id, pool);
     }
 
     /// The live pool of one on the shelf, or of one that was on it: whoever holds such a pool goes on with it.
@@ -185,7 +102,7 @@ impl Manager {
             pool.close_now();
         } else if shelved.kept.load(Ordering::Relaxed) {
             // Should the other thread take it off the shelf now, its word of that comes after this.
-            pool.set_shelved(true);
+            pool.put(Place::Kept);
             self.pools.borrow_mut().insert(shelved.id, Rc::clone(&pool));
         }
         Ok(pool)
@@ -193,9 +110,10 @@ impl Manager {
 
     /// A pool is off the shelf: idle connections close, calls in flight go on, and whoever holds it may use it (MGR-04).
     pub fn forget(&self, id: u32) {
-        let forgotten = self.pools.borrow_mut().remove(&id);
-        if let Some(pool) = forgotten {
-            pool.set_shelved(false);
+        let kept = self.pools.borrow_mut().remove(&id);
+        // One that was let go may be held by somebody.
+        if let Some(pool) = kept.or_else(|| self.group.member(id)) {
+            pool.put(Place::Elsewhere);
             pool.close_idle();
         }
     }
@@ -204,9 +122,35 @@ impl Manager {
         self.shelves.closed.load(Ordering::Relaxed)
     }
 
-    fn hop(&self, request: &Request) -> Result<Hop, Error> {
+    /// Has files read, once for all who wait for it, and on a thread of its own: thousands of certificates take tens of
+    /// milliseconds, in which this one has others to serve.
+    async fn read(&self, files: Files) -> Result<(), Error> {
+        let reading = &self.reading[files as usize];
+        // What has ended, however it did, is not asked again: files may have changed.
+        let running =
+            reading.borrow().clone().filter(|running| running.borrow().is_none() && running.has_changed().is_ok());
+        let mut hears = if let Some(running) = running {
+            running
+        } else {
+            let (told, hears) = watch::channel(None);
+            let shelves = Arc::clone(&self.shelves);
+            let work = move || drop(told.send(Some(shelves.read(files))));
+            if thread::Builder::new().name(READER_NAME.to_owned()).spawn(work).is_err() {
+                // There is no thread to be had.
+                return self.shelves.read(files);
+            }
+            reading.replace(Some(hears.clone()));
+            hears
+        };
+        match hears.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(outcome)) => outcome.clone(),
+            _ => Err(Error::new(Kind::Internal, "ferropool panicked while it read files; please report it")),
+        }
+    }
+
+    fn hop(&self, request: &Request) -> Result<Hop, Hindered> {
         if self.is_closed() {
-            return Err(Error::new(Kind::PoolClosed, "The manager is closed.").in_phase(Phase::Pool));
+            return Err(Error::new(Kind::PoolClosed, "The manager is closed.").in_phase(Phase::Pool).into());
         }
         let text = std::str::from_utf8(&request.url)
             .map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
@@ -217,12 +161,17 @@ impl Manager {
             url::parse(&query::join(text, &pairs))?
         };
         let origin = Origin::from_absolute_url(&parsed)?;
-        let (shelved, evicted) = self.shelves.take(&origin, None)?;
+        let Found { shelved, evicted, forwards } = self.shelves.take_read(&origin, None, request.proxy.as_ref())?;
         let pool = self.pool(&shelved)?;
         if let Some(evicted) = evicted {
             self.forget(evicted.id);
         }
-        Ok(Hop { pool, target: Some(Bytes::from(parsed.request_uri())) })
+        let path = parsed.request_uri();
+        if !forwards {
+            return Ok(Hop { pool, target: Some(Bytes::from(path)), host: None });
+        }
+        let host = format!("{}:{}", origin.host, origin.effective_port());
+        Ok(Hop { pool, target: Some(Bytes::from(origin.url_of(&path))), host: Some(host.into()) })
     }
 
     /// Forgets every pool (MGR-05).
@@ -257,6 +206,13 @@ impl Manager {
     }
 }
 
+/// Pools without a connection that are kept alive: 20,000 ways through proxies cost twice as much where all of them are
+/// (ARCHITECTURE, "What turned out differently").
+const MOST_AT_REST: usize = 256;
+
+/// Linux shows 15 bytes of it.
+const READER_NAME: &str = "ferropool-files";
+
 /// Whom a call is made to.
 #[derive(Clone)]
 pub enum Target {
@@ -272,6 +228,15 @@ pub struct Hop {
     pub pool: Rc<Pool>,
     /// What stands in the request line, where that is not for the request's own URL to say.
     pub target: Option<Bytes>,
+    /// `host:port` that is asked, where the pool leads to a proxy that passes requests on.
+    pub host: Option<Rc<str>>,
+}
+
+impl Hop {
+    /// `host:port` that is asked.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or(&self.pool.name)
+    }
 }
 
 impl Target {
@@ -303,7 +268,7 @@ impl Target {
     /// What a call is judged by that brings nothing of its own.
     pub(crate) fn retry(&self) -> &Rc<Retry> {
         match self {
-            Self::Pool(pool) => &pool.retry,
+            Self::Pool(pool) => pool.retry(),
             Self::Manager(manager) => &manager.retry,
         }
     }
@@ -314,12 +279,23 @@ impl Target {
     }
 
     /// The pool for what is asked for now; `followed` if an answer led there.
-    pub(crate) fn hop(&self, request: &Request, followed: bool) -> Result<Hop, Error> {
+    pub(crate) async fn hop(&self, request: &Request, followed: bool) -> Result<Hop, Error> {
         match self {
-            Self::Manager(manager) => manager.hop(request),
+            Self::Manager(manager) => loop {
+                match manager.hop(request) {
+                    Ok(hop) => return Ok(hop),
+                    Err(Hindered::Refused(error)) => return Err(error),
+                    // Boxed: its state would make that of every call larger.
+                    Err(Hindered::Unread(files)) => Box::pin(manager.read(files)).await?,
+                }
+            },
+            Self::Pool(_) if request.proxy.is_some() => Err(Error::new(
+                Kind::InvalidOption,
+                "a pool's way is chosen when it is made: give it 'proxy', or ask a manager",
+            )),
             Self::Pool(pool) => {
                 let target = if followed { own_target(pool, &request.url)? } else { None };
-                Ok(Hop { pool: Rc::clone(pool), target })
+                Ok(Hop { pool: Rc::clone(pool), target, host: None })
             }
         }
     }
@@ -347,5 +323,5 @@ fn own_target(pool: &Pool, url: &Bytes) -> Result<Option<Bytes>, Error> {
     let text = std::str::from_utf8(url).map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
     let parsed = url::parse(text)?;
     let origin = Origin::from_absolute_url(&parsed)?;
-    Ok((origin == pool.origin).then(|| Bytes::from(parsed.request_uri())))
+    Ok((origin == pool.origin && !pool.is_forwarded()).then(|| Bytes::from(parsed.request_uri())))
 }

@@ -7,11 +7,14 @@ mod close;
 mod gate;
 mod group;
 mod held;
+mod open;
 mod seat;
 mod shared;
 mod slot;
+mod stream_lease;
+mod via;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use std::time::{Duration, Instant};
 use ferropool_policy::error::{Error, Kind, Phase};
 use ferropool_policy::ledger::{Bounds, Discard, Figures, Granted, Ledger, Ticket};
 use ferropool_policy::origin::{Origin, Scheme};
+use ferropool_policy::proxy::Way;
 use ferropool_policy::retry::Retry;
 use ferropool_policy::settings::PoolSettings;
 use ferropool_policy::streams::Streams;
@@ -29,13 +33,18 @@ use tokio::task::AbortHandle;
 
 use close::lay_down;
 use group::Member;
+use open::Through;
 use seat::Seat;
-use shared::{Carrier, StreamCounts, StreamGrant};
+use shared::StreamGrant;
+use stream_lease::{Carrier, StreamCounts};
 
 pub use close::CloseReport;
+pub(crate) use group::Stir;
 pub use group::{Call, Group};
 pub use held::{Held, Leased, Spans};
-pub use shared::StreamLease;
+pub use slot::Deadline;
+pub use stream_lease::StreamLease;
+pub use via::{Audience, Via};
 
 use crate::client::case::CaseBook;
 use crate::client::message::Defaults;
@@ -88,6 +97,8 @@ pub enum Warning {
 pub enum Wanted {
     /// An idle one, if it is fit.
     Any,
+    /// The same, unless its peer has answered as HTTP/1.0.
+    TakesChunks,
     /// A fresh one: an idle one failed the request already, without a byte sent.
     Fresh,
 }
@@ -109,9 +120,12 @@ pub struct Shared {
 pub struct Blueprint {
     /// Where its connections lead.
     pub origin: Origin,
-    settings: PoolSettings,
+    settings: Arc<PoolSettings>,
     plan: DialPlan,
     pub(crate) tls: Option<TlsPlan>,
+    through: Option<Through>,
+    /// Whether its manager knows proxies, and this is the way past them.
+    past_proxies: bool,
     /// Shared with whoever reads it.
     pub stats: Arc<PoolStats>,
 }
@@ -120,29 +134,46 @@ impl Blueprint {
     /// Checks everything that can be checked without touching the network.
     pub fn new(settings: PoolSettings) -> Result<Self, Error> {
         let origin = Origin::new(settings.scheme, &settings.host, settings.port)?;
-        Self::of(origin, settings)
+        let via = settings.proxy.as_ref().map(|proxy| Via::new(proxy, "", None)).transpose()?;
+        let route = via.map(|via| (Arc::clone(&via), via.proxy.way(origin.scheme)));
+        Self::of(origin, Arc::new(settings), route, None)
     }
 
-    /// One for this origin, whatever host the settings name.
-    pub fn of(origin: Origin, settings: PoolSettings) -> Result<Self, Error> {
-        Self::like(origin, settings, None)
-    }
-
-    /// The same, where another of these settings is known: what its TLS needs has been read already.
-    pub(crate) fn like(origin: Origin, settings: PoolSettings, known: Option<&TlsPlan>) -> Result<Self, Error> {
-        let plan = DialPlan::new(&settings, &origin.host, origin.effective_port())?;
+    /// One for this origin, whatever host the settings name, and this way there, whatever proxy they name. `known` is what
+    /// another one of these settings has read already for its TLS.
+    pub(crate) fn of(
+        origin: Origin,
+        settings: Arc<PoolSettings>,
+        route: Option<(Arc<Via>, Way)>,
+        known: Option<&TlsPlan>,
+    ) -> Result<Self, Error> {
+        let through = route.map(|(via, way)| Through::new(via, way, &settings, &origin)).transpose()?;
+        let plan = match &through {
+            None => DialPlan::new(&settings, &origin.host, origin.effective_port())?,
+            Some(Through { via, .. }) => DialPlan::to_proxy(&settings, &via.proxy.host, via.proxy.port)?,
+        };
         let tls = match (origin.scheme, known) {
+            _ if through.as_ref().is_some_and(Through::is_forward) => None,
             (Scheme::Http, _) => None,
             (Scheme::Https, Some(known)) => Some(known.for_host(&settings.tls, &origin.host)?),
-            (Scheme::Https, None) => {
-                let alpn = if settings.http2 == Http2::Off { Alpn::Http1 } else { Alpn::Http2 };
-                Some(TlsPlan::new(&settings.tls, &origin.host, alpn)?)
-            }
+            (Scheme::Https, None) => Some(TlsPlan::new(&settings.tls, &origin.host, Self::alpn(&settings))?),
         };
+        let tls = tls.map(|tls| tls.apart(&client_of(&settings, through.as_ref())));
         // The book of the engine lives on its own thread; this one only sees whether the fields can be sent.
         let book = CaseBook::default();
-        Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &book)?;
-        Ok(Self { origin, settings, plan, tls, stats: Arc::new(PoolStats::new(now())) })
+        Defaults::new(&origin, &settings, audience(through.as_ref()), &book)?;
+        let stats = Arc::new(PoolStats::new(now()));
+        Ok(Self { origin, settings, plan, tls, through, past_proxies: false, stats })
+    }
+
+    /// The protocols that pools of these settings offer.
+    pub(crate) fn alpn(settings: &PoolSettings) -> Alpn {
+        if settings.http2 == Http2::Off { Alpn::Http1 } else { Alpn::Http2 }
+    }
+
+    /// The same in a manager that knows proxies.
+    pub(crate) fn beside_proxies(self) -> Self {
+        Self { past_proxies: self.through.is_none(), ..self }
     }
 }
 
@@ -151,7 +182,7 @@ pub struct Pool {
     /// Where they lead.
     pub origin: Origin,
     /// What it was made with.
-    pub settings: PoolSettings,
+    pub settings: Arc<PoolSettings>,
     /// Its own header fields.
     pub defaults: Defaults,
     /// What it counts.
@@ -160,8 +191,8 @@ pub struct Pool {
     pub shared: Rc<Shared>,
     /// `host:port`, for errors.
     pub name: String,
-    /// What its requests are judged by that bring nothing of their own.
-    pub retry: Rc<Retry>,
+    /// Made when it is asked for: most pools of a manager never are.
+    retry: OnceCell<Rc<Retry>>,
     /// What it shares with the other pools of its manager.
     pub group: Rc<Group>,
     /// Its number in there.
@@ -170,6 +201,7 @@ pub struct Pool {
     before: Sums,
     plan: DialPlan,
     tls: Option<TlsPlan>,
+    through: Option<Through>,
     /// `None` where every exchange has a connection of its own.
     streams: Option<RefCell<Streams<Rc<Carrier>>>>,
     stream_seats: RefCell<HashMap<Ticket, Rc<Seat<StreamGrant>>>>,
@@ -182,17 +214,28 @@ pub struct Pool {
     reap: Rc<Notify>,
     drained: Notify,
     closing: Notify,
-    forced: Cell<bool>,
+    /// How many leases `close` has cut off, once it has.
+    forced: Cell<Option<u64>>,
     /// Told when `forced` is set: what is dialling has no connection to cut yet.
     cut: Notify,
-    warned: RefCell<Vec<Warning>>,
     /// What waits on the pool's behalf, and ends with it: else a pool that is gone would cost its memory until they wake.
     watcher: RefCell<Option<AbortHandle>>,
     reaping: RefCell<Option<AbortHandle>>,
     /// Calls that wait for their host's turn, and hold nothing.
     in_line: Cell<u32>,
-    shelved: Cell<bool>,
+    place: Cell<Place>,
     me: Weak<Self>,
+}
+
+/// How a manager has a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is off the shelf, or never was on one.
+    Elsewhere,
+    /// On the shelf, and kept alive.
+    Kept,
+    /// On the shelf, and alive only as long as somebody else holds it.
+    LetGo,
 }
 
 /// Whether a task waits for the next connection to expire.
@@ -211,13 +254,15 @@ impl Pool {
 
     /// Brings a blueprint to life as one pool of a group, under a number that no other pool of the group has.
     pub fn join(blueprint: Blueprint, shared: Rc<Shared>, group: Rc<Group>, member: u32) -> Result<Rc<Self>, Error> {
-        let Blueprint { origin, settings, plan, tls, stats } = blueprint;
-        let streams = multiplexes(origin.scheme, settings.http2).then(RefCell::default);
-        let defaults =
-            Defaults::new(&origin, &settings.headers, &settings.accept_encoding, &settings.user_agent, &shared.book)?;
-        let bounds = Bounds::from(&settings);
+        let Blueprint { origin, settings, plan, tls, through, past_proxies, stats } = blueprint;
+        // What a proxy passes on, it is told in HTTP/1.1.
+        let multiplexes =
+            multiplexes(origin.scheme, settings.http2) && !through.as_ref().is_some_and(Through::is_forward);
+        let streams = multiplexes.then(RefCell::default);
+        let audience = if past_proxies { Audience::OriginAlone } else { audience(through.as_ref()) };
+        let defaults = Defaults::new(&origin, &settings, audience, &shared.book)?;
+        let bounds = Bounds::from(&*settings);
         let name = format!("{}:{}", origin.host, origin.effective_port());
-        let retry = Rc::new(settings.retries.clone().unwrap_or_else(Retry::usual));
         let made = Rc::new_cyclic(|me| Self {
             origin,
             settings,
@@ -227,10 +272,11 @@ impl Pool {
             stats,
             shared,
             name,
-            retry,
+            retry: OnceCell::new(),
             group,
             plan,
             tls,
+            through,
             streams,
             stream_seats: RefCell::default(),
             stream_counts: Cell::default(),
@@ -242,13 +288,12 @@ impl Pool {
             reap: Rc::default(),
             drained: Notify::new(),
             closing: Notify::new(),
-            forced: Cell::new(false),
+            forced: Cell::new(None),
             cut: Notify::new(),
-            warned: RefCell::default(),
             watcher: RefCell::default(),
             reaping: RefCell::default(),
             in_line: Cell::new(0),
-            shelved: Cell::new(false),
+            place: Cell::new(Place::Elsewhere),
             me: Weak::clone(me),
         });
         made.group.join(member, &made.me, &made.stats);
@@ -285,8 +330,15 @@ impl Pool {
         let ledger = self.ledger.borrow();
         let (figures, aborted) = (ledger.figures(), ledger.closed_for(Discard::Aborted));
         let (berths, in_line) = (self.group.waiting_of(self.member), self.in_line.get() + self.waiting_for_streams());
+        drop(ledger);
         let figures = self.with_streams(figures);
         self.stats.figures(&figures, aborted, berths, in_line, &self.before);
+        let rests = figures.idle + figures.leased + figures.waiting + berths + in_line == 0;
+        match self.place.get() {
+            Place::Kept if rests => self.group.told(self.member, Stir::Rests),
+            Place::LetGo if !rests => self.group.told(self.member, Stir::Wakes),
+            _ => {}
+        }
     }
 
     fn plan_reaping(&self) {
@@ -309,7 +361,7 @@ impl Pool {
 
     /// Warns once when somebody has waited for [`STARVING`].
     fn watch_waiters(&self) {
-        if self.warned.borrow().contains(&Warning::Starving) || self.watcher.borrow().is_some() {
+        if self.stats.has_warned(Warning::Starving as u64) || self.watcher.borrow().is_some() {
             return;
         }
         let me = Weak::clone(&self.me);
@@ -334,19 +386,28 @@ impl Pool {
 
     /// Says it once.
     pub(crate) fn warn(&self, warning: Warning) {
-        if !self.warned.borrow().contains(&warning) {
-            self.warned.borrow_mut().push(warning);
+        if self.stats.warns_first(warning as u64) {
             self.shared.observer.warn(warning, self);
         }
     }
 
     /// Whether a manager keeps it: then it is not its holder's to end.
     pub fn is_shelved(&self) -> bool {
-        self.shelved.get()
+        self.place.get() != Place::Elsewhere
     }
 
-    pub(crate) fn set_shelved(&self, on: bool) {
-        self.shelved.set(on);
+    pub(crate) fn put(&self, place: Place) {
+        self.place.set(place);
+    }
+
+    /// What its requests are judged by that bring nothing of their own.
+    pub(crate) fn retry(&self) -> &Rc<Retry> {
+        self.retry.get_or_init(|| Rc::new(self.settings.retries.clone().unwrap_or_else(Retry::usual)))
+    }
+
+    /// Whether its requests are passed on by a proxy.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        self.through.as_ref().is_some_and(Through::is_forward)
     }
 
     /// Whether it is or was a manager's.
@@ -362,13 +423,13 @@ impl Pool {
     }
 
     /// Takes note of an answer that may ask for a pause of its host, for as long as `retry` lets anybody ask.
-    pub(crate) fn heed(&self, status: u16, headers: &http::HeaderMap, retry: &Retry) {
+    pub(crate) fn heed(&self, host: &str, status: u16, headers: &http::HeaderMap, retry: &Retry) {
         let Some(gate) = self.group.gate.as_ref().filter(|gate| gate.heeds(status)) else { return };
         let asked =
             headers.get(http::header::RETRY_AFTER).and_then(|value| retry.retry_after(value.as_bytes(), wall_clock()));
         let Some(span) = asked.map(ferropool_policy::settings::delay) else { return };
-        if gate.pause(&self.name, status, span) {
-            let pause = Pause { group: self.group.handle, host: &self.name, span, status };
+        if gate.pause(host, status, span) {
+            let pause = Pause { group: self.group.handle, host, span, status };
             self.shared.observer.paused(&pause);
         }
     }
@@ -388,12 +449,47 @@ impl Pool {
 
     /// Whether `close` cut off the leases that were left.
     pub fn was_forced(&self) -> bool {
-        self.forced.get()
+        self.forced.get().is_some()
+    }
+
+    /// Whether the same proxy as another pool's, or none as there, is told of its requests.
+    pub(crate) fn has_proxy_of(&self, other: &Self) -> bool {
+        match (&self.through, &other.through) {
+            (Some(own), Some(other)) => own.via.proxy == other.via.proxy,
+            (own, other) => own.is_none() && other.is_none(),
+        }
     }
 
     /// The ledger's figures now.
     pub fn figures(&self) -> Figures {
         self.ledger.borrow().figures()
+    }
+}
+
+/// What a server can tell two clients apart by: who came from another place must not be known again by its sessions
+/// (THR-323). Empty for the usual place.
+fn client_of(settings: &PoolSettings, through: Option<&Through>) -> String {
+    match (through, place_of(settings)) {
+        (None, None) => String::new(),
+        (through, place) => {
+            let via = through.map(|through| through.via.key(through.way));
+            format!("{} {}", via.as_deref().unwrap_or("directly"), place.unwrap_or_default())
+        }
+    }
+}
+
+/// Where connections begin, unless the system chooses, or what they lead to in place of the host.
+fn place_of(settings: &PoolSettings) -> Option<String> {
+    let PoolSettings { local_address, interface, unix_socket, .. } = settings;
+    let is_usual = local_address.is_none() && interface.is_none() && unix_socket.is_none();
+    (!is_usual).then(|| format!("{local_address:?} {interface:?} {unix_socket:?}"))
+}
+
+fn audience(through: Option<&Through>) -> Audience {
+    match through {
+        None => Audience::Origin,
+        Some(through) if through.is_forward() => Audience::Proxy(Arc::clone(&through.via)),
+        Some(_) => Audience::OriginAlone,
     }
 }
 

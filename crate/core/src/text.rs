@@ -5,8 +5,6 @@
 //! are WHATWG's; a label that names nothing is passed over, and so are those of the "replacement" encoding, which says
 //! nothing about any body. XML declarations are not read: they are the business of an XML parser.
 
-use std::borrow::Cow;
-
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use self::prescan::Prescan;
@@ -102,16 +100,6 @@ pub fn decode<'a>(data: &'a [u8], encoding: &'static Encoding) -> Text<'a> {
     let (_, _, written, _) = decoder.decode_to_utf16(data, &mut units, true);
     units.truncate(written);
     Text::Utf16(units)
-}
-
-impl Text<'_> {
-    /// As UTF-8.
-    pub fn to_utf8(&self) -> Cow<'_, str> {
-        match self {
-            Self::Latin1(bytes) => encoding_rs::mem::decode_latin1(bytes),
-            Self::Utf16(units) => Cow::Owned(String::from_utf16_lossy(units)),
-        }
-    }
 }
 
 /// Whether these bytes are in this charset what they are in Latin-1, so that there is nothing to decode.

@@ -90,8 +90,10 @@ fn bodies_read_whole_decode_as_in_urllib3() {
                 let (kind, message) = body.expect_err(name);
                 assert_eq!(kind, Kind::Decode, "{name}");
                 let theirs = &failure.message;
+                // Its words; the decoder's own follow in brackets, as urllib3's follow in its tuple.
+                let message = message.split_inclusive("failed to decode it.").next().unwrap_or_default();
                 // "Zstandard data is incomplete" is what urllib3 says of zstd alone.
-                assert!(theirs.contains(&message) || name == "zstd truncated", "{name}: {message}; theirs {theirs}");
+                assert!(theirs.contains(message) || name == "zstd truncated", "{name}: {message}; theirs {theirs}");
             }
             (Some(ours), theirs) => {
                 differing += 1;

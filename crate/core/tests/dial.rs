@@ -184,6 +184,38 @@ async fn a_local_address_leaves_only_its_own_family() {
     assert_eq!(dialled.tried.len(), 1, "{:?}", dialled.tried);
 }
 
+fn on(interface: &str) -> PoolSettings {
+    PoolSettings { interface: Some(interface.to_owned()), ..PoolSettings::default() }
+}
+
+#[tokio::test]
+async fn an_interface_is_what_each_socket_is_bound_to() {
+    let (_server, port) = listener().await;
+    let device = |transport: &Transport| SockRef::from(&transport.as_fd()).device().unwrap();
+    let dialled = dial_any(&plan(&on("lo"), "any.test", port), &[V4.into()]).await.unwrap();
+    assert_eq!(device(&dialled.transport).as_deref(), Some(&b"lo"[..]));
+    let dialled = dial_any(&plan(&PoolSettings::default(), "any.test", port), &[V4.into()]).await.unwrap();
+    assert_eq!(device(&dialled.transport), None);
+    let both = PoolSettings { interface: Some("lo".to_owned()), ..bound_to("127.0.0.5", 0) };
+    let dialled = dial_any(&plan(&both, "any.test", port), &[V6.into(), V4.into()]).await.unwrap();
+    assert_eq!(device(&dialled.transport).as_deref(), Some(&b"lo"[..]));
+    assert_eq!(dialled.local.address(), "127.0.0.5");
+}
+
+// ERR-03: no such interface; it may come, so it is an error of the dial.
+#[tokio::test]
+async fn an_interface_that_is_not_there_is_a_connect_error_with_the_systems_code() {
+    let (_server, port) = listener().await;
+    for name in ["nosuchdevice0", "fifteen-letters"] {
+        let error = dial_any(&plan(&on(name), "any.test", port), &[V4.into()]).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Connect);
+        assert_eq!(error.fields().phase, Some(Phase::Connect));
+        assert_eq!(error.fields().causes[0].code.as_deref(), Some("ENODEV"));
+        let said = format!("Failed to establish a new connection: [Errno 19] No such device (interface '{name}')");
+        assert_eq!(error.to_string(), said);
+    }
+}
+
 // ERR-03, THR-1207: refused.
 #[tokio::test]
 async fn a_closed_port_is_a_connect_error_with_code_and_address() {
@@ -417,8 +449,13 @@ async fn settings_that_no_dial_could_follow_fail_at_once() {
         let settings = PoolSettings { unix_socket: Some(path.to_owned()), ..PoolSettings::default() };
         assert_eq!(refused(settings).kind(), Kind::InvalidOption, "{path:?}");
     }
-    let both = PoolSettings { unix_socket: Some("/s".to_owned()), ..bound_to("127.0.0.1", 0) };
-    assert_eq!(refused(both).kind(), Kind::InvalidOption);
+    for name in ["", "a\0b", "sixteen-letters!", "é".repeat(8).as_str()] {
+        assert_eq!(refused(on(name)).kind(), Kind::InvalidOption, "{name:?}");
+    }
+    for with in [bound_to("127.0.0.1", 0), on("lo")] {
+        let both = PoolSettings { unix_socket: Some("/s".to_owned()), ..with };
+        assert_eq!(refused(both).kind(), Kind::InvalidOption);
+    }
     for keep_alive in [
         KeepAlive { idle: Some(0), ..KeepAlive::default() },
         KeepAlive { interval: Some(32_767_001), ..KeepAlive::default() },

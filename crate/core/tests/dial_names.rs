@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ferropool_core::dial::resolve::limit_threads;
 use ferropool_core::dial::{DialPlan, Lookup, Remember, Resolver, dial};
 use ferropool_policy::error::{Kind, Phase};
 use ferropool_policy::settings::PoolSettings;
@@ -241,6 +242,105 @@ fn names_have_thirty_two_threads_at_most_and_none_after_a_while() {
         until("idle threads end", || threads() == 0).await;
         resolver.resolve("again.test").await.unwrap();
         assert_eq!(threads(), 1, "and one is started when there is work again");
+    });
+}
+
+// THR-902, THR-1012: names that hang, and whose callers' deadlines have fired, hold up nobody any longer; to a bound.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_look_up_that_nobody_waits_for_any_more_gives_its_place_away() {
+    alone(async {
+        let (names, opens, resolver) = names();
+        let wait = |host: String| {
+            let resolver = Rc::clone(&resolver);
+            spawn_local(async move { resolver.resolve(&host).await })
+        };
+        let mut hanging: Vec<_> = (0..32).map(|n| wait(format!("stall{n}.test"))).collect();
+        until("every thread hangs", || names.total() == 32).await;
+        let patient = wait("patient.test".to_owned());
+        let joins = wait("stall0.test".to_owned());
+        let deadline = Duration::from_millis(50);
+        tokio::time::sleep(deadline).await;
+        assert!(!patient.is_finished(), "there are no more than so many at once");
+        // The deadline of one: somebody else still waits for that name. The deadline of another.
+        hanging[0].abort();
+        tokio::time::sleep(deadline).await;
+        assert!(!patient.is_finished());
+        hanging[1].abort();
+        let patient = tokio::time::timeout(Duration::from_secs(5), patient).await;
+        patient.expect("its turn has come").unwrap().unwrap();
+        joins.abort();
+        for waiter in hanging.drain(2..) {
+            waiter.abort();
+        }
+        for n in 32..128 {
+            let waiter = wait(format!("stall{n}.test"));
+            until("it is asked for", || names.asked(&format!("stall{n}.test")) == 1).await;
+            waiter.abort();
+        }
+        until("all wait for nobody", || threads() == 128).await;
+        let late = wait("late.test".to_owned());
+        tokio::time::sleep(deadline).await;
+        assert!(!late.is_finished(), "and there are no more than so many threads");
+        assert_eq!(threads(), 128);
+        drop(opens);
+        late.await.unwrap().unwrap();
+        until("threads without work end", || threads() <= 32).await;
+        assert_eq!(names.total(), 130);
+    });
+}
+
+/// Puts the default back whatever becomes of the test.
+struct Limited;
+
+impl Limited {
+    fn to(most: usize) -> Self {
+        limit_threads(most);
+        Self
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        limit_threads(32);
+    }
+}
+
+// THR-1014: the caller's own bound, from wherever there are.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_number_of_threads_is_the_callers_to_choose() {
+    alone(async {
+        let limited = Limited::to(1);
+        until("those of other tests end at once", || threads() <= 1).await;
+        limit_threads(3);
+        let (names, opens, resolver) = names();
+        let ask = |prefix: &str| -> Vec<_> {
+            let hosts: Vec<_> = (0..9).map(|n| format!("stall-{prefix}{n}.test")).collect();
+            let wait = |host: String| {
+                let resolver = Rc::clone(&resolver);
+                spawn_local(async move { resolver.resolve(&host).await })
+            };
+            hosts.into_iter().map(wait).collect()
+        };
+        let first = ask("a");
+        until("three hang", || names.total() == 3).await;
+        assert_eq!(threads(), 3);
+        drop(limited);
+        let second = ask("b");
+        until("each has a thread", || names.total() == 18).await;
+        assert_eq!(threads(), 18);
+        let limited = Limited::to(1);
+        let began = Instant::now();
+        drop(opens);
+        for waiter in first.into_iter().chain(second) {
+            waiter.await.unwrap().unwrap();
+        }
+        until("the others end", || threads() == 1).await;
+        assert!(began.elapsed() < Duration::from_secs(4), "with their work, not after having been idle");
+        resolver.resolve("last.test").await.unwrap();
+        assert_eq!(threads(), 1);
+        drop(limited);
     });
 }
 

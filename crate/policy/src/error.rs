@@ -2,9 +2,11 @@
 //! request, and what caused it. It crosses to JavaScript as data; the facade's classes are built from [`Kind::ALL`].
 //! Nobody ever parses a message.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+pub use crate::quote::{quote, quote_text};
 use crate::story::Past;
 
 /// What went wrong. Each kind has a stable code and the facade's class that carries it.
@@ -40,6 +42,12 @@ pub enum Kind {
     Connect,
     /// The name did not resolve.
     Dns,
+    /// The proxy could not be reached, or refused; `below` is what it was, where it was not the proxy's own word.
+    Proxy,
+    /// A proxy's URL has a scheme that will not do.
+    ProxyScheme,
+    /// The address is one of those that are not to be connected to.
+    AddressDenied,
     /// TLS failed: the handshake, the certificate, its name or fingerprint, or a record later on.
     Tls,
     /// The peer broke the protocol.
@@ -90,7 +98,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 39] = [
         Self::PoolEmpty,
         Self::PoolFull,
         Self::PoolClosed,
@@ -104,6 +112,9 @@ impl Kind {
         Self::TotalTimeout,
         Self::Connect,
         Self::Dns,
+        Self::Proxy,
+        Self::ProxyScheme,
+        Self::AddressDenied,
         Self::Tls,
         Self::Protocol,
         Self::Unprocessed,
@@ -156,6 +167,9 @@ impl Kind {
             Self::TotalTimeout => ("ERR_TOTAL_TIMEOUT", "ReadTimeoutError"),
             Self::Connect => ("ERR_CONNECT", "NewConnectionError"),
             Self::Dns => ("ERR_DNS", "NameResolutionError"),
+            Self::Proxy => ("ERR_PROXY", "ProxyError"),
+            Self::ProxyScheme => ("ERR_INVALID_URL", "ProxySchemeUnknown"),
+            Self::AddressDenied => ("ERR_ADDRESS_DENIED", "AddressDenied"),
             Self::Tls => ("ERR_TLS", "SSLError"),
             Self::Protocol | Self::Unprocessed => ("ERR_PROTOCOL", "ProtocolError"),
             Self::IncompleteRead => ("ERR_INCOMPLETE_READ", "ProtocolError"),
@@ -266,12 +280,25 @@ pub struct Extra {
     pub during: Option<Phase>,
     /// Of `BadResponse`: the status of the answer that was one too many.
     pub status: Option<u16>,
-    /// Of `MaxRetry`: what the last attempt met.
+    /// Of `MaxRetry`: what the last attempt met. Of `Proxy`: what kept us from it.
     pub below: Option<Error>,
     /// What was retried and followed before.
     pub history: Vec<Past>,
     /// Of `Tls`: the peer's certificates as it sent them, its own first, and the name that they were asked for.
     pub chain: Option<Chain>,
+    /// Of `Proxy`: its answer to CONNECT.
+    pub refusal: Option<Refusal>,
+}
+
+/// A proxy's answer to CONNECT that opened no tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// Not 2xx.
+    pub status: u16,
+    /// Header lines as they came, names in lower case.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How its body begins: 64 KiB at most.
+    pub body: Vec<u8>,
 }
 
 /// What a peer showed, and whom it should have shown.
@@ -330,6 +357,16 @@ impl Error {
         }))
     }
 
+    /// The code that the caller sees: where a connection could not be made, what the system called the failure of the
+    /// address that is told of first, else the kind's.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match (self.0.kind, self.0.causes.first()) {
+            (Kind::Connect, Some(Cause { code: Some(code), .. })) => code,
+            (kind, _) => kind.code(),
+        }
+    }
+
     /// The same, in this phase.
     #[must_use]
     pub fn in_phase(mut self, phase: Phase) -> Self {
@@ -370,6 +407,19 @@ impl Error {
         &self.0
     }
 
+    /// What had come of a body; it is with the innermost error, which met it.
+    #[must_use]
+    pub fn partial(&self) -> Option<&[u8]> {
+        let extra = &self.0.extra;
+        extra.partial.as_deref().or_else(|| extra.below.as_ref()?.partial())
+    }
+
+    /// What had come of a body, taken out: a whole one may be large, and whoever remembers an error has no use for it.
+    pub fn take_partial(&mut self) -> Option<Vec<u8>> {
+        let extra = &mut self.0.extra;
+        extra.partial.take().or_else(|| extra.below.as_mut()?.take_partial())
+    }
+
     /// The fields, to fill in by whoever knows more.
     pub fn fields_mut(&mut self) -> &mut Fields {
         &mut self.0
@@ -403,12 +453,35 @@ impl Cause {
         Self { code: system_code(error).map(str::to_owned), message: error.to_string(), address: None }
     }
 
+    /// As it stands in a message: with the code, in place of the number that std writes.
+    #[must_use]
+    pub fn words(&self) -> Cow<'_, str> {
+        match &self.code {
+            None => self.message.as_str().into(),
+            Some(code) => format!("{} ({code})", without_number(&self.message)).into(),
+        }
+    }
+
+    /// The same where it stands in brackets already.
+    #[must_use]
+    pub fn bracketed(&self) -> String {
+        match &self.code {
+            None => format!("({})", self.message),
+            Some(code) => format!("({}, {code})", without_number(&self.message)),
+        }
+    }
+
     /// The same, about this address.
     #[must_use]
     pub fn at(mut self, address: impl fmt::Display) -> Self {
         self.address = Some(address.to_string());
         self
     }
+}
+
+/// Without std's ` (os error 104)`.
+fn without_number(said: &str) -> &str {
+    said.rfind(" (os error ").map_or(said, |at| &said[..at])
 }
 
 /// The symbolic name that Node would give the error. By kind where std knows it (so that it holds on every platform),
@@ -435,6 +508,7 @@ pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
     };
     by_kind.or_else(|| match error.raw_os_error() {
         Some(1) => Some("EPERM"),
+        Some(19) if cfg!(unix) => Some("ENODEV"),
         Some(22) => Some("EINVAL"),
         Some(23) => Some("ENFILE"),
         Some(24) => Some("EMFILE"),
@@ -443,24 +517,6 @@ pub fn system_code(error: &std::io::Error) -> Option<&'static str> {
         Some(105) if cfg!(target_os = "linux") => Some("ENOBUFS"),
         _ => None,
     })
-}
-
-/// An attacker's bytes as they may stand in a message: escaped, cut at 120 characters.
-#[must_use]
-pub fn quote(bytes: &[u8]) -> String {
-    const MOST: usize = 120;
-    let mut out = String::new();
-    for &b in bytes.iter().take(MOST) {
-        out.extend(std::ascii::escape_default(b).map(char::from));
-        if out.len() > MOST {
-            break;
-        }
-    }
-    if out.len() > MOST || bytes.len() > MOST {
-        out.truncate(MOST);
-        out.push('…');
-    }
-    out
 }
 
 #[cfg(test)]
@@ -476,12 +532,5 @@ mod tests {
         for (at, phase) in Phase::ALL.into_iter().enumerate() {
             assert_eq!(phase as usize, at, "{phase:?}");
         }
-    }
-
-    #[test]
-    fn quoted_bytes_are_escaped_and_cut() {
-        assert_eq!(quote(b"a\r\n\x00b"), r"a\r\n\x00b");
-        assert!(quote(&[b'x'; 500]).chars().count() <= 121);
-        assert!(quote(&[0; 500]).chars().count() <= 121);
     }
 }

@@ -98,6 +98,12 @@ pub enum Returning {
 }
 
 impl<P: Copy + Eq + Hash> Fleet<P> {
+    /// How many connections there may be; 0: no bound.
+    #[must_use]
+    pub fn most(&self) -> u32 {
+        self.most
+    }
+
     /// With at most so many connections over all pools; 0: no bound.
     #[must_use]
     pub fn new(most: u32) -> Self {

@@ -2,6 +2,8 @@
 //! own: `now` is an argument, so that every rule is tested by a table.
 #![forbid(unsafe_code)]
 
+pub mod deny;
+pub mod environment;
 pub mod error;
 pub mod fleet;
 pub mod keepalive;
@@ -9,11 +11,14 @@ pub mod ledger;
 pub mod manners;
 pub mod meter;
 pub mod origin;
+pub mod proxy;
 pub mod query;
+mod quote;
 pub mod redirect;
 pub mod retry;
 pub mod settings;
 pub mod shelf;
+pub mod socks;
 pub mod story;
 pub mod streams;
 pub mod tls;

@@ -63,18 +63,6 @@ impl Meter {
     pub fn left(&self) -> u64 {
         self.most_decoded.map_or(u64::MAX, |most| most.saturating_sub(self.decoded))
     }
-
-    /// Bytes received so far.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.wire
-    }
-
-    /// Bytes given out so far.
-    #[must_use]
-    pub fn given(&self) -> u64 {
-        self.decoded
-    }
 }
 
 fn passed(limit: &'static str, most: u64, of_what: &str) -> Error {
@@ -107,7 +95,7 @@ mod tests {
         let mut meter = Meter::new(&limits(Some(10), Some(20), None));
         meter.wire(10).unwrap();
         meter.decoded(20).unwrap();
-        assert_eq!((meter.received(), meter.given(), meter.left()), (10, 20, 0));
+        assert_eq!((meter.wire, meter.decoded, meter.left()), (10, 20, 0));
         assert_eq!(limit_of(meter.wire(1)), ("wire", 10));
         assert_eq!(limit_of(meter.decoded(1)), ("decoded", 20));
         assert_eq!(meter.left(), 0);
@@ -129,7 +117,7 @@ mod tests {
         meter.wire(1).unwrap();
         meter.judge(100).unwrap();
         assert_eq!(limit_of(meter.judge(101)), ("decoded", 100));
-        assert_eq!(meter.given(), 0);
+        assert_eq!(meter.decoded, 0);
     }
 
     #[test]
@@ -138,6 +126,6 @@ mod tests {
         meter.decoded(usize::MAX).unwrap();
         meter.decoded(usize::MAX).unwrap();
         meter.wire(usize::MAX).unwrap();
-        assert_eq!((meter.given(), meter.left()), (u64::MAX, u64::MAX));
+        assert_eq!((meter.decoded, meter.left()), (u64::MAX, u64::MAX));
     }
 }

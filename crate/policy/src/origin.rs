@@ -41,7 +41,8 @@ impl Scheme {
     /// # Errors
     /// `UnknownScheme` as [`Scheme::named`].
     pub fn of(url: &Url) -> Result<Self, Error> {
-        url.scheme.as_deref().map_or(Ok(Self::Http), Self::named)
+        let Some(name) = url.scheme.as_deref() else { return Ok(Self::Http) };
+        Self::named(name).map_err(|error| url.hidden_scheme().unwrap_or_else(|| url.looks_like_port(error)))
     }
 
     /// As it stands in a URL.
@@ -109,7 +110,7 @@ impl Origin {
     /// Also `MissingHost` (a `LocationValueError`) for a URL without a scheme.
     pub fn from_absolute_url(url: &Url) -> Result<Self, Error> {
         if url.scheme.is_none() {
-            return Err(Error::new(Kind::MissingHost, "No scheme specified."));
+            return Err(url.without_scheme());
         }
         Self::from_url(url)
     }
@@ -164,7 +165,8 @@ impl Origin {
 
     /// The origin of the URL, its scheme being this one and its port as given.
     pub(crate) fn of(url: &Url, scheme: Scheme) -> Result<Self, Error> {
-        let host = url.host.as_deref().filter(|host| !host.is_empty()).ok_or_else(no_host)?;
+        let host = url.host.as_deref().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| Error::new(Kind::MissingHost, format!("{NO_HOST} ('{}')", url.told())))?;
         Ok(Self { scheme, host: canonical(host)?, port: url.port })
     }
 
@@ -175,6 +177,15 @@ impl Origin {
             _ => &self.host,
         };
         format!("{}://{}", self.scheme.name(), self.with_port(host))
+    }
+
+    /// The absolute URL of a path of this origin, as a proxy that passes requests on is asked for it (RFC 9112 §3.2.2). It
+    /// is the proxy that looks the name up, so a dot that ends it stays; a zone id means nothing there.
+    #[must_use]
+    pub fn url_of(&self, path: &str) -> String {
+        let is_dotted = self.host.ends_with('.') && !self.host.contains(':');
+        let host = if is_dotted { self.with_port(&self.host) } else { self.authority() };
+        format!("{}://{host}{path}", self.scheme.name())
     }
 
     fn with_port(&self, host: &str) -> String {
@@ -203,7 +214,7 @@ impl Hash for Origin {
 }
 
 /// From the normalised host of a URL.
-fn canonical(host: &str) -> Result<String, Error> {
+pub(crate) fn canonical(host: &str) -> Result<String, Error> {
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         // The URL's separator was read already: what follows the one `%` is the zone.
         let literal = Literal::read(inner, Separator::Plain).ok_or_else(|| url::no_host(host.as_bytes()))?;
@@ -234,8 +245,10 @@ fn canonical_literal(literal: &Literal<'_>) -> Result<String, Error> {
 
 /// The error for what names no host.
 pub(crate) fn no_host() -> Error {
-    Error::new(Kind::MissingHost, "No host specified.")
+    Error::new(Kind::MissingHost, NO_HOST)
 }
+
+const NO_HOST: &str = "No host specified.";
 
 /// Octets of a name and of a label (RFC 1035 §2.3.4, the length octets and the root left out).
 const NAME: usize = 253;

@@ -2,7 +2,7 @@
 //!
 //! 301 and 302 keep method and body; browsers make a GET of a POST there.
 
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::origin::{self, Origin, Scheme};
 use crate::url::{self, Url};
 
@@ -57,7 +57,12 @@ pub struct Hop {
 /// the Location: it is what is wrong, and not what was asked (REDIR-06).
 pub fn resolve(base: &str, location: &[u8]) -> Result<Hop, Error> {
     resolved(base, location).map_err(|mut error| {
-        error.fields_mut().url = Some(url::shown(location));
+        let by =
+            url::parse(base).map_or_else(|_| String::new(), |base| format!(" (redirected by {})", base.redacted()));
+        let message = format!("{error}{by}");
+        let fields = error.fields_mut();
+        fields.message = message;
+        fields.url = Some(url::shown(location));
         error
     })
 }
@@ -82,7 +87,13 @@ fn target(base: &Url, scheme: Scheme, reference: &[u8]) -> Result<Url, Error> {
     let scheme = match named {
         None => scheme,
         Some(name) if !has_authority && name.eq_ignore_ascii_case(scheme.name()) => scheme,
-        Some(_) if !has_authority => return Err(origin::no_host()),
+        // A location without a host, whatever it is (REDIR-06); the words are about the scheme that nobody asks for.
+        Some(name) if !has_authority => {
+            return Err(match Scheme::named(name) {
+                Ok(_) => origin::no_host(),
+                Err(error) => Error::new(Kind::MissingHost, error.to_string()),
+            });
+        }
         Some(name) => Scheme::named(name)?,
     };
     let mut whole = scheme.name().as_bytes().to_vec();

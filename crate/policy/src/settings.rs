@@ -2,12 +2,14 @@
 //! comes with each request. Field names are the options' names, so that a limit's or an option's error can repeat them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
 
 use crate::origin::Scheme;
+use crate::proxy::ProxySettings;
 use crate::retry::Retry;
 use crate::tls::{Http2, TlsSettings};
 
@@ -173,13 +175,24 @@ pub struct PoolSettings {
     pub pause_on: Vec<u16>,
     /// Whether HTTP/2 is spoken.
     pub http2: Http2,
+    /// The name of the network interface that sockets are bound to.
+    pub interface: Option<String>,
+    /// Addresses that are never connected to: `private`, or networks in CIDR notation.
+    pub deny_addresses: Vec<String>,
+    /// The proxy that connections lead to. Shared: each pool of a manager has it.
+    #[serde(deserialize_with = "shared_proxy")]
+    pub proxy: Option<Arc<ProxySettings>>,
     /// For https. Shared: each pool of a manager has it.
     #[serde(deserialize_with = "shared_tls")]
     pub tls: Arc<TlsSettings>,
 }
 
-fn shared_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TlsSettings>, D::Error> {
+pub(crate) fn shared_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<TlsSettings>, D::Error> {
     TlsSettings::deserialize(deserializer).map(Arc::new)
+}
+
+fn shared_proxy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<ProxySettings>>, D::Error> {
+    Option::deserialize(deserializer).map(|given: Option<ProxySettings>| given.map(Arc::new))
 }
 
 fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<BTreeMap<String, String>>, D::Error> {
@@ -194,13 +207,45 @@ pub struct ManagerSettings {
     pub num_pools: u32,
     /// Connections over all pools, those being made included; 0: no bound. Default 512.
     pub max_total_connections: u32,
+    /// Proxies that the environment names, where managers are to use them.
+    pub environment: Option<ProxyEnvironment>,
+    /// For proxies that requests or the environment name, in place of the manager's own: their URL is not read.
+    #[serde(deserialize_with = "shared_proxy")]
+    pub proxies: Option<Arc<ProxySettings>>,
     /// Of each pool; its host and port are not read.
     pub pool: PoolSettings,
 }
 
+/// What the environment says of proxies; whoever reads it has chosen between upper and lower case.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProxyEnvironment {
+    /// For http origins.
+    pub http: Option<String>,
+    /// For https origins.
+    pub https: Option<String>,
+    /// Where those say nothing.
+    pub all: Option<String>,
+    /// Hosts that are reached without a proxy.
+    pub no: Option<String>,
+}
+
+/// Without the URLs, which may hold credentials.
+impl fmt::Debug for ProxyEnvironment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProxyEnvironment").field("no", &self.no).finish_non_exhaustive()
+    }
+}
+
 impl Default for ManagerSettings {
     fn default() -> Self {
-        Self { num_pools: 1_000, max_total_connections: 512, pool: PoolSettings::default() }
+        Self {
+            num_pools: 1_000,
+            max_total_connections: 512,
+            environment: None,
+            proxies: None,
+            pool: PoolSettings::default(),
+        }
     }
 }
 
@@ -234,6 +279,9 @@ impl Default for PoolSettings {
             rate: None,
             pause_on: Vec::new(),
             http2: Http2::Off,
+            interface: None,
+            deny_addresses: Vec::new(),
+            proxy: None,
             tls: Arc::default(),
         }
     }

@@ -91,12 +91,24 @@ impl<K: Hash + Eq + fmt::Debug, V: fmt::Debug> fmt::Debug for Shelf<K, V> {
 
 /// What tells two pools of a manager apart: scheme, host and effective port as [`Origin`] compares them, so that a dot at
 /// the end of a name counts, and every setting of the pool.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PoolKey {
     /// Where the pool's connections go.
     pub origin: Origin,
     /// How they are made, and all else that the pool was told.
     pub settings: Canonical,
+    /// The proxy on the way, and what becomes of requests there; none where the way is direct.
+    pub via: Option<Arc<str>>,
+}
+
+/// Without the proxy, whose credentials are part of the key.
+impl fmt::Debug for PoolKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, settings, via } = self;
+        let via = via.as_ref().map(|_| "…");
+        let mut shown = formatter.debug_struct("PoolKey");
+        shown.field("origin", origin).field("settings", settings).field("via", &via).finish()
+    }
 }
 
 /// Settings as one text: JSON without white space, the names of each object in order. Two are equal if their texts are;
@@ -260,7 +272,7 @@ mod tests {
 
     fn key(url: &str, settings: &Value) -> PoolKey {
         let origin = Origin::from_absolute_url(&url::parse(url).unwrap()).unwrap();
-        PoolKey { origin, settings: Canonical::of(settings) }
+        PoolKey { origin, settings: Canonical::of(settings), via: None }
     }
 
     // MGR-01 MGR-02 MGR-03
@@ -332,6 +344,7 @@ mod tests {
     #[test]
     fn what_is_printed_has_no_settings_in_it() {
         let key = key("https://a", &json!({ "keyPassword": "secret" }));
+        let key = PoolKey { via: Some("http://user:secret@p".into()), ..key };
         assert!(!format!("{key:?}").contains("secret"), "{key:?}");
     }
 }

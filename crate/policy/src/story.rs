@@ -17,6 +17,29 @@ pub struct Past {
     pub redirect_location: Option<String>,
 }
 
+impl Past {
+    /// Why another attempt followed, in one line, without user info and query.
+    #[must_use]
+    pub fn told(&self) -> String {
+        if let Some(error) = &self.error {
+            let system = error.fields().causes.first().and_then(|cause| cause.code.as_deref());
+            let code = system.filter(|code| !error.fields().message.contains(code));
+            let code = code.map_or_else(String::new, |code| format!(" ({code})"));
+            return format!("{}: {error}{code}", error.kind().class());
+        }
+        let url = shown(&self.url);
+        match (self.status, self.redirect_location.is_some()) {
+            (Some(status), true) => format!("{url} answered with {status}, a redirect"),
+            (Some(status), false) => format!("{url} answered with {status}, after which it is asked again"),
+            (None, _) => format!("{url} is asked again"),
+        }
+    }
+}
+
+fn shown(url: &str) -> &str {
+    url.find(['?', '#']).map_or(url, |at| &url[..at])
+}
+
 /// How many retries there were since the last redirect: what the back-off grows with (RETRY-13).
 #[must_use]
 pub fn in_a_row(history: &[Past]) -> u32 {

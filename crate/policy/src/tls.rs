@@ -34,6 +34,17 @@ pub struct TlsSettings {
     pub key_log_file: Option<String>,
 }
 
+impl TlsSettings {
+    /// Whether there are files to read, or certificates that somebody gave to understand: that takes its time.
+    #[must_use]
+    pub fn has_reading(&self) -> bool {
+        !self.authorities.is_empty()
+            || self.environment != Environment::default()
+            || self.identity.is_some()
+            || self.key_log_file.is_some()
+    }
+}
+
 /// Whether a peer is verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]

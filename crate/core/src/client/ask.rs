@@ -74,7 +74,7 @@ pub enum Question<'a> {
         /// What the attempt before met.
         error: Option<&'a Error>,
     },
-    /// What does the caller's own `Retry` say to this? → [`Answer::Verdict`]
+    /// What does the caller's own `Retry` say to this? → [`Answer::Give`], [`Answer::Again`]
     Verdict {
         /// Of the attempt.
         method: &'a [u8],

@@ -1,6 +1,7 @@
 //! One exchange on one connection: send, wait for the head, read the body, give the connection back with a verdict.
 
 use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -21,13 +22,13 @@ use super::line::Line;
 use super::message::Message;
 use super::multiplexed::{self, Pump, head_of};
 use super::receive::{decoder, gather};
+use super::replay::Taken;
 use super::request::{Request, Wanted};
-use super::response::{Body, Data, Response};
+use super::response::{Body, Response};
 use super::stream::{About, Stream};
 use super::trip::{Trip, Verdict};
 use super::upload::{Source, Upload};
 use super::way::{StreamWay, Way};
-use crate::body::decode::Decoder;
 use crate::clock::now;
 use crate::conn::connection::{ConnectionInfo, Sender};
 use crate::conn::tap::Tap;
@@ -36,6 +37,8 @@ use crate::pool::{Held, Leased, Pool, Spans, StreamLease, closed};
 
 /// What an attempt works with.
 pub(super) struct Attempt<'a> {
+    /// `host:port` that is asked.
+    pub(super) host: &'a str,
     pub(super) pool: &'a Rc<Pool>,
     pub(super) limits: &'a Limits,
     pub(super) clocks: &'a Clocks,
@@ -55,108 +58,122 @@ pub(super) enum Came {
     Again { delay: Duration, moved: bool },
 }
 
-/// An attempt that came to nothing, and how many bytes of its request the peer's kernel took.
+/// An attempt that came to nothing, and what the peer has of its request.
 pub(super) struct Failed {
     pub(super) error: Error,
-    pub(super) accepted: u64,
+    pub(super) taken: Taken,
 }
 
 impl Attempt<'_> {
-    pub(super) async fn run(&self, mut leased: Leased, message: Message, trip: &mut Trip<'_>) -> Result<Came, Failed> {
-        let began = now();
-        let dial = leased.dial();
-        leased.begin_exchange();
+    /// No `async fn`: that would keep each of its arguments twice in the state of every call, once as it came.
+    pub(super) fn run(
+        &self,
+        mut leased: Leased,
+        message: Message,
+        trip: &mut Trip<'_>,
+    ) -> impl Future<Output = Result<Came, Failed>> {
         let Message { http, close, source } = message;
-        let method = http.method().clone();
-        let exchanged = match &mut leased {
-            Leased::Alone(held) => self.on_own(held, http, source.as_ref(), began).await,
-            Leased::Stream(stream) => Box::pin(self.on_stream(stream, http, close, source.as_ref(), began)).await,
-        };
-        let Answer { response, way, pump, info } = match exchanged {
-            Ok(answer) => answer,
-            Err(Broke { error, accepted }) => return Err(Failed { error: fail(leased, error), accepted }),
-        };
-        self.progress.sent.set(true);
-        let headed = now();
-        self.progress.phase.set(Phase::Body);
+        async move {
+            let began = now();
+            let dial = leased.dial();
+            leased.begin_exchange();
+            let method = http.method().clone();
+            let exchanged = match &mut leased {
+                Leased::Alone(held) => self.on_own(held, http, source.as_ref(), began).await,
+                Leased::Stream(stream) => Box::pin(self.on_stream(stream, http, close, source.as_ref(), began)).await,
+            };
+            let Answer { response, way, pump, info } = match exchanged {
+                Ok(answer) => answer,
+                Err(Broke { error, taken }) => return Err(Failed { error: fail(leased, error), taken }),
+            };
+            self.progress.sent.set(true);
+            let headed = now();
+            self.progress.phase.set(Phase::Body);
 
-        let (mut parts, body) = response.into_parts();
-        let judged = match &way {
-            Way::Own(tap) => judge::judge(&method, parts.status, parts.version, &mut parts.headers, &tap.scan()),
-            Way::Stream(_) => Ok(judge::judge_stream(&parts.headers)),
-        };
-        let judgement = match judged {
-            Ok(judgement) => judgement,
-            Err(error) => return Err(Self::fail(leased, &way, error)),
-        };
-        let bodiless = is_bodiless(&method, parts.status);
-        self.pool.heed(parts.status.as_u16(), &parts.headers, trip.retry());
-        if !trip.is_outcome(parts.status.as_u16(), &parts.headers) {
-            let hop = trip.hop();
-            let verdict = match Box::pin(self.judged(trip, &parts)).await {
-                Ok(verdict) => verdict,
+            let (mut parts, body) = response.into_parts();
+            let judgement = match judged(&method, &mut parts, &way) {
+                Ok(judgement) => judgement,
                 Err(error) => return Err(Self::fail(leased, &way, error)),
             };
-            if !matches!(verdict, Verdict::Give) {
-                let keep = judgement.keep && !close;
-                let frames =
-                    Frames::new(body, way.clone(), &judgement, self.terms(trip.request(), source.clone(), bodiless));
-                let exchange = Exchange { leased, way, pump, keep, hint: judgement.hint, source };
-                Box::pin(drain(frames, exchange)).await;
-                return turned(verdict, trip.hop() > hop);
+            leased.count_repair(!judgement.defects.is_empty());
+            let bodiless = judge::is_bodiless(&method, parts.status);
+            self.pool.heed(self.host, parts.status.as_u16(), &parts.headers, trip.retry());
+            if !trip.is_outcome(parts.status.as_u16(), &parts.headers) {
+                let hop = trip.hop();
+                let verdict = match Box::pin(self.judged(trip, &parts)).await {
+                    Ok(verdict) => verdict,
+                    Err(error) => return Err(Self::fail(leased, &way, error)),
+                };
+                if !matches!(verdict, Verdict::Give) {
+                    let against = judgement.against(close);
+                    let frames = Frames::new(
+                        body,
+                        way.clone(),
+                        &judgement,
+                        self.terms(trip.request(), source.clone(), bodiless),
+                    );
+                    let exchange = Exchange { leased, way, pump, against, hint: judgement.hint, source };
+                    Box::pin(drain(frames, exchange)).await;
+                    return turned(verdict, trip.hop() > hop);
+                }
             }
+            let request = trip.request();
+            let decode = request.decode_content && !bodiless;
+            let decoder = match decoder(&parts.headers, &judgement, self.limits, decode) {
+                Ok(decoder) => decoder,
+                Err(error) => return Err(Self::fail(leased, &way, error)),
+            };
+            let mut frames = Frames::new(body, way.clone(), &judgement, self.terms(request, source.clone(), bodiless));
+            let reason = match &way {
+                Way::Own(tap) => Some(reason(parts.status, tap)),
+                Way::Stream(_) => None,
+            };
+            let reused = leased.reused();
+            let mut timings = self.timings(dial, began, way.last_write().unwrap_or(began), headed);
+            let against = judgement.against(close);
+            let Judgement { hint, chunked, length, defects, .. } = judgement;
+            // RESP-08: nothing is announced where nothing can come.
+            let length = if bodiless { Some(0) } else { length };
+            let exchange = Exchange { leased, way, pump, against, hint, source };
+            let (body, body_bytes, trailers) = match request.wanted {
+                Wanted::Whole => {
+                    let data = match gather(&mut frames, decoder, self.limits, Some(self.pool)).await {
+                        Ok(data) => data,
+                        Err(error) => {
+                            let taken = Taken::of(exchange.way.written());
+                            return Err(Failed { error: exchange.fail(error), taken });
+                        }
+                    };
+                    exchange.leased.count_decoded(data.as_slice().len() as u64, frames.ignored());
+                    exchange.end(frames.is_complete());
+                    timings.body = Some(now().saturating_duration_since(headed));
+                    (Body::Whole(data), Some(frames.wire()), frames.take_trailers())
+                }
+                Wanted::Pieces { .. } => {
+                    let waits = (timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default());
+                    let stream =
+                        Stream::new(frames, decoder, *self.limits, exchange, self.about(request, headed, waits));
+                    (Body::Stream(stream), length, None)
+                }
+            };
+            let http::response::Parts { status, version, headers, .. } = parts;
+            Ok(Came::Response(Box::new(Response {
+                status: status.as_u16(),
+                version: digits(version),
+                reason,
+                headers,
+                trailers,
+                defects,
+                body,
+                body_bytes,
+                chunked,
+                attempts: self.attempts,
+                reused,
+                connection: info,
+                story: None,
+                timings,
+            })))
         }
-        let request = trip.request();
-        let decode = request.decode_content && !bodiless;
-        let decoder = match decoder(&parts.headers, &judgement, self.limits, decode) {
-            Ok(decoder) => decoder,
-            Err(error) => return Err(Self::fail(leased, &way, error)),
-        };
-        let frames = Frames::new(body, way.clone(), &judgement, self.terms(request, source.clone(), bodiless));
-        let reason = match &way {
-            Way::Own(tap) => Some(reason(parts.status, tap)),
-            Way::Stream(_) => None,
-        };
-        let reused = leased.reused();
-        let mut timings = self.timings(dial, began, way.last_write().unwrap_or(began), headed);
-        let Judgement { keep, hint, chunked, length, defects, .. } = judgement;
-        // RESP-08: nothing is announced where nothing can come.
-        let length = if bodiless { Some(0) } else { length };
-        leased.count_repair(!defects.is_empty());
-        let exchange = Exchange { leased, way, pump, keep: keep && !close, hint, source };
-        let (body, body_bytes, trailers) = match request.wanted {
-            Wanted::Whole => {
-                let (data, wire, trailers) = self.whole(frames, decoder, exchange).await?;
-                timings.body = Some(now().saturating_duration_since(headed));
-                (Body::Whole(data), Some(wire), trailers)
-            }
-            Wanted::Pieces { .. } => {
-                let waits = (timings.pool.unwrap_or_default(), timings.headers.unwrap_or_default());
-                let stream = Stream::new(frames, decoder, *self.limits, exchange, self.about(request, headed, waits));
-                (Body::Stream(stream), length, None)
-            }
-        };
-        let http::response::Parts { status, version, headers, .. } = parts;
-        Ok(Came::Response(Box::new(Response {
-            status: status.as_u16(),
-            version: match version {
-                http::Version::HTTP_10 => 10,
-                http::Version::HTTP_2 => 20,
-                _ => 11,
-            },
-            reason,
-            headers,
-            trailers,
-            defects,
-            body,
-            body_bytes,
-            chunked,
-            attempts: self.attempts,
-            reused,
-            connection: info,
-            story: None,
-            timings,
-        })))
     }
 
     /// What becomes of an answer that may not be the outcome. Who is asked about it may never answer; `close` does not wait
@@ -176,30 +193,11 @@ impl Attempt<'_> {
             ),
             dns: dial.and_then(|dial| dial.dns),
             connect: dial.map(|dial| dial.connect),
+            proxy: dial.and_then(|dial| dial.proxy),
             tls: dial.and_then(|dial| dial.tls),
             send: Some(sent.saturating_duration_since(began)),
             headers: Some(headed.saturating_duration_since(sent.min(headed))),
             ..Timings::default()
-        }
-    }
-
-    /// Reads the body, and gives the connection back.
-    async fn whole(
-        &self,
-        mut frames: Frames,
-        decoder: Option<Decoder>,
-        exchange: Exchange,
-    ) -> Result<(Data, u64, Option<http::HeaderMap>), Failed> {
-        match gather(&mut frames, decoder, self.limits).await {
-            Ok(data) => {
-                exchange.leased.count_decoded(data.as_slice().len() as u64);
-                exchange.end(frames.is_complete());
-                Ok((data, frames.wire(), frames.take_trailers()))
-            }
-            Err(error) => {
-                let accepted = exchange.way.written();
-                Err(Failed { error: exchange.fail(error), accepted })
-            }
         }
     }
 
@@ -216,6 +214,7 @@ impl Attempt<'_> {
 
     fn about(&self, request: &Request, headed: Instant, waits: (Duration, Duration)) -> About {
         About {
+            host: self.progress.host(),
             pool: Rc::clone(self.pool),
             // The loop enters it: a call is in flight until its body has ended.
             call: None,
@@ -236,29 +235,31 @@ impl Attempt<'_> {
         source: Option<&Rc<Source>>,
         began: Instant,
     ) -> Result<Answer, Broke> {
-        let connection = held.connection().map_err(|error| Broke { error, accepted: 0 })?;
+        let connection = held.connection().map_err(|error| Broke { error, taken: Taken::Nothing })?;
         let Sender::Http1(sender) = &mut connection.sender else {
             let error = Error::new(Kind::Internal, "a shared connection was taken for one's own");
-            return Err(Broke { error, accepted: u64::MAX });
+            return Err(Broke { error, taken: Taken::Something });
         };
         let tap = Rc::clone(&connection.tap);
         let way = Way::Own(Rc::clone(&tap));
         tap.begin(self.limits);
         self.begin(&way, source, Some(&tap));
-        if let Some(source) = source
-            && let Err(error) = source.prove_empty().await
+        if let Some(proof) = self.prove_empty(source)
+            && let Err(error) = proof.await
         {
-            return Err(Broke { error, accepted: 0 });
+            return Err(Broke { error, taken: Taken::Nothing });
         }
-        let answer = sender.try_send_request(http);
         let classify = |error: TrySendError<_>| failure::of_head(&error.into_error(), &tap, source.map(Rc::as_ref));
-        let answer = self.head(&way, source.map(Rc::as_ref), answer, classify, began).await;
+        let answer = {
+            let answer = pin!(sender.try_send_request(http));
+            self.head(&way, source.map(Rc::as_ref), answer, classify, began).await
+        };
         self.progress.sent.set(self.progress.sent.get() || tap.written() > 0);
         match answer {
             Ok(response) => {
                 Ok(Answer { response: response.map(Wire::Http1), way, pump: None, info: Rc::clone(&connection.info) })
             }
-            Err(error) => Err(Broke { error, accepted: tap.written() }),
+            Err(error) => Err(Broke { error, taken: Taken::of(tap.written()) }),
         }
     }
 
@@ -271,7 +272,7 @@ impl Attempt<'_> {
         source: Option<&Rc<Source>>,
         began: Instant,
     ) -> Result<Answer, Broke> {
-        let never = |error| Broke { error, accepted: u64::MAX };
+        let never = |error| Broke { error, taken: Taken::Something };
         let lost = || never(Error::new(Kind::Internal, "a stream has no connection"));
         let (tap, info) = stream.tap().zip(stream.info()).ok_or_else(lost)?;
         let path = StreamWay::new(tap);
@@ -284,17 +285,19 @@ impl Attempt<'_> {
             source.frame(false, source.length());
         }
         self.begin(&way, source, None);
-        if let Some(source) = source {
-            source.prove_empty().await.map_err(never)?;
+        if let Some(proof) = self.prove_empty(source) {
+            proof.await.map_err(never)?;
         }
         let mut pump = None;
         let sender = stream.sender().map_err(never)?;
-        let answer = async {
-            let (coming, pumping) = multiplexed::send(sender, head, source.cloned(), &path).await?;
-            pump = pumping;
-            multiplexed::response(coming, &path, source.map(Rc::as_ref), self.limits).await
+        let answer = {
+            let answer = pin!(async {
+                let (coming, pumping) = multiplexed::send(sender, head, source.cloned(), &path).await?;
+                pump = pumping;
+                multiplexed::response(coming, &path, source.map(Rc::as_ref), self.limits).await
+            });
+            self.head(&way, source.map(Rc::as_ref), answer, |error| error, began).await
         };
-        let answer = self.head(&way, source.map(Rc::as_ref), answer, |error| error, began).await;
         let unprocessed = matches!(&answer, Err(error) if error.kind() == Kind::Unprocessed);
         self.progress.sent.set(self.progress.sent.get() || (way.written() > 0 && !unprocessed));
         match answer {
@@ -302,7 +305,7 @@ impl Attempt<'_> {
             // What was not processed may go out again, if all of it is still here.
             Err(error) => {
                 let again = unprocessed && source.is_none_or(|source| source.can_begin());
-                Err(Broke { error, accepted: if again { 0 } else { u64::MAX } })
+                Err(Broke { error, taken: if again { Taken::Nothing } else { Taken::Something } })
             }
         }
     }
@@ -316,21 +319,37 @@ impl Attempt<'_> {
         self.progress.source.replace(source.cloned());
     }
 
+    /// What is announced as empty has to be that. Its source may never say; `close` does not wait for it longer than it was
+    /// told to. `read` does not count: a slow source is not a slow peer. `None` for every other body; and boxed, since almost
+    /// no call comes here.
+    fn prove_empty<'s>(
+        &'s self,
+        source: Option<&'s Rc<Source>>,
+    ) -> Option<Pin<Box<impl Future<Output = Result<(), Error>>>>> {
+        let source = source.filter(|source| source.is_to_be_empty())?;
+        Some(Box::pin(async {
+            tokio::select! {
+                biased;
+                proved = source.prove_empty() => proved,
+                () = self.pool.until_forced() => Err(closed()),
+            }
+        }))
+    }
+
     /// Waits for the head. Sending is under `read` from step to step; the head as a whole is under `read` from the
     /// moment that the request was out, so that a dripping head ends too (THR-103).
     async fn head<T, E>(
         &self,
         way: &Way,
         source: Option<&Source>,
-        answer: impl Future<Output = Result<T, E>>,
+        mut answer: Pin<&mut impl Future<Output = Result<T, E>>>,
         classify: impl Fn(E) -> Error,
         began: Instant,
     ) -> Result<T, Error> {
         let Some(line) = self.tells_sent else {
             return self.bounded(way, source, answer, classify, began).await;
         };
-        let answer = async {
-            let mut answer = std::pin::pin!(answer);
+        let answer = pin!(async {
             let early = tokio::select! {
                 biased;
                 answer = answer.as_mut() => Some(answer),
@@ -341,7 +360,7 @@ impl Attempt<'_> {
                 Some(answer) => answer,
                 None => answer.await,
             }
-        };
+        });
         Box::pin(self.bounded(way, source, answer, classify, began)).await
     }
 
@@ -349,14 +368,13 @@ impl Attempt<'_> {
         &self,
         way: &Way,
         source: Option<&Source>,
-        answer: impl Future<Output = Result<T, E>>,
+        mut answer: Pin<&mut impl Future<Output = Result<T, E>>>,
         classify: impl Fn(E) -> Error,
         began: Instant,
     ) -> Result<T, Error> {
         let Some(read) = self.clocks.read else {
             return answer.await.map_err(classify);
         };
-        let mut answer = std::pin::pin!(answer);
         let mut until = began + read;
         loop {
             if let Ok(answer) = tokio::time::timeout_at(until.into(), answer.as_mut()).await {
@@ -377,8 +395,7 @@ impl Attempt<'_> {
     }
 
     fn fail(leased: Leased, way: &Way, error: Error) -> Failed {
-        let accepted = way.written();
-        Failed { error: fail(leased, error), accepted }
+        Failed { error: fail(leased, error), taken: Taken::of(way.written()) }
     }
 }
 
@@ -406,13 +423,14 @@ struct Answer {
 /// An exchange that has come to nothing before its head.
 struct Broke {
     error: Error,
-    accepted: u64,
+    taken: Taken,
 }
 
 /// Reads what is left of an answer that nobody gets, undecoded (REDIR-07), so that its connection serves the next attempt
 /// (POOL-21). What is large or slow costs the connection instead; nothing that goes wrong here is anybody's error.
 async fn drain(mut frames: Frames, exchange: Exchange) {
-    let worth_it = frames.length().is_none_or(|length| length <= DRAINED) && exchange.keep;
+    let short = frames.is_over() || frames.length().is_none_or(|length| length <= DRAINED);
+    let worth_it = short && exchange.against.is_none();
     let reading = async {
         while worth_it && frames.wire() <= DRAINED {
             match frames.next().await {
@@ -440,16 +458,28 @@ fn turned(verdict: Verdict, moved: bool) -> Result<Came, Failed> {
     match verdict {
         Verdict::Again(delay) => Ok(Came::Again { delay, moved }),
         // The connection is no part of it any more: it cannot be replayed.
-        Verdict::Raise(error) => Err(Failed { error, accepted: u64::MAX }),
+        Verdict::Raise(error) => Err(Failed { error, taken: Taken::Something }),
         Verdict::Give => {
-            Err(Failed { error: Error::new(Kind::Internal, "an outcome was passed over"), accepted: u64::MAX })
+            Err(Failed { error: Error::new(Kind::Internal, "an outcome was passed over"), taken: Taken::Something })
         }
     }
 }
 
-/// RFC 9112 §6.3: no body, whatever the head says.
-fn is_bodiless(method: &Method, status: StatusCode) -> bool {
-    *method == Method::HEAD || matches!(status.as_u16(), 204 | 304)
+/// What the head says, and whether the two who read it agree.
+fn judged(method: &Method, parts: &mut http::response::Parts, way: &Way) -> Result<Judgement, Error> {
+    match way {
+        Way::Own(tap) => judge::judge(method, parts.status, parts.version, &mut parts.headers, &tap.scan()),
+        Way::Stream(_) => Ok(judge::judge_stream(&parts.headers)),
+    }
+}
+
+/// The protocol as urllib3 counts it.
+fn digits(version: http::Version) -> u8 {
+    match version {
+        http::Version::HTTP_10 => 10,
+        http::Version::HTTP_2 => 20,
+        _ => 11,
+    }
 }
 
 /// The reason phrase as received, blanks around it off: hyper loses one that has bytes beyond ASCII.

@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -20,6 +21,8 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 #[derive(Debug, Default)]
 pub struct CaseBook {
     known: RefCell<HashMap<Vec<u8>, Extensions>>,
+    /// Where the names of a message are put together to be looked up: most sets are known.
+    key: RefCell<Vec<u8>>,
 }
 
 impl CaseBook {
@@ -28,13 +31,14 @@ impl CaseBook {
         if names.clone().all(is_title_case) {
             return None;
         }
-        let mut key = Vec::with_capacity(64);
+        let mut key = self.key.borrow_mut();
+        key.clear();
         for name in names {
             key.extend_from_slice(name);
             key.push(b'\n');
         }
         let mut known = self.known.borrow_mut();
-        if let Some(extensions) = known.get(&key) {
+        if let Some(extensions) = known.get(&**key) {
             return Some(extensions.clone());
         }
         let learnt = learn(&key)?;
@@ -42,7 +46,8 @@ impl CaseBook {
             // Names made up for each request would grow it without end; a crawler has a handful of sets.
             known.clear();
         }
-        known.insert(key, learnt.clone());
+        // With it goes what a message of thousands of names needed.
+        known.insert(mem::take(&mut *key), learnt.clone());
         Some(learnt)
     }
 }

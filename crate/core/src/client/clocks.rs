@@ -57,16 +57,26 @@ pub(super) fn read_timeout(phase: Phase, read: Duration) -> Error {
     }
 }
 
-/// `total` ran out: which class of error it is depends on the phase that it cut.
-pub(super) fn total_timeout(during: Phase, total: Duration) -> Error {
+/// `total` ran out: which class of error it is depends on the phase that it cut. A class of connecting has no pool to be
+/// named in front of its message: there it says whom the call was for.
+pub(super) fn total_timeout(during: Phase, total: Duration, host: Option<&str>) -> Error {
+    total_ran_out(during, total, host, &format!("cut in {}", during.name()))
+}
+
+/// `total` ran out while the call waited between two attempts: no connection kept it waiting, though that is the phase.
+pub(super) fn total_timeout_between(total: Duration) -> Error {
+    total_ran_out(Phase::Pool, total, None, "cut while it waited for the next attempt")
+}
+
+fn total_ran_out(during: Phase, total: Duration, host: Option<&str>, how: &str) -> Error {
     let kind = match during {
         Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls => Kind::TotalTimeoutDialling,
         Phase::Pool | Phase::Send | Phase::Headers | Phase::Body | Phase::Total => Kind::TotalTimeout,
     };
     let milliseconds = milliseconds(total);
-    let mut error =
-        Error::new(kind, format!("The call took longer than total={milliseconds} ms (cut in {})", during.name()))
-            .in_phase(Phase::Total);
+    let to = host.filter(|_| kind == Kind::TotalTimeoutDialling).map_or_else(String::new, |host| format!(" to {host}"));
+    let message = format!("The call{to} took longer than total={milliseconds} ms ({how})");
+    let mut error = Error::new(kind, message).in_phase(Phase::Total);
     error.fields_mut().extra.during = Some(during);
     error
 }

@@ -17,8 +17,8 @@ pub(super) struct Exchange {
     pub(super) way: Way,
     /// What sends the rest of the request's body, on a stream.
     pub(super) pump: Option<Pump>,
-    /// Nothing in either head speaks against using the connection again.
-    pub(super) keep: bool,
+    /// What in either head speaks against using the connection again, if anything does.
+    pub(super) against: Option<Discard>,
     pub(super) hint: Hint,
     pub(super) source: Option<Rc<Source>>,
 }
@@ -32,11 +32,12 @@ impl Exchange {
             source.stop();
         }
         drop(self.pump.take());
-        if self.keep && complete && sent {
-            self.leased.heard(self.hint);
-            self.leased.keep();
-        } else {
-            self.leased.discard(Discard::NotReusable);
+        match self.against {
+            None if complete && sent => {
+                self.leased.heard(self.hint);
+                self.leased.keep();
+            }
+            against => self.leased.discard(against.unwrap_or(Discard::NotReusable)),
         }
     }
 

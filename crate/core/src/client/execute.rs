@@ -28,7 +28,7 @@ use super::upload::Source;
 use super::way::Way;
 use super::{clocks, replay};
 use crate::clock::now;
-use crate::manager::Target;
+use crate::manager::{Hop, Target};
 use crate::pool::{Pool, Wanted, closed};
 
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
@@ -37,8 +37,12 @@ pub(super) struct Progress {
     /// Of the hop that is under way.
     pub(super) attempts: Cell<u32>,
     pub(super) sent: Cell<bool>,
+    /// It waits between two attempts, as its back-off says.
+    pub(super) between: Cell<bool>,
     /// Where the call has come.
     pub(super) pool: RefCell<Option<Rc<Pool>>>,
+    /// `host:port` that is asked, where the pool leads to a proxy.
+    pub(super) host: RefCell<Option<Rc<str>>>,
     /// Of the exchange under way or just ended.
     pub(super) way: RefCell<Option<Way>>,
     /// Of the request's body, if it has one.
@@ -51,7 +55,9 @@ impl Progress {
             phase: Cell::new(Phase::Pool),
             attempts: Cell::new(0),
             sent: Cell::new(false),
+            between: Cell::new(false),
             pool: RefCell::default(),
+            host: RefCell::default(),
             way: RefCell::default(),
             source: RefCell::default(),
         }
@@ -74,12 +80,40 @@ impl Progress {
     /// What an error says of the call that met it. What it was found in (a `MaxRetryError`) says the same.
     fn tell(&self, error: &mut Error, started: Instant, at: Instant) {
         let fields = error.fields_mut();
-        fields.host = self.pool.borrow().as_ref().map(|pool| pool.name.clone());
+        fields.host = self.host();
         fields.attempts = self.attempts.get();
         fields.elapsed = at.saturating_duration_since(started);
         fields.sent = self.sent.get();
+        let is_proxys = fields.kind == Kind::Proxy;
         if let Some(below) = &mut fields.extra.below {
+            let proxy = below.fields().host.clone().filter(|_| is_proxys);
             self.tell(below, started, at);
+            if proxy.is_some() {
+                // It was the proxy that was not reached, whomever the call is for.
+                below.fields_mut().host = proxy;
+            }
+        }
+    }
+
+    /// `host:port` that is asked.
+    pub(super) fn host(&self) -> Option<String> {
+        let named = self.host.borrow().as_deref().map(str::to_owned);
+        named.or_else(|| self.pool.borrow().as_ref().map(|pool| pool.name.clone()))
+    }
+
+    fn turn_to(&self, hop: &Hop) {
+        self.pool.replace(Some(Rc::clone(&hop.pool)));
+        self.host.replace(hop.host.clone());
+    }
+
+    /// Waits for the next attempt.
+    fn pause<'p>(&'p self, delay: Duration, pool: &'p Pool) -> impl Future<Output = Result<(), Error>> {
+        self.between.set(true);
+        let rest = rest(delay, pool);
+        async {
+            let waited = rest.await;
+            self.between.set(false);
+            waited
         }
     }
 
@@ -108,7 +142,8 @@ pub async fn execute(target: &Target, request: &Request) -> Result<Box<Response>
             None => work.await,
             Some((at, total)) => match within(Some(at), work.as_mut()).await {
                 Ok(outcome) => outcome,
-                Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.cut(), total)),
+                Err(clocks::Elapsed) if progress.between.get() => Err(clocks::total_timeout_between(total)),
+                Err(clocks::Elapsed) => Err(clocks::total_timeout(progress.cut(), total, progress.host().as_deref())),
             },
         }
     };
@@ -152,8 +187,8 @@ async fn attempts(
     clocks: &Clocks,
     progress: &Progress,
 ) -> Result<Box<Response>, Error> {
-    let mut hop = target.hop(trip.request(), false)?;
-    progress.pool.replace(Some(Rc::clone(&hop.pool)));
+    let mut hop = target.hop(trip.request(), false).await?;
+    progress.turn_to(&hop);
     let mut first = true;
     let mut replays = 0;
     // Whether the pool's idle connections may be as dead as the one that was just used.
@@ -172,15 +207,19 @@ async fn attempts(
             hop.target.clone(),
         )?;
         let until = trip.pool_deadline(first, asked);
-        let wanted = if doubtful { Wanted::Fresh } else { Wanted::Any };
+        let wanted = match doubtful {
+            true => Wanted::Fresh,
+            false if message.is_chunked() => Wanted::TakesChunks,
+            false => Wanted::Any,
+        };
         let knows = trip.request().asker.as_deref();
-        let held = match pool.checkout(until, clocks.connect, &progress.phase, wanted, knows).await {
+        let held = match pool.checkout(hop.host(), until, clocks.connect, &progress.phase, wanted, knows).await {
             Ok(held) => held,
             Err(mut error) => {
                 progress.tell(&mut error, trip.request().started, now());
                 let delay = trip.failed(pool, error).await?;
                 progress.rest();
-                rest(delay, pool).await?;
+                progress.pause(delay, pool).await?;
                 (first, replays, doubtful) = (false, 0, false);
                 continue;
             }
@@ -188,6 +227,7 @@ async fn attempts(
         progress.attempts.set(progress.attempts.get() + 1);
         let tells_sent = trip.request().tells_sent.clone();
         let attempt = Attempt {
+            host: hop.host(),
             pool,
             limits: &limits,
             clocks,
@@ -200,16 +240,20 @@ async fn attempts(
             Ok(Came::Response(response)) => return Ok(response),
             Ok(Came::Again { delay, moved }) => {
                 if moved {
-                    hop = target.hop(trip.request(), true)?;
-                    progress.pool.replace(Some(Rc::clone(&hop.pool)));
+                    let before = hop.pool;
+                    hop = target.hop(trip.request(), true).await?;
+                    if !hop.pool.has_proxy_of(&before) {
+                        trip.leaves_proxy();
+                    }
+                    progress.turn_to(&hop);
                     progress.attempts.set(0);
                 }
                 delay
             }
-            Err(Failed { mut error, accepted }) => {
+            Err(Failed { mut error, taken }) => {
                 // A source that has failed fails again, on whatever connection.
                 let ours = error.kind() == Kind::BodyFailed;
-                if !ours && pool.is_open() && replay::is_allowed(accepted, replays) {
+                if !ours && pool.is_open() && replay::is_allowed(taken, replays) {
                     replays += 1;
                     // A peer that says what it has not processed is well, and so are its connections.
                     doubtful = !matches!(error.fields().extra.reason, Some("ERR_H2_REFUSED" | "ERR_H2_GOAWAY"));
@@ -220,6 +264,7 @@ async fn attempts(
                     progress.rest();
                     continue;
                 }
+                pool.tell_of_proxy(&mut error);
                 // It may be judged by the caller's own `Retry`, and be remembered in the history.
                 progress.tell(&mut error, trip.request().started, now());
                 trip.failed(pool, error).await?
@@ -229,7 +274,7 @@ async fn attempts(
         progress.rest();
         // What cannot be sent again is told before the wait, not after it.
         trip.rewind().await?;
-        rest(delay, &hop.pool).await?;
+        progress.pause(delay, &hop.pool).await?;
     }
 }
 

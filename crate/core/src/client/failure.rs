@@ -1,12 +1,12 @@
 //! From hyper's errors to ours, by their types and by what the tap counted; never by their text.
 
-use std::error::Error as _;
 use std::io;
 
 use ferropool_policy::error::{Cause, Error, Kind, Phase, quote};
 
 use super::upload::Source;
 use super::way::StreamWay;
+use crate::conn::errors::{aborted, broken, h2_says, io_of, says};
 use crate::conn::tap::Tap;
 use crate::tls;
 
@@ -21,35 +21,33 @@ pub(super) fn of_head(error: &hyper::Error, tap: &Tap, source: Option<&Source>) 
     let unsent = source.is_some_and(|source| !source.is_handed());
     let sending = unsent || tap.write_blocked() || tap.written() == 0;
     let phase = if sending { Phase::Send } else { Phase::Headers };
-    let aborted = |message: &str| Error::new(Kind::Protocol, message).in_phase(phase);
+    let ended = |why: Cause| aborted(Kind::Protocol, why).in_phase(phase);
     if let Some(error) = io_of(error).and_then(tls::failure_of) {
         return error.in_phase(phase);
     }
     if let Some(io) = io_of(error).filter(|io| io.kind() != io::ErrorKind::UnexpectedEof) {
-        return aborted("Connection aborted.").caused_by_io(io);
+        return ended(Cause::from_io(io));
     }
     if let Some(io) = &*tap.unwritable()
         && tap.read() == 0
     {
-        return aborted("Connection aborted.").caused_by_io(io);
+        return ended(Cause::from_io(io));
     }
     if error.is_parse() {
         let scan = tap.scan();
         let line = quote(scan.status_line());
         let hint = other_protocol(scan.status_line(), tap.is_tls());
-        return aborted("Connection aborted.")
-            .caused_by(Cause::said(format!("{} in the response that begins with '{line}'{hint}", says(error))));
+        return ended(Cause::said(format!("{} in the response that begins with '{line}'{hint}", says(error))));
     }
     if error.is_incomplete_message() || tap.eof() {
         return if tap.read() == 0 {
-            aborted("Connection aborted.").caused_by(Cause::said("the peer closed the connection without a response"))
+            ended(Cause::said("the peer closed the connection without a response"))
         } else {
-            aborted("Connection aborted.")
+            ended(Cause::said("the peer closed the connection inside the response's head"))
                 .with_reason("ERR_INCOMPLETE_HEAD")
-                .caused_by(Cause::said("the peer closed the connection inside the response's head"))
         };
     }
-    aborted("Connection aborted.").caused_by(Cause::said(says(error)))
+    ended(Cause::said(says(error)))
 }
 
 /// What a peer speaks that does not speak HTTP/1, where its first bytes say so: an alert of TLS (RFC 8446 §5.1), or the
@@ -71,23 +69,21 @@ pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Sour
     if let Some(breach) = way.tap.breach() {
         return breach.in_phase(Phase::Headers);
     }
-    let cause = || Cause::said(error.to_string());
+    let cause = || Cause::said(h2_says(error));
     let because = |reason: &'static str, message: String| {
         Error::new(Kind::Protocol, message).with_reason(reason).in_phase(Phase::Headers)
     };
-    let aborted = |reason: &'static str| because(reason, "Connection aborted.".to_owned());
+    let ended = |reason: &'static str, why| aborted(Kind::Protocol, why).with_reason(reason).in_phase(Phase::Headers);
     if let Some(unprocessed) = unprocessed(error) {
         return unprocessed;
     }
     if let Some(io) = error.get_io() {
         let gone = tls::failure_of(io).map(|error| error.in_phase(Phase::Headers));
-        let mut error = gone.unwrap_or_else(|| aborted("ERR_H2_CONNECTION").caused_by_io(io));
+        let mut error = gone.unwrap_or_else(|| ended("ERR_H2_CONNECTION", Cause::from_io(io)));
         if way.is_unwritten() && error.kind() == Kind::Protocol {
             // The connection was over before the stream could begin.
-            error = Error::new(Kind::Unprocessed, "Connection aborted.")
-                .with_reason("ERR_H2_CONNECTION")
-                .in_phase(Phase::Send)
-                .caused_by_io(io);
+            error =
+                aborted(Kind::Unprocessed, Cause::from_io(io)).with_reason("ERR_H2_CONNECTION").in_phase(Phase::Send);
         }
         return error;
     }
@@ -96,17 +92,14 @@ pub(super) fn of_stream(error: &h2::Error, way: &StreamWay, source: Option<&Sour
         return because("ERR_H2_RESET", message).caused_by(cause());
     }
     if error.is_reset() && error.is_library() {
-        let said = format!("the response's head is malformed, or far beyond 'headerBytes': {error}");
-        return aborted("ERR_H2_STREAM").caused_by(Cause::said(said));
+        let said = format!("the response's head is malformed, or far beyond 'headerBytes': {}", h2_says(error));
+        return ended("ERR_H2_STREAM", Cause::said(said));
     }
-    let message = format!("Connection aborted: the connection failed ({})", code_of(error));
     // "HTTP/1.1", read as the length of a frame, is far beyond what any frame has.
-    let cause = if error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR) {
-        Cause::said(format!("{error}: does the peer speak HTTP/2?"))
-    } else {
-        cause()
-    };
-    because("ERR_H2_CONNECTION", message).caused_by(cause)
+    let is_no_frame = error.reason() == Some(h2::Reason::FRAME_SIZE_ERROR);
+    let hint = if is_no_frame { "; does the peer speak HTTP/2?" } else { "" };
+    let message = format!("Connection aborted: the connection failed ({}){hint}", code_of(error));
+    because("ERR_H2_CONNECTION", message).caused_by(Cause::said(h2_says(error) + hint))
 }
 
 /// The code's name, as RFC 9113 §7 has it.
@@ -122,8 +115,8 @@ fn unprocessed(error: &h2::Error) -> Option<Error> {
         () if error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM) => "ERR_H2_REFUSED",
         () => return None,
     };
-    let refused = Error::new(Kind::Unprocessed, "Connection aborted.").with_reason(reason).in_phase(Phase::Headers);
-    Some(refused.caused_by(Cause::said(format!("the peer has not processed the request: {error}"))))
+    let why = Cause::said(format!("the peer has not processed the request: {}", h2_says(error)));
+    Some(aborted(Kind::Unprocessed, why).with_reason(reason).in_phase(Phase::Headers))
 }
 
 /// What ended the body of a stream.
@@ -136,14 +129,14 @@ pub(super) fn of_stream_body(error: &h2::Error, way: &StreamWay) -> Broken {
             return Broken::Other(error.in_phase(Phase::Body));
         }
         // The connection went away under it.
-        return Broken::Short("ERR_H2_CONNECTION", error.to_string());
+        return Broken::Short("ERR_H2_CONNECTION", h2_says(error));
     }
     if error.is_reset() && error.is_remote() {
         // Without END_STREAM the body is not whole, whatever the code says: NO_ERROR as well (RFC 9113 §8.1).
-        return Broken::Short("ERR_H2_RESET", format!("the peer reset the stream ({}): {error}", code_of(error)));
+        return Broken::Short("ERR_H2_RESET", format!("the peer reset the stream ({})", code_of(error)));
     }
     let reason = if error.is_reset() { "ERR_H2_STREAM" } else { "ERR_H2_CONNECTION" };
-    Broken::Other(broken().with_reason(reason).caused_by(Cause::said(error.to_string())))
+    Broken::Other(broken(Cause::said(h2_says(error))).with_reason(reason))
 }
 
 /// What ended a body: a break, a bad chunk, a system error.
@@ -177,34 +170,12 @@ pub(super) fn of_body(error: &hyper::Error, tap: &Tap) -> Broken {
         Some(io) if matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             Broken::Chunk(io.to_string())
         }
-        Some(io) => Broken::Other(broken().caused_by_io(io)),
+        Some(io) => Broken::Other(broken(Cause::from_io(io))),
         None if tap.eof() => short(),
-        None => Broken::Other(broken().caused_by(Cause::said(says(error)))),
+        None => Broken::Other(broken(Cause::said(says(error)))),
     }
 }
 
 fn short() -> Broken {
     Broken::Short("", String::new())
-}
-
-fn broken() -> Error {
-    Error::new(Kind::Protocol, "Connection broken.").in_phase(Phase::Body)
-}
-
-fn io_of(error: &hyper::Error) -> Option<&io::Error> {
-    let mut cause = error.source();
-    while let Some(below) = cause {
-        if let Some(io) = below.downcast_ref() {
-            return Some(io);
-        }
-        cause = below.source();
-    }
-    None
-}
-
-fn says(error: &hyper::Error) -> String {
-    match error.source() {
-        Some(below) => format!("{error}: {below}"),
-        None => error.to_string(),
-    }
 }

@@ -22,14 +22,12 @@ use super::line::{Direction, Pace};
 use super::upload::Source;
 use super::way::Way;
 use crate::clock::now;
+use crate::conn::errors::h2_says;
 
 /// The pieces of one body.
 #[derive(Debug)]
 pub(super) struct Frames {
     body: Wire,
-    way: Way,
-    /// What the request still sends, whose failure ends the response too.
-    source: Option<Rc<Source>>,
     read: Option<Duration>,
     /// When somebody began to wait for what comes, where that is not from the start.
     awaited: Option<Rc<Cell<Option<Instant>>>>,
@@ -38,6 +36,7 @@ pub(super) struct Frames {
     length: Option<u64>,
     most_wire: Option<u64>,
     wire: u64,
+    ignored: u64,
     trailers: Option<HeaderMap>,
     progress: Option<Pace>,
     end: End,
@@ -94,10 +93,15 @@ impl Wire {
 }
 
 /// How a body ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum End {
-    /// It has not.
-    Open,
+    /// It has not. Only so long is anything of the connection held: whoever reads late what has come would otherwise keep
+    /// the socket open.
+    Open {
+        way: Way,
+        /// What the request still sends, whose failure ends the response too.
+        source: Option<Rc<Source>>,
+    },
     /// By its own framing.
     Complete,
     /// Before its time, which the caller does not mind.
@@ -121,15 +125,13 @@ impl Frames {
         let Terms { source, read, enforce_length, bodiless, most_wire, progress } = terms;
         // On a stream nothing has to be read past: what comes where nothing may come goes with it.
         let none = bodiless && matches!(body, Wire::Http2(..));
-        let end = if body.is_end_stream() || none { End::Complete } else { End::Open };
         let (chunked, length) = (judgement.chunked, judgement.length);
         if chunked {
             way.piece_taken();
         }
+        let end = if body.is_end_stream() || none { End::Complete } else { End::Open { way, source } };
         Self {
             body,
-            way,
-            source,
             read,
             awaited: None,
             enforce_length,
@@ -137,6 +139,7 @@ impl Frames {
             length,
             most_wire,
             wire: 0,
+            ignored: 0,
             trailers: None,
             progress,
             end,
@@ -169,7 +172,7 @@ impl Frames {
 
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
-            if self.end != End::Open {
+            if self.is_over() {
                 return Poll::Ready(Ok(None));
             }
             let frame = match self.body.poll_frame(cx) {
@@ -222,12 +225,21 @@ impl Frames {
 
     /// It ended by its own framing.
     pub(super) fn is_complete(&self) -> bool {
-        self.end == End::Complete
+        matches!(self.end, End::Complete)
     }
 
     /// It ended, in whatever way.
     pub(super) fn is_over(&self) -> bool {
-        self.end != End::Open
+        !matches!(self.end, End::Open { .. })
+    }
+
+    /// So many of its bytes came behind the end of what is coded in it.
+    pub(super) fn ignore(&mut self, bytes: u64) {
+        self.ignored += bytes;
+    }
+
+    pub(super) fn ignored(&self) -> u64 {
+        self.ignored
     }
 
     pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
@@ -236,13 +248,14 @@ impl Frames {
 
     /// Why the body broke off; `None` if it may.
     fn broken(&self, error: &Breakage) -> Option<Error> {
-        if let Some(failure) = self.source.as_ref().and_then(|source| source.failure()) {
+        let End::Open { way, source } = &self.end else { return None };
+        if let Some(failure) = source.as_ref().and_then(|source| source.failure()) {
             return Some(failure);
         }
-        let broken = match (error, &self.way) {
+        let broken = match (error, way) {
             (Breakage::Http1(error), way) => of_body(error, way.tap()),
             (Breakage::Http2(error), Way::Stream(way)) => of_stream_body(error, way),
-            (Breakage::Http2(error), Way::Own(_)) => Broken::Short("", error.to_string()),
+            (Breakage::Http2(error), Way::Own(_)) => Broken::Short("", h2_says(error)),
         };
         Some(match broken {
             // A stream that was reset, or cut off below TLS, is not merely shorter than announced.
@@ -263,6 +276,8 @@ impl Frames {
         };
         let mut error = Error::new(Kind::IncompleteRead, message).in_phase(Phase::Body);
         if !reason.is_empty() {
+            let message = &mut error.fields_mut().message;
+            *message = format!("{message}: {said}");
             error = error.with_reason(reason).caused_by(Cause::said(said));
         }
         error.fields_mut().extra.expected = expected;
@@ -272,8 +287,10 @@ impl Frames {
 
     fn count(&mut self, piece: Bytes) -> Result<Bytes, Error> {
         self.wire += piece.len() as u64;
-        if self.chunked {
-            self.way.piece_taken();
+        if self.chunked
+            && let End::Open { way, .. } = &self.end
+        {
+            way.piece_taken();
         }
         if let Some(allowed) = self.most_wire
             && self.wire > allowed

@@ -3,6 +3,7 @@
 
 use ferropool_policy::error::{Error, Kind, Phase, quote};
 use ferropool_policy::keepalive::{self, Hint};
+use ferropool_policy::ledger::Discard;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, SET_COOKIE, TRANSFER_ENCODING, WWW_AUTHENTICATE,
 };
@@ -27,6 +28,17 @@ pub(super) struct Judgement {
     pub(super) defects: Vec<String>,
 }
 
+impl Judgement {
+    /// What speaks against using the connection again, if anything does; `close` if the request asked for its end.
+    pub(super) fn against(&self, close: bool) -> Option<Discard> {
+        match () {
+            () if !self.defects.is_empty() => Some(Discard::Repaired),
+            () if close || !self.keep => Some(Discard::NotReusable),
+            () => None,
+        }
+    }
+}
+
 /// Judges a head that came over HTTP/2, whose library has refused what is malformed (RFC 9113 §8.2). Whether the
 /// connection lives on is not for one response to say.
 pub(super) fn judge_stream(headers: &HeaderMap) -> Judgement {
@@ -34,7 +46,7 @@ pub(super) fn judge_stream(headers: &HeaderMap) -> Judgement {
         keep: true,
         hint: Hint::default(),
         chunked: false,
-        length: super::multiplexed::content_length(headers),
+        length: headers.get(CONTENT_LENGTH).and_then(|value| content_length(value.as_bytes())),
         transfer_codings: Vec::new(),
         defects: Vec::new(),
     }
@@ -53,7 +65,7 @@ pub(super) fn judge(
     // An old proxy's `close` counts; its `keep-alive` does not, since hyper keeps nothing open for it.
     let mut keep = keepalive::may_persist(version == Version::HTTP_11, options(CONNECTION))
         && keepalive::may_persist(true, options(HeaderName::from_static("proxy-connection")));
-    let bodiless = *method == Method::HEAD || matches!(status.as_u16(), 204 | 304);
+    let bodiless = is_bodiless(method, status);
     let mut chunked = false;
     let mut length = None;
     let mut transfer_codings = Vec::new();
@@ -111,6 +123,11 @@ pub(super) fn judge(
     Ok(Judgement { keep, hint, chunked, length, transfer_codings, defects })
 }
 
+/// RFC 9112 §6.3: no body, whatever the head says.
+pub(super) fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD || matches!(status.as_u16(), 204 | 304)
+}
+
 /// RFC 9110 §6.5.1: what decides framing, routing, authentication or the meaning of the body does not belong into
 /// trailers; dropped, never merged.
 pub(super) fn filter_trailers(trailers: &mut HeaderMap) {
@@ -147,7 +164,7 @@ pub(super) fn filter_trailers(trailers: &mut HeaderMap) {
     debug_assert!(!trailers.contains_key(SET_COOKIE));
 }
 
-/// hyper has refused differing and malformed ones already; a list of equal ones counts once (RFC 9110 §8.6).
+/// The protocol's library has refused differing and malformed ones already; a list of equal ones counts once (RFC 9110 §8.6).
 fn content_length(value: &[u8]) -> Option<u64> {
     let first = value.split(|&b| b == b',').next()?.trim_ascii();
     std::str::from_utf8(first).ok()?.parse().ok()
@@ -234,5 +251,3 @@ const MOST_LENGTH: u64 = i64::MAX as u64;
 const MOST_DEFECTS: usize = 64;
 /// Bytes of a head beyond which its connection is not kept.
 const LARGE_HEAD: usize = 64 * 1024;
-/// Informational responses to one request.
-pub(super) const MOST_INTERIM: u32 = 16;

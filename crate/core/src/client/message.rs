@@ -3,14 +3,16 @@
 //! Everything is judged here, before a connection is asked for: bad input is a clear error and nothing is sent. The order
 //! of the automatic fields is urllib3's (HDR-01): Host, Accept-Encoding, framing, User-Agent, then the caller's.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use ferropool_policy::error::{Error, Kind, quote};
 use ferropool_policy::origin::Origin;
+use ferropool_policy::settings::PoolSettings;
 use ferropool_policy::{query, url};
 use http::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
     USER_AGENT,
 };
 use http::{Extensions, Method, Uri};
@@ -18,6 +20,7 @@ use http::{Extensions, Method, Uri};
 use super::case::CaseBook;
 use super::request::{Line, Payload, Request};
 use super::upload::{Source, Upload};
+use crate::pool::Audience;
 
 /// A message ready to be sent.
 #[derive(Debug)]
@@ -48,6 +51,11 @@ impl Message {
         }
         Self { http, close: false, source }
     }
+
+    /// Whether its body goes out in chunks, over HTTP/1.1.
+    pub fn is_chunked(&self) -> bool {
+        self.http.headers().contains_key(TRANSFER_ENCODING)
+    }
 }
 
 /// The fields that a pool sends by itself, checked once.
@@ -57,33 +65,26 @@ pub struct Defaults {
     accept_encoding: HeaderValue,
     user_agent: HeaderValue,
     lines: Vec<Line>,
+    audience: Audience,
     /// The whole head of a request that brings nothing of its own: no headers, no framing.
     plain: (HeaderMap, Option<Extensions>, bool),
 }
 
 impl Defaults {
     /// Checks a pool's own header fields.
-    pub fn new(
-        origin: &Origin,
-        headers: &[(String, Option<String>)],
-        accept_encoding: &str,
-        user_agent: &str,
-        book: &CaseBook,
-    ) -> Result<Self, Error> {
-        let lines = headers
-            .iter()
-            .map(|(name, value)| Ok(Line { name: latin1(name)?, value: value.as_deref().map(latin1).transpose()? }))
-            .collect::<Result<Vec<_>, Error>>()?;
+    pub fn new(origin: &Origin, settings: &PoolSettings, audience: Audience, book: &CaseBook) -> Result<Self, Error> {
+        let lines = lines_of(settings.headers.iter().map(|(name, value)| (name.as_str(), value.as_deref())))?;
         let mut defaults = Self {
             host: value_of(b"Host", origin.authority().as_bytes())?,
-            accept_encoding: value_of(b"Accept-Encoding", &latin1(accept_encoding)?)?,
-            user_agent: value_of(b"User-Agent", &latin1(user_agent)?)?,
+            accept_encoding: value_of(b"Accept-Encoding", &latin1(&settings.accept_encoding)?)?,
+            user_agent: value_of(b"User-Agent", &latin1(&settings.user_agent)?)?,
             lines,
+            audience,
             plain: (HeaderMap::new(), None, false),
         };
         let head = defaults.head(&defaults.lines, &Framing::None, None, book, None)?;
-        if head.asked_chunked {
-            // Every request of the pool is chunked then; none of them is plain.
+        if head.asked_chunked || matches!(defaults.audience, Audience::Proxy(_)) {
+            // Every request of the pool is chunked then, or names its target and host; none of them is plain.
             return Ok(defaults);
         }
         defaults.plain = (head.headers, head.spelling, head.close);
@@ -109,8 +110,14 @@ impl Defaults {
                 lines.len()
             )));
         }
-        let own = Own::of(lines)?;
-        let mut headers = HeaderMap::with_capacity(lines.len() + 5);
+        let mut own = Own::of(lines)?;
+        // PROXY-06: what is said for the proxy replaces what was said for everybody.
+        let for_proxy = match &self.audience {
+            Audience::Proxy(via) => &via.lines[..],
+            _ => &[],
+        };
+        own.yield_to(for_proxy);
+        let mut headers = HeaderMap::with_capacity(lines.len() + for_proxy.len() + 6);
         if !own.host {
             headers.append(HOST, foreign.unwrap_or_else(|| self.host.clone()));
         }
@@ -131,7 +138,15 @@ impl Defaults {
         if !own.user_agent {
             headers.append(USER_AGENT, self.user_agent.clone());
         }
-        for line in lines {
+        if matches!(self.audience, Audience::Proxy(_)) && !own.accept {
+            headers.append(ACCEPT, HeaderValue::from_static("*/*"));
+        }
+        let is_replaced = |line: &Line| for_proxy.iter().any(|other| other.name.eq_ignore_ascii_case(&line.name));
+        // THR-701: it would reach the origin.
+        let is_alone = matches!(self.audience, Audience::OriginAlone);
+        let is_secret = |line: &Line| is_alone && line.is_for_proxies();
+        let lines = lines.iter().filter(|line| !is_replaced(line) && !is_secret(line)).chain(for_proxy);
+        for line in lines.clone() {
             let Some(value) = &line.value else { continue };
             headers.append(name_of(&line.name)?, checked_value(&line.name, value)?);
         }
@@ -140,7 +155,7 @@ impl Defaults {
         {
             headers.append(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let spelling = book.lookup(lines.iter().filter(|line| line.value.is_some()).map(|line| &*line.name));
+        let spelling = book.lookup(lines.filter(|line| line.value.is_some()).map(|line| &*line.name));
         Ok(Head { headers, spelling, close: own.close, asked_chunked: own.chunked, content_length: own.content_length })
     }
 }
@@ -172,9 +187,14 @@ pub fn message(
     target: Option<Bytes>,
 ) -> Result<Message, Error> {
     let method = method_of(&request.method)?;
-    let uri = match target {
-        Some(target) => uri(target)?,
-        None => uri_of(origin, request)?,
+    if &*request.url == b"*" && method != Method::OPTIONS {
+        // RFC 9112 §3.2.4: it stands for the server as a whole, of which nothing else can be asked.
+        return Err(url::foreign("*"));
+    }
+    let uri = match (target, &defaults.audience) {
+        (Some(target), _) => uri(target)?,
+        (None, Audience::Proxy(_)) => uri(Bytes::from(for_proxy(origin, request)?))?,
+        (None, _) => uri_of(origin, request)?,
     };
     let own = lines.or(request.headers.as_deref());
     // RFC 9112 §3.2.2: with a target in absolute form, Host names what the target names.
@@ -238,6 +258,7 @@ pub fn message(
 #[expect(clippy::struct_excessive_bools, reason = "each says whether one field was given: they are facts, not a state")]
 struct Own {
     host: bool,
+    accept: bool,
     accept_encoding: bool,
     user_agent: bool,
     content_length: Option<u64>,
@@ -257,9 +278,10 @@ impl Own {
                     () if is(b"accept-encoding") => own.accept_encoding = true,
                     () if is(b"user-agent") => own.user_agent = true,
                     () => {
-                        return Err(invalid_header(
-                            "SKIP_HEADER only supports 'Accept-Encoding', 'Host', 'User-Agent'",
-                        ));
+                        return Err(invalid_header(format!(
+                            "SKIP_HEADER (or null) only supports 'Accept-Encoding', 'Host', 'User-Agent', not '{}'",
+                            quote(name)
+                        )));
                     }
                 }
                 continue;
@@ -274,6 +296,7 @@ impl Own {
                         return Err(invalid_header("Host may be sent once only (RFC 9112 §3.2)"));
                     }
                 }
+                6 if is(b"accept") => own.accept = true,
                 6 if is(b"expect") => return Err(forbidden(name)),
                 7 if is(b"upgrade") => return Err(forbidden(name)),
                 10 if is(b"connection") => own.connection(value)?,
@@ -287,6 +310,15 @@ impl Own {
             }
         }
         Ok(own)
+    }
+
+    /// These lines go out too, and in place of what they name.
+    fn yield_to(&mut self, lines: &[Line]) {
+        let has = |name: &[u8]| lines.iter().any(|line| line.name.eq_ignore_ascii_case(name));
+        self.accept |= has(b"accept");
+        self.accept_encoding |= has(b"accept-encoding");
+        self.host |= has(b"host");
+        self.user_agent |= has(b"user-agent");
     }
 
     fn connection(&mut self, value: &[u8]) -> Result<(), Error> {
@@ -329,9 +361,15 @@ impl Own {
     }
 }
 
-/// BODY-09: these send no Content-Length when they have no body; every other method, unknown ones too, sends 0.
+/// BODY-09: these send no Content-Length when they have no body; every other method, unknown ones too, sends 0. In this
+/// alone case does not count, as in urllib3: `get` is another method (RFC 9110 §9.1), but nobody's with a body.
 fn wants_length(method: &Method) -> bool {
-    !matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::OPTIONS | Method::CONNECT)
+    const WITHOUT: [&str; 6] = ["GET", "HEAD", "DELETE", "TRACE", "OPTIONS", "CONNECT"];
+    match *method {
+        Method::GET | Method::HEAD | Method::DELETE | Method::TRACE | Method::OPTIONS | Method::CONNECT => false,
+        Method::POST | Method::PUT | Method::PATCH => true,
+        _ => !WITHOUT.iter().any(|known| known.eq_ignore_ascii_case(method.as_str())),
+    }
 }
 
 fn method_of(method: &[u8]) -> Result<Method, Error> {
@@ -343,23 +381,51 @@ fn method_of(method: &[u8]) -> Result<Method, Error> {
     })
 }
 
-fn uri_of(origin: &Origin, request: &Request) -> Result<Uri, Error> {
+/// Lines as the caller spelled them.
+pub(crate) fn lines_of<'a>(lines: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Result<Vec<Line>, Error> {
+    lines.map(|(name, value)| Ok(Line { name: latin1(name)?, value: value.map(latin1).transpose()? })).collect()
+}
+
+/// Lines as they go out by themselves: on CONNECT.
+///
+/// # Errors
+/// `InvalidHeader` for what cannot be sent, or is the connection's own.
+pub(crate) fn fields_of(lines: &[Line], book: &CaseBook) -> Result<(HeaderMap, Option<Extensions>), Error> {
+    let own = Own::of(lines)?;
+    if own.content_length.is_some() || own.chunked {
+        return Err(invalid_header("CONNECT has no body, so that proxyHeaders can announce none (RFC 9110 §9.3.6)"));
+    }
+    let mut headers = HeaderMap::with_capacity(lines.len());
+    for line in lines {
+        let Some(value) = &line.value else { continue };
+        headers.append(name_of(&line.name)?, checked_value(&line.name, value)?);
+    }
+    let spelling = book.lookup(lines.iter().filter(|line| line.value.is_some()).map(|line| &*line.name));
+    Ok((headers, spelling))
+}
+
+/// The target of a request that a proxy passes on: absolute, without user info (WART-10).
+fn for_proxy(origin: &Origin, request: &Request) -> Result<String, Error> {
+    url::target_for_proxy(origin, &text_of(request)?, request.assert_same_host)
+}
+
+/// The URL with its query.
+fn text_of(request: &Request) -> Result<Cow<'_, str>, Error> {
     let text =
         std::str::from_utf8(&request.url).map_err(|_| Error::new(Kind::InvalidUrl, "the URL is not valid UTF-8"))?;
-    let joined;
-    let text = if request.fields.is_empty() {
-        text
-    } else {
-        let pairs = query::encode(request.fields.iter().map(|(name, value)| (&**name, &**value)));
-        joined = query::join(text, &pairs);
-        &joined
-    };
-    let target = url::target(origin, text, request.assert_same_host)?;
+    if request.fields.is_empty() {
+        return Ok(text.into());
+    }
+    let pairs = query::encode(request.fields.iter().map(|(name, value)| (&**name, &**value)));
+    Ok(query::join(text, &pairs).into())
+}
+
+fn uri_of(origin: &Origin, request: &Request) -> Result<Uri, Error> {
+    let text = text_of(request)?;
+    let target = url::target(origin, &text, request.assert_same_host)?;
     let bytes = match target {
         // The common case: the caller's own bytes, shared.
-        std::borrow::Cow::Borrowed(same) if same.len() == request.url.len() && request.fields.is_empty() => {
-            request.url.clone()
-        }
+        Cow::Borrowed(same) if same.len() == request.url.len() && request.fields.is_empty() => request.url.clone(),
         other => Bytes::from(other.into_owned()),
     };
     uri(bytes)
@@ -377,8 +443,13 @@ fn name_of(name: &[u8]) -> Result<HeaderName, Error> {
 /// The message says where, and shows nothing of the value: it may be a key, whatever the header's name is.
 fn checked_value(name: &[u8], value: &Bytes) -> Result<HeaderValue, Error> {
     HeaderValue::from_maybe_shared(value.clone()).map_err(|_| {
-        let at = value.iter().position(|&b| (b < 0x20 && b != b'\t') || b == 0x7f).unwrap_or_default();
-        invalid_header(format!("Invalid value of header '{}': byte {at} is a control character", quote(name)))
+        let is_control = |&b: &u8| (b < 0x20 && b != b'\t') || b == 0x7f;
+        let at = value.iter().position(is_control).unwrap_or_default();
+        let byte = value.get(at).filter(|b| is_control(b)).map_or_else(String::new, |b| format!(" ({b:#04X})"));
+        let name = quote(name);
+        invalid_header(format!(
+            "Invalid value of header '{name}': byte {at} (counted from 0) is a control character{byte}"
+        ))
     })
 }
 

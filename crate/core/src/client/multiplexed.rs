@@ -11,15 +11,15 @@ use ferropool_policy::origin::Scheme;
 use ferropool_policy::settings::Limits;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{RecvStream, SendStream};
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, TRANSFER_ENCODING};
+use http::header::{CONNECTION, HOST, HeaderMap, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{Method, Request, Response, Uri};
 use tokio::task::AbortHandle;
 
 use super::failure;
-use super::judge::MOST_INTERIM;
 use super::upload::{Source, Upload};
 use super::way::StreamWay;
+use crate::conn::head::MOST_INTERIM;
 
 /// The task that sends a body. It ends with its exchange.
 #[derive(Debug)]
@@ -210,12 +210,6 @@ pub(super) fn within(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> 
         return Err(too_large("headerBytes", limits.header_bytes, "bytes"));
     }
     Ok(())
-}
-
-/// The announced length of the body.
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    let value = headers.get(CONTENT_LENGTH)?;
-    std::str::from_utf8(value.as_bytes()).ok()?.trim().parse().ok()
 }
 
 /// What a field costs beside its name and value.

@@ -1,8 +1,11 @@
 //! A preloaded body: pieces to one block of bytes, decoded and measured on the way.
 //!
-//! Memory grows with what has arrived, never with what was announced (THR-1015), and a body of one piece is not copied.
+//! Memory grows with what has arrived, never with what was announced (THR-1015), and a body of one piece is not copied. What
+//! is decoded may be a thousand times what arrived: with each MiB of it everything else on the thread has its turn.
 
-use bytes::Bytes;
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes};
 use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::settings::Limits;
 use http::HeaderMap;
@@ -12,6 +15,7 @@ use super::frames::{Frames, too_large};
 use super::judge::Judgement;
 use super::response::Data;
 use crate::body::decode::Decoder;
+use crate::pool::{Pool, closed};
 
 /// A body of which something has been given already.
 #[derive(Default)]
@@ -23,42 +27,64 @@ pub(super) struct Begun {
     pub(super) given: u64,
 }
 
-/// Reads a body to its end. What was received before it broke off goes with the error (RESP-09).
-pub(super) async fn gather(frames: &mut Frames, decoder: Option<Decoder>, limits: &Limits) -> Result<Data, Error> {
-    gather_rest(frames, Begun { decoder, ..Begun::default() }, limits, 0).await
+/// Reads a body to its end. What was received before it broke off goes with the error (RESP-09). `pool` is the one whose
+/// close may cut it off.
+pub(super) fn gather(
+    frames: &mut Frames,
+    decoder: Option<Decoder>,
+    limits: &Limits,
+    pool: Option<&Pool>,
+) -> impl Future<Output = Result<Data, Error>> {
+    gather_rest(frames, Begun { decoder, ..Begun::default() }, limits, 0, pool)
 }
 
 /// Reads the rest of a body behind `headroom` bytes, which are left for the caller to fill in.
-pub(super) async fn gather_rest(
+pub(super) fn gather_rest(
     frames: &mut Frames,
     begun: Begun,
     limits: &Limits,
     headroom: usize,
-) -> Result<Data, Error> {
-    let Begun { decoder, input, given } = begun;
-    let most =
-        limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
-    let named = limits.decoded.unwrap_or(MOST_IN_A_BLOCK);
-    // What is announced as too large need not be received first. A coded body says nothing of the sort.
-    let announced = frames.length().map(|length| length.saturating_sub(frames.wire()));
-    if decoder.is_none() && !frames.is_over() && announced.is_some_and(|left| left > most) {
-        return Err(too_large("decoded", named));
-    }
-    let mut sink = Sink::new(decoder, announced, vec![0; headroom], most, named);
-    if !input.is_empty() {
-        sink.take(input)?;
-    }
-    loop {
-        match frames.next().await {
-            Ok(Some(piece)) => sink.take(piece)?,
-            Ok(None) => break,
-            Err(mut error) => {
-                error.fields_mut().extra.partial = Some(sink.so_far().split_off(headroom));
-                return Err(error);
+    pool: Option<&Pool>,
+) -> impl Future<Output = Result<Data, Error>> {
+    let mut sink = Sink::begin(frames, begun, limits, headroom);
+    async move {
+        // Lent from where it lies: moved into a place of its own, it would be twice in the state of every call.
+        let sink = match &mut sink {
+            Ok(sink) => sink,
+            Err(error) => return Err(error.clone()),
+        };
+        loop {
+            while sink.is_behind() {
+                let_others(pool).await?;
+                sink.decode()?;
+            }
+            match frames.next().await {
+                Ok(Some(piece)) => sink.take(piece)?,
+                Ok(None) => break,
+                Err(mut error) => {
+                    if sink.is_in_parts() {
+                        sink.join(pool).await?;
+                    }
+                    error.fields_mut().extra.partial = Some(sink.owned().split_off(headroom));
+                    return Err(error);
+                }
             }
         }
+        if frames.is_complete() && frames.wire() > 0 {
+            frames.ignore(sink.finish()?);
+        }
+        if sink.is_in_parts() {
+            sink.join(pool).await?;
+        }
+        Ok(std::mem::replace(&mut sink.data, Data::Shared(Bytes::new())))
     }
-    sink.finish(frames.is_complete() && frames.wire() > 0)
+}
+
+/// Lets everything else on the thread have its turn: requests, clocks, and whoever cuts this short. A body that is off the
+/// wire does not notice that its connection has been cut off.
+async fn let_others(pool: Option<&Pool>) -> Result<(), Error> {
+    tokio::task::yield_now().await;
+    if pool.is_some_and(Pool::was_forced) { Err(closed()) } else { Ok(()) }
 }
 
 /// What undoes a body's codings: those of the transfer, which belong to the connection and are undone whatever the caller
@@ -86,6 +112,8 @@ pub(super) fn decoder(
 struct Sink {
     /// Transfer codings, then content codings.
     decoder: Option<Decoder>,
+    /// Received and not decoded yet.
+    input: Bytes,
     /// Decoded parts of [`PART`] bytes, full; what follows them is in `data`.
     parts: Vec<Vec<u8>>,
     data: Data,
@@ -99,6 +127,24 @@ struct Sink {
 }
 
 impl Sink {
+    /// For what is still to come of a body.
+    fn begin(frames: &Frames, begun: Begun, limits: &Limits, headroom: usize) -> Result<Self, Error> {
+        let Begun { decoder, input, given } = begun;
+        let most =
+            limits.decoded.map_or(u64::MAX, |most| most.saturating_sub(given)).min(MOST_IN_A_BLOCK - headroom as u64);
+        let named = limits.decoded.unwrap_or(MOST_IN_A_BLOCK);
+        // What is announced as too large need not be received first. A coded body says nothing of the sort.
+        let announced = frames.length().map(|length| length.saturating_sub(frames.wire()));
+        if decoder.is_none() && !frames.is_over() && announced.is_some_and(|left| left > most) {
+            return Err(too_large("decoded", named));
+        }
+        let mut sink = Self::new(decoder, announced, vec![0; headroom], most, named);
+        if !input.is_empty() {
+            sink.take(input)?;
+        }
+        Ok(sink)
+    }
+
     fn new(decoder: Option<Decoder>, announced: Option<u64>, before: Vec<u8>, most: u64, named: u64) -> Self {
         let headroom = before.len();
         let (mut parts, mut data) = (Vec::new(), Data::Shared(Bytes::new()));
@@ -108,12 +154,13 @@ impl Sink {
             Some(_) => parts.push(before),
             None => data = Data::Owned(before),
         }
-        Self { decoder, parts, data, headroom, most, named, announced }
+        Self { decoder, input: Bytes::new(), parts, data, headroom, most, named, announced }
     }
 
     fn take(&mut self, piece: Bytes) -> Result<(), Error> {
         if self.decoder.is_some() {
-            return self.decode(&piece);
+            self.input = piece;
+            return self.decode();
         }
         if (self.data.as_slice().len() - self.headroom + piece.len()) as u64 > self.most {
             return Err(too_large("decoded", self.named));
@@ -139,49 +186,69 @@ impl Sink {
         Ok(())
     }
 
-    /// By parts that never move: a body that grew in one block would leave as much again behind, with an allocator that
-    /// keeps for a while what was freed, and a bomb would cost twice its limit (THR-213).
-    fn decode(&mut self, piece: &[u8]) -> Result<(), Error> {
-        let mut out = self.owned();
-        let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let mut consumed = 0;
-        let done = loop {
-            if out.len() == PART {
-                self.parts.push(std::mem::replace(&mut out, Vec::with_capacity(PART)));
-                // The decoder has the caller's limit; without one there is still the block's.
-                let parts = self.parts.iter().map(Vec::len).sum::<usize>();
-                if (parts - self.headroom) as u64 > self.most {
-                    break Err(too_large("decoded", self.named));
-                }
-            } else if out.len() == out.capacity() {
-                out.reserve_exact(room(out.len(), piece.len() - consumed));
-            }
-            let most = PART - out.len();
-            match decoder.step(&piece[consumed..], &mut out, most) {
-                Ok(step) => consumed += step.consumed,
-                Err(error) => break Err(in_body(error)),
-            }
-            if consumed == piece.len() && out.len() < PART {
-                break Ok(());
-            }
-        };
-        self.data = Data::Owned(out);
-        done
+    /// Whether what has been received has more to give.
+    fn is_behind(&self) -> bool {
+        self.decoder.as_ref().is_some_and(|decoder| !self.input.is_empty() || decoder.is_pending())
     }
 
-    fn finish(&mut self, complete: bool) -> Result<Data, Error> {
-        if self.decoder.is_some() && complete {
-            self.decode(&[])?;
-            let mut out = self.owned();
-            if let Some(decoder) = &mut self.decoder {
-                decoder.finish(&mut out).map_err(in_body)?;
+    /// Decodes, up to the end of a part, what has been received. By parts that never move: a body that grew in one block
+    /// would leave as much again behind, with an allocator that keeps for a while what was freed, and a bomb would cost twice
+    /// its limit (THR-213).
+    fn decode(&mut self) -> Result<(), Error> {
+        let mut out = self.owned();
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        if out.len() == PART {
+            self.parts.push(std::mem::replace(&mut out, Vec::with_capacity(PART)));
+            // The decoder has the caller's limit; without one there is still the block's.
+            let parts = self.parts.iter().map(Vec::len).sum::<usize>();
+            if (parts - self.headroom) as u64 > self.most {
+                return Err(too_large("decoded", self.named));
             }
-            self.data = Data::Owned(out);
+        } else if out.len() == out.capacity() {
+            out.reserve_exact(room(out.len(), self.input.len()));
         }
-        if !self.parts.is_empty() {
-            self.data = Data::Owned(self.so_far());
+        let most = PART - out.len();
+        let done = decoder.step(&self.input, &mut out, most).map_err(in_body);
+        self.data = Data::Owned(out);
+        self.input.advance(done?.consumed);
+        Ok(())
+    }
+
+    /// The wire has ended, and nothing is left to be decoded. How many bytes came behind the coded ones.
+    fn finish(&mut self) -> Result<u64, Error> {
+        if self.decoder.is_none() {
+            return Ok(0);
         }
-        Ok(std::mem::replace(&mut self.data, Data::Shared(Bytes::new())))
+        let mut out = self.owned();
+        let mut trailing = 0;
+        if let Some(decoder) = &mut self.decoder {
+            decoder.finish(&mut out).map_err(in_body)?;
+            trailing = decoder.trailing();
+        }
+        self.data = Data::Owned(out);
+        Ok(trailing)
+    }
+
+    fn is_in_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Makes one block of everything. That is work too. Boxed: few bodies are that large, and its state would make every
+    /// call's task larger.
+    fn join<'s>(&'s mut self, pool: Option<&'s Pool>) -> Pin<Box<impl Future<Output = Result<(), Error>>>> {
+        Box::pin(async move {
+            let last = self.owned();
+            let length = self.parts.iter().map(Vec::len).sum::<usize>() + last.len();
+            let mut all = Vec::with_capacity(length);
+            for part in std::mem::take(&mut self.parts) {
+                all.extend_from_slice(&part);
+                drop(part);
+                let_others(pool).await?;
+            }
+            all.extend_from_slice(&last);
+            self.data = Data::Owned(all);
+            Ok(())
+        })
     }
 
     fn owned(&mut self) -> Vec<u8> {
@@ -189,21 +256,6 @@ impl Sink {
             Data::Owned(bytes) => bytes,
             Data::Shared(bytes) => bytes.to_vec(),
         }
-    }
-
-    /// Everything in one block.
-    fn so_far(&mut self) -> Vec<u8> {
-        let last = self.owned();
-        if self.parts.is_empty() {
-            return last;
-        }
-        let length = self.parts.iter().map(Vec::len).sum::<usize>() + last.len();
-        let mut all = Vec::with_capacity(length);
-        for part in self.parts.drain(..) {
-            all.extend_from_slice(&part);
-        }
-        all.extend_from_slice(&last);
-        all
     }
 }
 

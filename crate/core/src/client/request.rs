@@ -21,6 +21,13 @@ pub struct Line {
     pub value: Option<Bytes>,
 }
 
+impl Line {
+    /// Whether it says to a proxy who we are (RFC 9110 §11.7.2).
+    pub(crate) fn is_for_proxies(&self) -> bool {
+        self.name.eq_ignore_ascii_case(b"proxy-authorization")
+    }
+}
+
 /// What a request carries.
 #[derive(Clone, Debug, Default)]
 pub enum Payload {
@@ -31,6 +38,25 @@ pub enum Payload {
     Whole(Bytes),
     /// A body that comes in pieces.
     Pieces(Rc<Source>),
+}
+
+/// What a call says of proxies.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ProxyChoice {
+    /// None, whatever the manager has.
+    Direct,
+    /// This one, by its URL.
+    Url(Bytes),
+}
+
+/// Without the URL, which may hold credentials.
+impl fmt::Debug for ProxyChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "Direct",
+            Self::Url(_) => "Url(…)",
+        })
+    }
 }
 
 /// How the caller wants the response's body.
@@ -83,6 +109,8 @@ pub struct Request {
     pub limits: Option<Limits>,
     /// In place of the pool's.
     pub retry: Option<Rc<Retry>>,
+    /// In place of the manager's.
+    pub proxy: Option<ProxyChoice>,
     /// Follow where answers lead.
     pub redirect: bool,
     /// What is asked of the caller in between.
@@ -115,6 +143,7 @@ impl Request {
             enforce_content_length: true,
             limits: None,
             retry: None,
+            proxy: None,
             redirect: true,
             asks: Asks::default(),
             asker: None,

@@ -53,7 +53,7 @@ impl Body {
 pub struct Response {
     /// 100–999.
     pub status: u16,
-    /// 10 or 11: the peer's.
+    /// 10, 11 or 20: the peer's.
     pub version: u8,
     /// As received; `None` where the peer gave none.
     pub reason: Option<Bytes>,

@@ -38,12 +38,16 @@ pub struct Stream {
     later: Option<Error>,
     given: u64,
     received: u64,
+    /// Decoded since the others on the thread last had their turn.
+    unbroken: usize,
     about: About,
 }
 
 /// Whose body it is, for errors and figures.
 pub(super) struct About {
     pub(super) pool: Rc<Pool>,
+    /// `host:port` that was asked.
+    pub(super) host: Option<String>,
     pub(super) call: Option<Call>,
     pub(super) attempts: u32,
     pub(super) started: Instant,
@@ -75,6 +79,9 @@ impl Stream {
         exchange: Exchange,
         about: About,
     ) -> Box<Self> {
+        if let Some(source) = &exchange.source {
+            source.forget();
+        }
         let mut made = Box::new(Self {
             frames,
             decoder,
@@ -84,6 +91,7 @@ impl Stream {
             later: None,
             given: 0,
             received: 0,
+            unbroken: 0,
             about,
         });
         made.settle();
@@ -109,7 +117,7 @@ impl Stream {
             Some((at, _)) if at <= now() => return Err(self.too_long()),
             Some((at, total)) => match within(Some(at), self.advance(most)).await {
                 Ok(outcome) => outcome,
-                Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
+                Err(Elapsed) => Err(total_timeout(Phase::Body, total, None)),
             },
         };
         outcome.map_err(|error| self.fail(error))
@@ -135,18 +143,20 @@ impl Stream {
         if let Some(error) = self.later.take() {
             return Err(self.fail(error));
         }
-        let Self { frames, limits, given, .. } = self;
+        let Self { frames, limits, given, exchange, about, .. } = self;
         let begun = Begun { decoder: self.decoder.take(), input: std::mem::take(&mut self.input), given: *given };
-        let reading = gather_rest(frames, begun, limits, headroom);
-        let outcome = match self.about.total {
+        let cut_by = exchange.is_some().then_some(&*about.pool);
+        let reading = gather_rest(frames, begun, limits, headroom, cut_by);
+        let outcome = match about.total {
             None => reading.await,
             Some((at, total)) => match within(Some(at), reading).await {
                 Ok(outcome) => outcome,
-                Err(Elapsed) => Err(total_timeout(Phase::Body, total)),
+                Err(Elapsed) => Err(total_timeout(Phase::Body, total, None)),
             },
         };
         let data = outcome.map_err(|error| self.fail(error))?;
         self.count((data.as_slice().len() - headroom) as u64);
+        self.about.pool.stats.trailing.add(self.frames.ignored());
         self.settle();
         Ok(data)
     }
@@ -154,7 +164,7 @@ impl Stream {
     /// Ends it because the call's `total` is up.
     pub fn too_long(&mut self) -> Error {
         let total = self.about.total.map_or(Duration::ZERO, |(_, total)| total);
-        self.fail(total_timeout(Phase::Body, total))
+        self.fail(total_timeout(Phase::Body, total, None))
     }
 
     /// Waits until the pool's close cuts off what is still leased. A body that is not being read would not notice, and
@@ -187,7 +197,7 @@ impl Stream {
         let allowed = self.frames.wire().saturating_add(most);
         let reading = async {
             // What cannot end in time is not begun.
-            if self.frames.length().is_some_and(|length| length > allowed) {
+            if !self.frames.is_over() && self.frames.length().is_some_and(|length| length > allowed) {
                 return false;
             }
             loop {
@@ -257,10 +267,10 @@ impl Stream {
             Some(exchange) => exchange.fail(error),
             None => error,
         };
-        let About { pool, attempts, started, .. } = &self.about;
+        let About { pool, host, attempts, started, .. } = &self.about;
         let fields = error.fields_mut();
         fields.phase.get_or_insert(Phase::Body);
-        fields.host = Some(pool.name.clone());
+        fields.host.clone_from(host);
         fields.attempts = *attempts;
         fields.elapsed = now().saturating_duration_since(*started);
         fields.sent = true;
@@ -327,6 +337,10 @@ impl Stream {
     }
 
     async fn decoded(&mut self, most: usize) -> Result<Option<Data>, Error> {
+        if self.unbroken >= A_TURN {
+            self.unbroken = 0;
+            tokio::task::yield_now().await;
+        }
         let mut out = Vec::new();
         while let Some(decoder) = &mut self.decoder {
             if out.capacity() == out.len() {
@@ -341,7 +355,9 @@ impl Stream {
             if out.len() >= most {
                 break;
             }
-            if !self.input.is_empty() {
+            if !self.input.is_empty() || decoder.is_pending() {
+                // Much was decoded that gave little.
+                tokio::task::yield_now().await;
                 continue;
             }
             if self.frames.is_over() {
@@ -349,6 +365,7 @@ impl Stream {
                 if complete && let Err(error) = decoder.finish(&mut out) {
                     return self.after(out, error);
                 }
+                self.about.pool.stats.trailing.add(decoder.trailing());
                 self.decoder = None;
                 break;
             }
@@ -362,6 +379,7 @@ impl Stream {
                 }
             }
         }
+        self.unbroken += out.len();
         if out.is_empty() {
             return Ok(None);
         }
@@ -449,6 +467,8 @@ impl std::fmt::Debug for Stream {
 
 /// Bytes of a decoded piece at most.
 const PIECE: usize = 256 * 1024;
+/// Bytes that are decoded before everything else on the thread has its turn.
+const A_TURN: usize = 1024 * 1024;
 /// Bytes of a piece that is not worth waiting for more.
 const SMALL: usize = 16 * 1024;
 /// Bytes that a decoded piece grows by at first.

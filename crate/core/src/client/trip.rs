@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ferropool_policy::error::{Error, Kind, Phase};
+use ferropool_policy::error::{Cause, Error, Kind, Phase};
 use ferropool_policy::origin::Origin;
 use ferropool_policy::redirect::{self, BODY_FIELDS, Hop};
 use ferropool_policy::retry::{Event, Refused, Retry, class_of};
@@ -21,7 +21,7 @@ use http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use super::ask::{Answer, Happened, Question};
 use super::request::{Line, Payload, Request};
 use crate::clock::{random, wall_clock};
-use crate::pool::Pool;
+use crate::pool::{Deadline, Pool};
 
 /// See the module.
 pub(super) struct Trip<'r> {
@@ -241,7 +241,9 @@ impl<'r> Trip<'r> {
     }
 
     /// Notes an event after which the same is asked for again.
-    fn go_on(&mut self, pool: &Pool, left: Retry, error: Option<Error>, status: Option<u16>) {
+    fn go_on(&mut self, pool: &Pool, left: Retry, mut error: Option<Error>, status: Option<u16>) {
+        // What came of a body is as large as the body, is remembered twice, and nobody is given it.
+        error.as_mut().and_then(Error::take_partial);
         let url = self.absolute(pool);
         let method = text(&self.request().method);
         let moved = self.moved();
@@ -265,6 +267,14 @@ impl<'r> Trip<'r> {
             let retry = original.retry.as_deref().unwrap_or(usual).clone();
             Box::new(Moved { request: (*original).clone(), retry, history: Vec::new(), hop: 0, error: None })
         })
+    }
+
+    /// The next hop has another proxy, or none: what the caller wrote for the first is not for that one, whatever else he wants
+    /// kept (THR-612).
+    pub(super) fn leaves_proxy(&mut self) {
+        if let Some(lines) = &mut self.moved().request.headers {
+            lines.retain(|line| !line.is_for_proxies());
+        }
     }
 
     /// The absolute URL that is asked for now, without user info.
@@ -397,18 +407,18 @@ impl<'r> Trip<'r> {
              makes the body anew",
         )
         .in_phase(Phase::Send);
-        match self.last_error() {
-            Some(last) => error.caused_by(ferropool_policy::error::Cause::said(last.fields().message.clone())),
+        match self.moved.as_ref().and_then(|moved| moved.history.last()) {
+            Some(last) => error.caused_by(Cause::said(last.told())),
             None => error,
         }
     }
 
     /// Until when the next attempt waits for a connection: the first wait counts from the call itself, for time in the
     /// queue before the I/O thread is waiting too.
-    pub(super) fn pool_deadline(&self, first: bool, asked: Instant) -> Option<Instant> {
+    pub(super) fn pool_deadline(&self, first: bool, asked: Instant) -> Option<Deadline> {
         let request = self.request();
         let from = if first { request.started } else { asked };
-        request.pool_timeout.and_then(|span| from.checked_add(span))
+        request.pool_timeout.and_then(|span| from.checked_add(span).map(|at| Deadline { at, span }))
     }
 }
 

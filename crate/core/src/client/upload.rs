@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
@@ -47,8 +47,9 @@ pub struct Source {
     handed: Cell<u64>,
     /// When the last piece came: from then on the peer is waited for, not the source.
     fed: Cell<Option<Instant>>,
-    /// Of the connection, where it is the request's own: what it has written nothing of is kept.
-    tap: RefCell<Option<Rc<Tap>>>,
+    /// Of the connection, where it is the request's own: what it has written nothing of is kept. A body outlives its
+    /// attempts, and must not hold open what the next of them may have to wait for.
+    tap: RefCell<Option<Weak<Tap>>>,
     progress: RefCell<Option<Pace>>,
 }
 
@@ -58,9 +59,23 @@ struct State {
     queued: u64,
     /// Asked for and not come yet.
     owed: u64,
-    /// Given to hyper while the peer had taken nothing.
-    kept: Vec<Bytes>,
+    kept: Kept,
     course: Course,
+}
+
+/// What was given to hyper, as long as it may be wanted once more.
+#[derive(Debug)]
+enum Kept {
+    /// All of it: the peer had taken nothing when it was given.
+    All(Vec<Bytes>),
+    /// Some of it is here no more.
+    Gone,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
 }
 
 /// How far a body has come.
@@ -121,8 +136,7 @@ impl Source {
     /// Whether it can be sent from its beginning: nothing of it was given out that is not kept here.
     pub(super) fn can_begin(&self) -> bool {
         let state = self.state.borrow();
-        let kept: u64 = state.kept.iter().map(|piece| piece.len() as u64).sum();
-        kept == self.handed.get() && !matches!(state.course, Course::Stopped | Course::Failed(_))
+        matches!(state.kept, Kept::All(_)) && !matches!(state.course, Course::Stopped | Course::Failed(_))
     }
 
     /// How it is framed, once the head is made.
@@ -133,12 +147,13 @@ impl Source {
 
     /// An exchange begins on this connection; what an earlier one gave out in vain is given out again.
     pub(super) fn begin(&self, tap: Option<&Rc<Tap>>) {
-        self.tap.replace(tap.cloned());
+        self.tap.replace(tap.map(Rc::downgrade));
         let mut state = self.state.borrow_mut();
-        let again = std::mem::take(&mut state.kept);
-        state.queued += again.iter().map(|piece| piece.len() as u64).sum::<u64>();
-        for piece in again.into_iter().rev() {
-            state.queue.push_front(piece);
+        if let Kept::All(again) = std::mem::take(&mut state.kept) {
+            state.queued += again.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            for piece in again.into_iter().rev() {
+                state.queue.push_front(piece);
+            }
         }
         if matches!(state.course, Course::Handed) {
             state.course = Course::Ended;
@@ -148,11 +163,13 @@ impl Source {
         self.fed.set(Some(now()));
     }
 
-    /// What is announced as empty hyper never asks for: whether it is has to be known before anything is sent.
+    /// Whether it is announced as empty: hyper never asks for such a body.
+    pub(super) fn is_to_be_empty(&self) -> bool {
+        !self.chunked.get() && self.length.get() == Some(0)
+    }
+
+    /// Whether what is announced as empty is: that has to be known before anything is sent.
     pub(super) async fn prove_empty(&self) -> Result<(), Error> {
-        if self.chunked.get() || self.length.get() != Some(0) {
-            return Ok(());
-        }
         poll_fn(|cx| {
             let mut state = self.state.borrow_mut();
             if let Some(error) = self.mismatch(&state) {
@@ -209,8 +226,13 @@ impl Source {
         if matches!(state.course, Course::Open | Course::Ended) {
             state.course = Course::Stopped;
             state.queue.clear();
-            state.kept.clear();
+            state.kept = Kept::Gone;
         }
+    }
+
+    /// The answer is the call's: no attempt follows, and what has gone out is not kept for one.
+    pub(super) fn forget(&self) {
+        self.state.borrow_mut().kept = Kept::Gone;
     }
 
     /// hyper has all of it.
@@ -298,14 +320,13 @@ impl Source {
         };
         self.handed.set(self.handed.get() + piece.len() as u64);
         let unseen = match &*self.tap.borrow() {
-            Some(tap) => tap.written() == 0,
+            Some(tap) => tap.upgrade().is_some_and(|tap| tap.written() == 0),
             // On a stream the peer may say late that it has not looked at it: a fair part is kept for that.
             None => self.handed.get() <= WINDOW,
         };
-        if unseen {
-            state.kept.push(piece.clone());
-        } else if !state.kept.is_empty() {
-            state.kept = Vec::new();
+        match &mut state.kept {
+            Kept::All(kept) if unseen => kept.push(piece.clone()),
+            kept => *kept = Kept::Gone,
         }
         // Without chunks hyper does not ask again after the last piece.
         let last = matches!(state.course, Course::Ended) && state.queue.is_empty() && !self.chunked.get();

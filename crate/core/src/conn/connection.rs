@@ -31,8 +31,21 @@ pub struct ConnectionInfo {
     pub tried: Vec<(String, Option<String>, f64)>,
     /// Whether HTTP/2 is spoken on it.
     pub http2: bool,
-    /// What TLS agreed on; `None` over plain TCP.
+    /// What TLS agreed on with the peer at its end; `None` over plain TCP.
     pub tls: Option<Secured>,
+    /// The proxy that it leads through.
+    pub proxy: Option<ProxyInfo>,
+}
+
+/// The proxy of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyInfo {
+    /// Without credentials.
+    pub url: String,
+    /// Whether it is given requests to pass on, rather than asked for a tunnel.
+    pub forwards: bool,
+    /// Of an https proxy: whether its certificate was checked.
+    pub verified: bool,
 }
 
 impl ConnectionInfo {
@@ -43,6 +56,7 @@ impl ConnectionInfo {
         tried: Vec<Tried>,
         http2: bool,
         tls: Option<Secured>,
+        proxy: Option<ProxyInfo>,
     ) -> Rc<Self> {
         let tried = tried
             .into_iter()
@@ -57,6 +71,7 @@ impl ConnectionInfo {
             tried,
             http2,
             tls,
+            proxy,
         })
     }
 }

@@ -259,7 +259,7 @@ fn too_large(limit: &'static str, allowed: u64, unit: &str) -> Error {
 }
 
 /// 1xx responses to one request.
-const MOST_INTERIM: u32 = 16;
+pub(crate) const MOST_INTERIM: u32 = 16;
 /// Blank lines before a status line.
 const MOST_LEADING_BLANK: u32 = 4;
 /// A head larger than this gives its memory back when the connection becomes idle.

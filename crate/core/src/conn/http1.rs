@@ -7,6 +7,7 @@ use hyper::client::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 
 use super::connection::{Connection, ConnectionInfo, OnClose, Sender};
+use super::errors::{aborted, says};
 use super::tap::{Tap, TapIo};
 use crate::client::upload::Upload;
 use crate::dial::Transport;
@@ -43,12 +44,10 @@ pub async fn handshake(
         builder.max_headers(style.header_count as usize + 1);
     }
     builder.max_buf_size((style.header_bytes as usize).max(LARGEST_READ) + HEAD_SLACK);
-    let (sender, connection) =
-        builder.handshake::<_, Upload>(TokioIo::new(TapIo(Rc::clone(&tap)))).await.map_err(|error| {
-            Error::new(Kind::Protocol, "Connection aborted.")
-                .in_phase(Phase::Connect)
-                .caused_by(Cause::said(error.to_string()))
-        })?;
+    let (sender, connection) = builder
+        .handshake::<_, Upload>(TokioIo::new(TapIo(Rc::clone(&tap))))
+        .await
+        .map_err(|error| aborted(Kind::Protocol, Cause::said(says(&error))).in_phase(Phase::Connect))?;
     let driver = tokio::task::spawn_local(async move {
         // Its errors reach whoever waits for a response; an idle connection's are nobody's (THR-301, THR-1116).
         drop(connection.await);

@@ -18,6 +18,7 @@ use h2::{Ping, PingPong};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{Connection, ConnectionInfo, OnClose, Sender};
+use super::errors::{aborted, h2_says};
 use super::tap::{Tap, TapIo};
 use crate::dial::Transport;
 
@@ -86,10 +87,8 @@ pub async fn handshake(
         .handshake::<_, Bytes>(TapIo(Rc::clone(&tap)))
         .await
         .map_err(|error| {
-            Error::new(Kind::Protocol, "Connection aborted.")
-                .with_reason("ERR_H2_CONNECTION")
-                .in_phase(Phase::Connect)
-                .caused_by(Cause::said(error.to_string()))
+            let why = error.get_io().map_or_else(|| Cause::said(h2_says(&error)), Cause::from_io);
+            aborted(Kind::Protocol, why).with_reason("ERR_H2_CONNECTION").in_phase(Phase::Connect)
         })?;
     let shared = Rc::new(Multiplexed {
         sender: sender.clone(),

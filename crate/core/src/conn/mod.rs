@@ -1,6 +1,7 @@
 //! Connections: hyper over the tap.
 
 pub mod connection;
+pub(crate) mod errors;
 pub mod head;
 pub mod http1;
 pub mod http2;

@@ -52,6 +52,8 @@ pub struct Tap {
     /// A flush was not over when it was last tried.
     held_back: Cell<bool>,
     eof: Cell<bool>,
+    /// The last answer was HTTP/1.0.
+    http_10: Cell<bool>,
     breach: RefCell<Option<Error>>,
     /// The peer takes no more; what it said before is read, and its end of stream then ends the exchange.
     unwritable: RefCell<Option<io::Error>>,
@@ -77,6 +79,7 @@ impl Tap {
             write_blocked: Cell::new(false),
             held_back: Cell::new(false),
             eof: Cell::new(false),
+            http_10: Cell::new(false),
             breach: RefCell::new(None),
             unwritable: RefCell::new(None),
             on_write: RefCell::new(None),
@@ -107,7 +110,15 @@ impl Tap {
 
     /// The exchange ended well and its head has been judged: an idle connection holds no large one.
     pub fn rest(&self) {
-        self.scan.borrow_mut().rest();
+        let mut scan = self.scan.borrow_mut();
+        self.http_10.set(scan.status_line().starts_with(b"HTTP/1.0"));
+        scan.rest();
+    }
+
+    /// Whether the peer spoke HTTP/1.0 when it was last heard. hyper answers in kind, and HTTP/1.0 has no chunks: a body that
+    /// needs them would be left out without a word.
+    pub fn speaks_http_10(&self) -> bool {
+        self.http_10.get()
     }
 
     /// A chunked body begins, or a piece of it was taken: what arrives from here on is more of it, or framing.

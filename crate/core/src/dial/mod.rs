@@ -1,97 +1,53 @@
 //! From a name to a connected socket: [`dial`] ties the look-up ([`resolve`]) to the connect (`tcp`).
 //!
-//! What a pool's settings mean for its sockets is worked out once ([`DialPlan`]); a dial then reads it. Deadlines are
-//! not here: the caller owns them, drops the future when one fires, and knows from the phase what it cut. Proxies and
-//! TLS come on top of the transport that this gives.
+//! What a pool's settings mean for its sockets is worked out once ([`DialPlan`]); a dial then reads it. Addresses come
+//! from one place ([`addresses`]), where they are judged too (`denyAddresses`): what passed there is what is connected to.
+//! Deadlines are not here: the caller owns them, drops the future when one fires, and knows from the phase what it cut.
+//! Proxies and TLS come on top of the transport that this gives.
 
+mod interface;
 pub mod resolve;
+mod rules;
+#[cfg(test)]
+mod scripted;
+pub(crate) mod socks;
 mod tcp;
+mod threads;
+mod transport;
+pub(crate) mod tunnel;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferropool_policy::error::{Error, Kind, Phase, quote};
+use ferropool_policy::error::{Cause, Error, Kind, Phase, quote_text};
 use ferropool_policy::settings::PoolSettings;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
-use tokio_rustls::client::TlsStream;
 
-use self::tcp::{Connected, Sockets};
+use self::rules::Rules;
+use self::tcp::Connected;
 use crate::client::ask::{Answer, Asker, Question};
 
 pub use self::resolve::{Lookup, Remember, Resolver, SystemLookup};
+pub use self::transport::Transport;
 
-/// What a pool's settings mean for its sockets: worked out and checked once, read by each dial.
+/// What a pool's settings mean for its sockets: worked out and checked once, read by each dial. A manager holds tens of
+/// thousands of them, so what they have in common is shared.
 #[derive(Clone, Debug)]
 pub struct DialPlan {
     route: Route,
-    port: u16,
-    sockets: Sockets,
+    /// What the caller's function is asked about, and errors speak of.
+    host: Box<str>,
+    rules: Arc<Rules>,
     /// The address that won the last race, and when: it goes first for a while (RFC 8305 §4 allows for what is known
     /// of earlier connections), so that a dead first address costs its 250 ms once and not with each connection.
-    winner: Cell<Option<(IpAddr, Instant)>>,
-    /// Whom a function of the caller's is asked about, before anything else.
-    asks: Option<String>,
-}
-
-/// A connected stream.
-#[derive(Debug)]
-pub enum Transport {
-    /// To a host and port.
-    Tcp(TcpStream),
-    /// To a path.
-    #[cfg(unix)]
-    Unix(UnixStream),
-    /// TLS over one of those.
-    Tls(Box<TlsStream<Transport>>),
-}
-
-impl Transport {
-    /// Whether bytes may be on the wire that nobody but TLS is to see: session tickets, alerts.
-    pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
-    /// Says that this side sends no more, where the protocol has a word for it (`close_notify`), as far as the kernel takes
-    /// it at once: the connection is about to be closed either way.
-    pub(crate) fn say_goodbye(&mut self) {
-        let Self::Tls(stream) = self else { return };
-        let (below, session) = stream.get_mut();
-        session.send_close_notify();
-        while session.wants_write() {
-            if session.write_tls(&mut AtOnce(below)).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.try_write(bytes),
-            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-}
-
-/// Writes what the kernel takes without waiting.
-struct AtOnce<'t>(&'t Transport);
-
-impl io::Write for AtOnce<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    winner: RefCell<Option<Box<(IpAddr, Instant)>>>,
+    port: u16,
+    /// Whether a function of the caller's is asked before anything else.
+    asks: bool,
 }
 
 /// One end of a connection.
@@ -138,27 +94,59 @@ impl DialPlan {
     /// # Errors
     /// [`Kind::InvalidOption`], [`Kind::OptionRange`] or [`Kind::NotSupported`] for a setting that no dial could follow:
     /// a `localAddress` or an override for this host that is no IP address, a `unixSocket` that is no path or comes with
-    /// a `localAddress`, a number that no system takes.
+    /// a setting that is about IP addresses, a `denyAddresses` that is no list of networks, a number that no system takes.
     pub fn new(settings: &PoolSettings, host: &str, port: u16) -> Result<Self, Error> {
-        let sockets = Sockets::new(settings)?;
+        Self::under(Rules::of(settings)?, settings, host, port)
+    }
+
+    /// The same for the address of a proxy, which `denyAddresses` is not about: the caller chose it.
+    ///
+    /// # Errors
+    /// Those of [`DialPlan::new`].
+    pub fn to_proxy(settings: &PoolSettings, host: &str, port: u16) -> Result<Self, Error> {
+        Self::under(Rules::unjudged(settings)?, settings, host, port)
+    }
+
+    fn under(rules: Arc<Rules>, settings: &PoolSettings, host: &str, port: u16) -> Result<Self, Error> {
         let (route, port) = match &settings.unix_socket {
             Some(path) => (unix::route(path, settings)?, port),
             None => match overridden(settings, host, port) {
                 Some((key, value)) => overriding(key, value, port)?,
-                None => (Route::of(host, port), port),
+                None => (Route::of(host), port),
             },
         };
-        let asks = (settings.resolve_asks.is_some() && settings.unix_socket.is_none()).then(|| host.to_owned());
-        Ok(Self { route, port, sockets, winner: Cell::new(None), asks })
+        let asks = settings.resolve_asks.is_some() && settings.unix_socket.is_none();
+        Ok(Self { route, host: host.into(), rules, winner: RefCell::default(), port, asks })
+    }
+
+    /// Those that the list lets pass.
+    ///
+    /// # Errors
+    /// [`Kind::AddressDenied`] in this phase where there were some and none is left: one cause an address.
+    fn judged(&self, mut found: Vec<SocketAddr>, phase: Phase) -> Result<Vec<SocketAddr>, Error> {
+        let Some(list) = &self.rules.denied else { return Ok(found) };
+        let mut denied = Vec::new();
+        found.retain(|address| match list.why(address.ip()) {
+            Some(why) => {
+                denied.push(Cause::said(why).at(address));
+                false
+            }
+            None => true,
+        });
+        let Some(first) = denied.first().filter(|_| found.is_empty()) else { return Ok(found) };
+        let more = if denied.len() > 1 { format!(" (the first of {} addresses)", denied.len()) } else { String::new() };
+        let host = quoted(&self.host);
+        let said = format!("denyAddresses does not let {host} be connected to: {}{more}", first.message);
+        denied.truncate(MOST_ADDRESSES);
+        Err(denied.into_iter().fold(Error::new(Kind::AddressDenied, said).in_phase(phase), Error::caused_by))
     }
 
     /// The addresses in the order in which they are tried: the families take turns, the first address's first (RFC 8305
     /// §4), at most 16. Bound to a local address, only its own family can connect; where there is none of it, all stay,
     /// for the system's word on them.
-    fn order(&self, found: &[IpAddr], now: Instant) -> Vec<SocketAddr> {
-        let same_family = |other: IpAddr| move |address: &IpAddr| address.is_ipv4() == other.is_ipv4();
-        let mut found = found.to_vec();
-        if let Some(local) = self.sockets.local()
+    fn order(&self, mut found: Vec<SocketAddr>, now: Instant) -> Vec<SocketAddr> {
+        let same_family = |other: IpAddr| move |address: &SocketAddr| address.is_ipv4() == other.is_ipv4();
+        if let Some(local) = self.rules.sockets.local()
             && found.iter().any(same_family(local))
         {
             found.retain(same_family(local));
@@ -166,24 +154,31 @@ impl DialPlan {
         let Some(&first) = found.first() else {
             return Vec::new();
         };
-        let (mut leading, mut other): (Vec<_>, Vec<_>) = found.into_iter().partition(same_family(first));
-        if let Some((winner, since)) = self.winner.get()
-            && now.saturating_duration_since(since) < WINNER_LASTS
-        {
-            if other.contains(&winner) {
+        let (mut leading, mut other): (Vec<_>, Vec<_>) = found.into_iter().partition(same_family(first.ip()));
+        if let Some(winner) = self.winner(now) {
+            if other.iter().any(|address| address.ip() == winner) {
                 std::mem::swap(&mut leading, &mut other);
             }
-            if let Some(place) = leading.iter().position(|&address| address == winner) {
+            if let Some(place) = leading.iter().position(|address| address.ip() == winner) {
                 leading[..=place].rotate_right(1);
             }
         }
         let turns = leading.len().max(other.len());
-        (0..turns)
-            .flat_map(|turn| [leading.get(turn), other.get(turn)])
-            .flatten()
-            .take(MOST_ADDRESSES)
-            .map(|&address| SocketAddr::new(address, self.port))
-            .collect()
+        let in_turns = (0..turns).flat_map(|turn| [leading.get(turn), other.get(turn)]).flatten();
+        in_turns.take(MOST_ADDRESSES).copied().collect()
+    }
+
+    fn winner(&self, now: Instant) -> Option<IpAddr> {
+        let known = self.winner.borrow();
+        let (address, since) = known.as_deref()?;
+        (now.saturating_duration_since(*since) < WINNER_LASTS).then_some(*address)
+    }
+
+    /// Remembers who won, unless it was the first anyway.
+    fn won(&self, tried: &[SocketAddr], winner: SocketAddr, now: Instant) {
+        if tried.first() != Some(&winner) {
+            *self.winner.borrow_mut() = Some(Box::new((winner.ip(), now)));
+        }
     }
 }
 
@@ -207,94 +202,11 @@ impl Endpoint {
     }
 }
 
-impl AsyncRead for Transport {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
-    }
-}
-
-#[cfg(unix)]
-impl std::os::fd::AsFd for Transport {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-            Self::Tls(stream) => stream.get_ref().0.as_fd(),
-        }
-    }
-}
-
-#[cfg(windows)]
-impl std::os::windows::io::AsSocket for Transport {
-    fn as_socket(&self) -> std::os::windows::io::BorrowedSocket<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_socket(),
-            Self::Tls(stream) => stream.get_ref().0.as_socket(),
-        }
-    }
-}
-
 /// Makes one new connection. `progress` shows the phase under way, for a caller who cuts it short.
 ///
 /// # Errors
-/// [`Kind::Dns`] in phase dns where the name does not resolve. [`Kind::Connect`] in phase connect where no address
-/// connects or the local address cannot be bound: one cause an address, the last failure first.
+/// Those of [`addresses`]. [`Kind::Connect`] in phase connect where no address connects or the local address or the
+/// interface cannot be bound: one cause an address, the last failure first.
 ///
 /// # Cancellation
 /// Dropping the future closes every socket it opened. A look-up that has begun goes on for others who wait for it.
@@ -304,74 +216,85 @@ pub async fn dial(
     progress: &Cell<Phase>,
     asker: Option<&dyn Asker>,
 ) -> Result<Dialled, Error> {
+    #[cfg(unix)]
+    if let Route::Path(path) = &plan.route {
+        progress.set(Phase::Connect);
+        return unix::connect(path).await;
+    }
+    let (addresses, dns) = addresses(plan, resolver, progress, asker).await?;
+    progress.set(Phase::Connect);
     let began = Instant::now();
-    if let (Some(host), Some(asker)) = (&plan.asks, asker) {
+    let connected = tcp::connect(&plan.rules.sockets, &addresses).await?;
+    plan.won(&addresses, connected.remote, Instant::now());
+    Ok(connected.dialled(dns, began.elapsed()))
+}
+
+/// Where this plan leads right now, without connecting: one address at least, in the order in which they are to be tried,
+/// and how long the name took. Each was judged by `denyAddresses`; nobody is to look the name up a second time, for it may
+/// lead elsewhere then.
+///
+/// # Errors
+/// [`Kind::Dns`] in phase dns where the name does not resolve. [`Kind::AddressDenied`] where no address may be connected
+/// to: in phase dns, or connect where there was nothing to look up. [`Kind::Connect`] where the name has no address.
+pub async fn addresses(
+    plan: &DialPlan,
+    resolver: &Resolver,
+    progress: &Cell<Phase>,
+    asker: Option<&dyn Asker>,
+) -> Result<(Vec<SocketAddr>, Option<Duration>), Error> {
+    let (began, host) = (Instant::now(), &*plan.host);
+    if let Some(asker) = asker.filter(|_| plan.asks) {
         progress.set(Phase::Dns);
         let answer = asker.ask(Question::Resolve { host, port: plan.port }).await?;
         if let Answer::Addresses(Some(told)) = answer {
-            let dns = began.elapsed();
-            let addresses = told
-                .iter()
-                .take(MOST_ADDRESSES)
-                .map(|address| told_address(host, address, plan.port))
-                .collect::<Result<Vec<_>, _>>()?;
-            if addresses.is_empty() {
+            let told =
+                told.iter().map(|address| told_address(host, address, plan.port)).collect::<Result<Vec<_>, _>>()?;
+            if told.is_empty() {
                 return Err(resolve::nowhere(host));
             }
-            progress.set(Phase::Connect);
-            let connected = tcp::connect(&plan.sockets, &addresses).await?;
-            return Ok(connected.dialled(Some(dns), began.elapsed().saturating_sub(dns)));
+            let mut allowed = plan.judged(told, Phase::Dns)?;
+            allowed.truncate(MOST_ADDRESSES);
+            return Ok((allowed, Some(began.elapsed())));
         }
     }
-    match &plan.route {
-        Route::Address(address) => {
+    let literal = match &plan.route {
+        Route::Address(address) => SocketAddr::new(*address, plan.port),
+        Route::Scoped(literal) => {
             progress.set(Phase::Connect);
-            let connected = tcp::connect(&plan.sockets, &[*address]).await?;
-            Ok(connected.dialled(None, began.elapsed()))
+            scoped(literal, plan.port).map_err(|error| resolve::unresolved(literal, &error))?
         }
-        Route::Scoped(host) => {
-            progress.set(Phase::Connect);
-            let address = scoped(host, plan.port).map_err(|error| resolve::unresolved(host, &error))?;
-            let connected = tcp::connect(&plan.sockets, &[address]).await?;
-            Ok(connected.dialled(None, began.elapsed()))
-        }
-        Route::Name(name) => {
+        Route::Name => {
             progress.set(Phase::Dns);
-            let found = resolver.resolve(name).await?;
-            let dns = began.elapsed();
-            progress.set(Phase::Connect);
-            let addresses = plan.order(&found, Instant::now());
-            let connected = tcp::connect(&plan.sockets, &addresses).await?;
-            if addresses.len() > 1 && addresses.first() != Some(&connected.remote) {
-                plan.winner.set(Some((connected.remote.ip(), Instant::now())));
-            }
-            Ok(connected.dialled(Some(dns), began.elapsed().saturating_sub(dns)))
+            let found = resolver.resolve(host).await?;
+            let found = found.iter().map(|&address| SocketAddr::new(address, plan.port)).collect();
+            let ordered = plan.order(plan.judged(found, Phase::Dns)?, Instant::now());
+            return if ordered.is_empty() { Err(tcp::nowhere()) } else { Ok((ordered, Some(began.elapsed()))) };
         }
         #[cfg(unix)]
-        Route::Path(path) => {
-            progress.set(Phase::Connect);
-            unix::connect(path, began).await
-        }
-    }
+        Route::Path(_) => return Err(Error::new(Kind::Internal, "a path has no address")),
+    };
+    progress.set(Phase::Connect);
+    Ok((plan.judged(vec![literal], Phase::Connect)?, None))
 }
 
 /// Where a dial goes.
 #[derive(Clone, Debug)]
 enum Route {
-    Address(SocketAddr),
+    Address(IpAddr),
     /// An address with a zone. The zone's number is asked for with each dial, since interfaces come and go.
-    Scoped(String),
-    Name(String),
+    Scoped(Box<str>),
+    /// To where the plan's host is then.
+    Name,
     #[cfg(unix)]
-    Path(String),
+    Path(Box<str>),
 }
 
 impl Route {
-    fn of(host: &str, port: u16) -> Self {
+    fn of(host: &str) -> Self {
         match host.parse::<IpAddr>() {
-            Ok(address) => Self::Address(SocketAddr::new(address, port)),
-            Err(_) if is_scoped(host) => Self::Scoped(host.to_owned()),
-            Err(_) => Self::Name(host.to_owned()),
+            Ok(address) => Self::Address(address),
+            Err(_) if is_scoped(host) => Self::Scoped(host.into()),
+            Err(_) => Self::Name,
         }
     }
 }
@@ -397,20 +320,30 @@ mod unix {
     };
 
     pub(super) fn route(path: &str, settings: &PoolSettings) -> Result<Route, Error> {
-        if settings.local_address.is_some() {
-            return Err(Error::new(Kind::InvalidOption, "unixSocket and localAddress exclude one another"));
+        for (name, given) in [
+            ("localAddress", settings.local_address.is_some()),
+            ("interface", settings.interface.is_some()),
+            ("denyAddresses", !settings.deny_addresses.is_empty()),
+        ] {
+            if given {
+                return Err(Error::new(Kind::InvalidOption, format!("unixSocket and {name} exclude one another")));
+            }
         }
         // The empty path would be a socket without a name. std knows the rest: no NUL, and what fits into `sun_path`.
         let wrong = match std::os::unix::net::SocketAddr::from_pathname(path) {
             Ok(_) if path.is_empty() => "it is empty".to_owned(),
-            Ok(_) => return Ok(Route::Path(path.to_owned())),
+            Ok(_) => return Ok(Route::Path(path.into())),
             Err(error) => error.to_string(),
         };
         Err(Error::new(Kind::InvalidOption, format!("unixSocket is no path of a socket: {} ({wrong})", quoted(path))))
     }
 
-    pub(super) async fn connect(path: &str, began: Instant) -> Result<Dialled, Error> {
-        let stream = UnixStream::connect(path).await.map_err(|error| tcp::refused(vec![(path.to_owned(), error)]))?;
+    pub(super) async fn connect(path: &str) -> Result<Dialled, Error> {
+        let began = Instant::now();
+        let stream = UnixStream::connect(path).await.map_err(|error| {
+            let from = format!(": unixSocket {}", quoted(path));
+            tcp::refused(vec![(path.to_owned(), error)], &from)
+        })?;
         let connect = began.elapsed();
         Ok(Dialled {
             transport: Transport::Unix(stream),
@@ -455,10 +388,14 @@ fn overriding(key: &str, value: &str, port: u16) -> Result<(Route, u16), Error> 
         _ => (value, Some(port)),
     };
     let address = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
-    match (Route::of(address, port.unwrap_or(0)), port) {
-        (Route::Name(_), _) | (_, None) => Err(Error::new(
+    match (Route::of(address), port) {
+        (Route::Name, _) | (_, None) => Err(Error::new(
             Kind::InvalidOption,
-            format!("resolve['{}'] is neither 'address' nor 'address:port': {}", quote(key.as_bytes()), quoted(value)),
+            format!(
+                "resolve['{}'] is neither 'address' nor 'address:port': {}",
+                quote_text(key.as_bytes()),
+                quoted(value)
+            ),
         )),
         (route, Some(port)) => Ok((route, port)),
     }
@@ -467,7 +404,7 @@ fn overriding(key: &str, value: &str, port: u16) -> Result<(Route, u16), Error> 
 /// An address that the caller's function gave: `address` or `address:port`.
 fn told_address(host: &str, address: &str, port: u16) -> Result<SocketAddr, Error> {
     match overriding(host, address, port)? {
-        (Route::Address(address), port) => Ok(SocketAddr::new(address.ip(), port)),
+        (Route::Address(address), port) => Ok(SocketAddr::new(address, port)),
         (Route::Scoped(literal), port) => scoped(&literal, port).map_err(|error| resolve::unresolved(host, &error)),
         (_, _) => Err(resolve::nowhere(host)),
     }
@@ -492,7 +429,7 @@ fn scoped(host: &str, port: u16) -> io::Result<SocketAddr> {
 }
 
 fn quoted(value: &str) -> String {
-    format!("'{}'", quote(value.as_bytes()))
+    format!("'{}'", quote_text(value.as_bytes()))
 }
 
 /// RFC 8305 leaves the number open; a name with thousands of dead addresses must not take for ever.
@@ -507,12 +444,12 @@ mod tests {
 
     use super::*;
 
-    fn found(addresses: &[&str]) -> Vec<IpAddr> {
-        addresses.iter().map(|address| address.parse().unwrap()).collect()
+    fn found(addresses: &[&str]) -> Vec<SocketAddr> {
+        addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 80)).collect()
     }
 
     fn ordered(plan: &DialPlan, addresses: &[&str]) -> Vec<String> {
-        plan.order(&found(addresses), Instant::now()).iter().map(|address| address.ip().to_string()).collect()
+        plan.order(found(addresses), Instant::now()).iter().map(|address| address.ip().to_string()).collect()
     }
 
     // THR-1208: both families interleaved.
@@ -533,10 +470,10 @@ mod tests {
         let plan = DialPlan::new(&PoolSettings::default(), "any.test", 80).unwrap();
         let addresses = ["::1", "::2", "1.1.1.1", "1.1.1.2"];
         let start = Instant::now();
-        plan.winner.set(Some((IpAddr::from([1, 1, 1, 2]), start)));
+        plan.won(&found(&addresses), found(&["1.1.1.2"])[0], start);
         assert_eq!(ordered(&plan, &addresses), ["1.1.1.2", "::1", "1.1.1.1", "::2"]);
         assert_eq!(ordered(&plan, &["::1", "1.1.1.1"]), ["::1", "1.1.1.1"]);
-        let first = |after| plan.order(&found(&addresses), start + after)[0].ip().to_string();
+        let first = |after| plan.order(found(&addresses), start + after)[0].ip().to_string();
         assert_eq!(first(Duration::from_millis(599_999)), "1.1.1.2");
         assert_eq!(first(Duration::from_secs(600)), "::1");
     }
@@ -548,5 +485,10 @@ mod tests {
         let plan = DialPlan::new(&settings, "any.test", 80).unwrap();
         assert_eq!(ordered(&plan, &["::1", "1.1.1.1", "::2"]), ["1.1.1.1"]);
         assert_eq!(ordered(&plan, &["::1", "::2"]), ["::1", "::2"]);
+    }
+
+    #[test]
+    fn twenty_thousand_plans_are_small() {
+        assert!(size_of::<DialPlan>() <= 72, "{}", size_of::<DialPlan>());
     }
 }

@@ -1,24 +1,25 @@
-//! Names to addresses: the system's resolver on a few threads of our own, and what it said remembered for a while.
-//!
-//! The threads are the process's, not an engine's, and not tokio's blocking pool: getaddrinfo cannot be cancelled, so a
-//! thread that hangs in it must hold up nobody but other names, and thirty engines must not mean thirty times as many
-//! threads. Not here: literal addresses and overrides, which need no look-up (`super::DialPlan`), and deadlines, which
+//! Names to addresses: the system's resolver on a few threads of our own (`super::threads`), and what it said remembered
+//! for a while. Not here: literal addresses and overrides, which need no look-up (`super::DialPlan`), and deadlines, which
 //! the caller owns: it drops the future.
 //!
 //! One look-up is in flight for a name however many wait for it (`State`), and the look-up itself is the cache's
 //! entry. So an answer that comes after its last waiter has gone is still found by the next one.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Cause, Error, Kind, Phase, quote, system_code};
 use tokio::sync::watch;
+
+use super::threads::THREADS;
+
+pub use super::threads::limit_threads;
 
 /// The port behind which names are looked up: the system's resolver, or a test's.
 pub trait Lookup: Send + Sync + 'static {
@@ -90,10 +91,9 @@ impl Resolver {
             return Err(Failure::said("not a name").into_error(host));
         }
         loop {
-            let mut waiting = self.flight(host);
-            let over = match waiting.wait_for(State::is_over).await {
-                Ok(state) => (*state).clone(),
-                Err(_) => return Err(Failure::said("the look-up was lost").into_error(host)),
+            let mut waiter = Waiter(Some(self.flight(host)));
+            let Some(over) = waiter.until_over().await else {
+                return Err(Failure::said("the look-up was lost").into_error(host));
             };
             // `Abandoned` was met only by a look-up whose last waiter left as we came: ask again.
             if let State::Done { outcome, .. } = over {
@@ -121,7 +121,7 @@ impl Resolver {
 
 /// A look-up's life. It moves only forwards, and none waits for ever: what leaves the queue is over.
 #[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     /// Waits for a thread.
     Queued,
     /// A thread is asking.
@@ -140,7 +140,7 @@ impl State {
 
 /// Why a name did not resolve, in a form that each waiter can have.
 #[derive(Clone, Debug)]
-struct Failure {
+pub(super) struct Failure {
     code: Option<&'static str>,
     message: String,
     /// The system's, not the name's: never remembered.
@@ -172,7 +172,25 @@ impl Failure {
     }
 }
 
-type Flight = Arc<watch::Sender<State>>;
+pub(super) type Flight = Arc<watch::Sender<State>>;
+
+/// Somebody who waits for a look-up.
+struct Waiter(Option<watch::Receiver<State>>);
+
+impl Waiter {
+    async fn until_over(&mut self) -> Option<State> {
+        Some(self.0.as_mut()?.wait_for(State::is_over).await.ok()?.clone())
+    }
+}
+
+impl Drop for Waiter {
+    /// Whoever leaves a look-up that goes on may have been the last one that its thread worked for.
+    fn drop(&mut self) {
+        if self.0.take().is_some_and(|receiver| !receiver.borrow().is_over()) {
+            THREADS.reconsider();
+        }
+    }
+}
 
 /// The look-ups by name: those in flight, and the answers that are still good.
 struct Cache {
@@ -232,15 +250,19 @@ impl Remember {
 }
 
 /// A name, whom to ask, and where the answer goes.
-struct Job {
+pub(super) struct Job {
     host: String,
     lookup: Arc<dyn Lookup>,
     flight: Flight,
 }
 
 impl Job {
+    pub(super) fn flight(&self) -> &Flight {
+        &self.flight
+    }
+
     /// Whether anybody still waits. If not it is over: whoever comes now sees that and asks anew.
-    fn is_wanted(&self) -> bool {
+    pub(super) fn is_wanted(&self) -> bool {
         let wanted = self.flight.receiver_count() > 0;
         if !wanted {
             self.flight.send_replace(State::Abandoned);
@@ -248,7 +270,7 @@ impl Job {
         wanted
     }
 
-    fn run(self) {
+    pub(super) fn run(self) {
         if !self.is_wanted() {
             return;
         }
@@ -263,78 +285,9 @@ impl Job {
         self.flight.send_replace(State::Done { at: Instant::now(), outcome });
     }
 
-    fn fail(&self, error: &io::Error) {
+    pub(super) fn fail(&self, error: &io::Error) {
         let failure = Failure { ours: true, ..Failure::from_io(error) };
         self.flight.send_replace(State::Done { at: Instant::now(), outcome: Err(failure) });
-    }
-}
-
-/// The process's resolver threads and the names that wait for one, first come, first served.
-struct Threads {
-    state: Mutex<ThreadState>,
-    work: Condvar,
-}
-
-struct ThreadState {
-    queue: VecDeque<Job>,
-    running: usize,
-    idle: usize,
-    /// The queue's length at which names that nobody wants any more are swept out.
-    sweep_at: usize,
-}
-
-impl Threads {
-    fn submit(&'static self, job: Job) {
-        let mut state = self.lock();
-        if state.queue.len() >= state.sweep_at {
-            // Every thread is stuck and requests come and give up: their names must not pile up.
-            state.queue.retain(Job::is_wanted);
-            state.sweep_at = (state.queue.len() * 2).max(SWEEP_FROM);
-        }
-        state.queue.push_back(job);
-        if state.idle < state.queue.len() && state.running < MOST_THREADS {
-            self.start(&mut state);
-        }
-        drop(state);
-        self.work.notify_one();
-    }
-
-    fn start(&'static self, state: &mut ThreadState) {
-        match std::thread::Builder::new().name(THREAD_NAME.to_owned()).spawn(move || self.serve()) {
-            Ok(_detached) => state.running += 1,
-            // With others at work the name waits for one of them; without, nobody would ever come.
-            Err(error) if state.running == 0 => {
-                for job in state.queue.drain(..) {
-                    job.fail(&error);
-                }
-            }
-            Err(_) => {}
-        }
-    }
-
-    fn serve(&self) {
-        let mut state = self.lock();
-        loop {
-            if let Some(job) = state.queue.pop_front() {
-                drop(state);
-                job.run();
-                state = self.lock();
-                continue;
-            }
-            state.idle += 1;
-            let (woken, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if waited.timed_out() && state.queue.is_empty() {
-                state.running -= 1;
-                return;
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ThreadState> {
-        // Nothing that can panic runs under it; a poisoned one is as good.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -361,24 +314,8 @@ fn worth_keeping(addresses: &[IpAddr]) -> Arc<[IpAddr]> {
     addresses.iter().filter(worth).copied().collect()
 }
 
-static THREADS: Threads = Threads {
-    state: Mutex::new(ThreadState { queue: VecDeque::new(), running: 0, idle: 0, sweep_at: SWEEP_FROM }),
-    work: Condvar::new(),
-};
-
-/// Room for this many names that hang at once before another has to wait.
-const MOST_THREADS: usize = 32;
-
-/// A thread without work ends after this.
-const IDLE: Duration = Duration::from_secs(5);
-
-/// Linux shows 15 bytes of it.
-const THREAD_NAME: &str = "ferropool-dns";
-
 /// RFC 1035 §2.3.4: 255 octets on the wire; nothing longer can be asked.
 const LONGEST_NAME: usize = 255;
-
-const SWEEP_FROM: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

@@ -17,15 +17,17 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Tried;
+use super::interface::Interface;
 
 /// How each socket of a pool is made.
-#[derive(Clone, Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Sockets {
     no_delay: bool,
     receive_buffer: Option<u32>,
     send_buffer: Option<u32>,
-    keep_alive: Option<TcpKeepalive>,
+    keep_alive: Option<Probes>,
     local: Option<SocketAddr>,
+    interface: Option<Interface>,
 }
 
 /// A connected socket and how it came about.
@@ -56,14 +58,25 @@ impl Sockets {
             no_delay: options.no_delay.unwrap_or(false),
             receive_buffer: in_range("socketOptions.receiveBuffer", options.receive_buffer, 0, LARGEST_INT)?,
             send_buffer: in_range("socketOptions.sendBuffer", options.send_buffer, 0, LARGEST_INT)?,
-            keep_alive: settings.keep_alive.as_ref().map(keep_alive).transpose()?,
+            keep_alive: settings.keep_alive.as_ref().map(Probes::new).transpose()?,
             local,
+            interface: settings.interface.as_deref().map(Interface::new).transpose()?,
         })
     }
 
     /// The client side's address, where the caller chose one.
     pub(super) fn local(&self) -> Option<IpAddr> {
         self.local.map(|local| local.ip())
+    }
+
+    /// Where its sockets are to begin, if the caller has said so, as it stands behind what was refused.
+    fn place(&self) -> String {
+        let local = self.local.map_or_else(String::new, |local| match local.port() {
+            0 => format!(" (localAddress {})", local.ip()),
+            _ => format!(" (localAddress {local})"),
+        });
+        let interface = self.interface.as_ref();
+        local + &interface.map_or_else(String::new, |it| format!(" (interface {})", super::quoted(it.name())))
     }
 
     /// A socket with everything set and bound, for this address's family.
@@ -80,7 +93,10 @@ impl Sockets {
             socket.set_send_buffer_size(bytes)?;
         }
         if let Some(keep_alive) = &self.keep_alive {
-            SockRef::from(&socket).set_tcp_keepalive(keep_alive)?;
+            SockRef::from(&socket).set_tcp_keepalive(&keep_alive.to_system())?;
+        }
+        if let Some(interface) = &self.interface {
+            interface.bind(&socket, to)?;
         }
         if let Some(local) = self.local {
             // A port that the caller chose is usable again while our last connection from it is in TIME_WAIT. On
@@ -109,7 +125,7 @@ impl Sockets {
 /// as one fails (RFC 8305 §5).
 pub(super) async fn connect(sockets: &Sockets, addresses: &[SocketAddr]) -> Result<Connected, Error> {
     match *addresses {
-        [] => Err(failed("the name has no address", Vec::new())),
+        [] => Err(nowhere()),
         [remote] => {
             let began = Instant::now();
             match sockets.connect(remote).await {
@@ -117,17 +133,24 @@ pub(super) async fn connect(sockets: &Sockets, addresses: &[SocketAddr]) -> Resu
                     let tried = vec![Tried { address: remote.to_string(), error: None, elapsed: began.elapsed() }];
                     Ok(Connected { stream, remote, local, tried })
                 }
-                Err(error) => Err(refused(vec![(remote.to_string(), error)])),
+                Err(error) => Err(refused(vec![(remote.to_string(), error)], &sockets.place())),
             }
         }
         _ => race(sockets, addresses).await,
     }
 }
 
+/// The error of a name that has no address.
+pub(super) fn nowhere() -> Error {
+    failed("the name has no address", Vec::new())
+}
+
 /// The error of a dial of which every address failed, in the order in which they failed: the last one is told, as
 /// urllib3 does (CONN-07), and is the first cause.
-pub(super) fn refused(failures: Vec<(String, io::Error)>) -> Error {
-    let told = failures.last().map_or_else(String::new, |(_, error)| words(error));
+///
+/// `place` is where the caller wanted to dial from, or what: the system does not say that it was that which it refused.
+pub(super) fn refused(failures: Vec<(String, io::Error)>, place: &str) -> Error {
+    let told = failures.last().map_or_else(String::new, |(_, error)| words(error) + place);
     let told = if failures.len() > 1 { format!("{told} (the last of {} addresses)", failures.len()) } else { told };
     failed(&told, failures.into_iter().rev().map(|(address, error)| Cause::from_io(&error).at(address)).collect())
 }
@@ -164,7 +187,7 @@ async fn race(sockets: &Sockets, addresses: &[SocketAddr]) -> Result<Connected, 
                 return Poll::Ready(Ok(race.won(place, stream, remote, local)));
             }
             if race.running.is_empty() && race.waiting.len() == 0 {
-                return Poll::Ready(Err(refused(std::mem::take(&mut race.failures))));
+                return Poll::Ready(Err(refused(std::mem::take(&mut race.failures), &sockets.place())));
             }
             let due =
                 race.waiting.len() > 0 && (race.failures.len() > failures || pause.as_mut().poll(context).is_ready());
@@ -238,16 +261,30 @@ pub(super) fn words(error: &io::Error) -> String {
     }
 }
 
-fn keep_alive(wanted: &KeepAlive) -> Result<TcpKeepalive, Error> {
-    let idle = in_range("keepAlive.idle", Some(wanted.idle.unwrap_or(60_000)), 1, LONGEST_KEEP_ALIVE)?;
-    let interval = in_range("keepAlive.interval", wanted.interval, 1, LONGEST_KEEP_ALIVE)?;
-    let count = in_range("keepAlive.count", wanted.count, 1, MOST_PROBES)?;
-    // The system counts whole seconds; half of one must not become none.
-    let seconds = |millis: u64| Duration::from_secs(millis.div_ceil(1_000));
-    let mut keep_alive = TcpKeepalive::new();
-    keep_alive = idle.into_iter().fold(keep_alive, |set, idle| set.with_time(seconds(idle)));
-    keep_alive = interval.into_iter().fold(keep_alive, |set, interval| set.with_interval(seconds(interval)));
-    Ok(count.into_iter().fold(keep_alive, TcpKeepalive::with_retries))
+/// TCP keep-alive in whole seconds, as the system counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Probes {
+    idle: Option<Duration>,
+    interval: Option<Duration>,
+    count: Option<u32>,
+}
+
+impl Probes {
+    fn new(wanted: &KeepAlive) -> Result<Self, Error> {
+        let idle = in_range("keepAlive.idle", Some(wanted.idle.unwrap_or(60_000)), 1, LONGEST_KEEP_ALIVE)?;
+        let interval = in_range("keepAlive.interval", wanted.interval, 1, LONGEST_KEEP_ALIVE)?;
+        let count = in_range("keepAlive.count", wanted.count, 1, MOST_PROBES)?;
+        // Half a second must not become none.
+        let seconds = |millis: u64| Duration::from_secs(millis.div_ceil(1_000));
+        Ok(Self { idle: idle.map(seconds), interval: interval.map(seconds), count })
+    }
+
+    fn to_system(self) -> TcpKeepalive {
+        let mut probes = TcpKeepalive::new();
+        probes = self.idle.into_iter().fold(probes, TcpKeepalive::with_time);
+        probes = self.interval.into_iter().fold(probes, TcpKeepalive::with_interval);
+        self.count.into_iter().fold(probes, TcpKeepalive::with_retries)
+    }
 }
 
 fn in_range<N: PartialOrd + std::fmt::Display + Copy>(

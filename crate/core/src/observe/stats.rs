@@ -62,6 +62,8 @@ pub struct PoolStats {
     pub abandoned: Counter,
     /// Heads that leniency repaired.
     pub repaired: Counter,
+    /// Bytes behind the end of coded bodies, which were ignored.
+    pub trailing: Counter,
     /// Bytes received, heads included.
     pub wire_in: Counter,
     /// Bytes sent, heads included.
@@ -74,6 +76,8 @@ pub struct PoolStats {
     pub in_flight: Counter,
     /// When the oldest call in flight was made; microseconds after `epoch` plus one, 0 for none.
     oldest: Counter,
+    /// What was warned about, a bit each: a pool that is let go and made again does not warn again.
+    warned: Counter,
     /// Odd while the ledger's figures are written.
     edition: AtomicU64,
     epoch: Instant,
@@ -82,7 +86,7 @@ pub struct PoolStats {
 
 #[derive(Debug, Default)]
 struct Cold {
-    errors: BTreeMap<&'static str, u64>,
+    errors: BTreeMap<String, u64>,
     /// Waiting for a connection, for the head, the whole; made with the first value, since a manager's pools have none.
     spans: Option<Box<[Histogram<u32>; 3]>>,
 }
@@ -104,6 +108,8 @@ pub struct Sums {
     pub stale_replays: u64,
     pub abandoned: u64,
     pub repaired: u64,
+    /// Bytes behind the end of coded bodies, which were ignored.
+    pub trailing: u64,
     pub wire_in: u64,
     pub wire_out: u64,
     pub decoded: u64,
@@ -126,6 +132,7 @@ impl Sums {
         self.stale_replays += other.stale_replays;
         self.abandoned += other.abandoned;
         self.repaired += other.repaired;
+        self.trailing += other.trailing;
         self.wire_in += other.wire_in;
         self.wire_out += other.wire_out;
         self.decoded += other.decoded;
@@ -147,6 +154,7 @@ impl Sums {
         self.stale_replays = self.stale_replays.saturating_sub(other.stale_replays);
         self.abandoned = self.abandoned.saturating_sub(other.abandoned);
         self.repaired = self.repaired.saturating_sub(other.repaired);
+        self.trailing = self.trailing.saturating_sub(other.trailing);
         self.wire_in = self.wire_in.saturating_sub(other.wire_in);
         self.wire_out = self.wire_out.saturating_sub(other.wire_out);
         self.decoded = self.decoded.saturating_sub(other.decoded);
@@ -228,11 +236,13 @@ impl PoolStats {
             stale_replays: Counter::default(),
             abandoned: Counter::default(),
             repaired: Counter::default(),
+            trailing: Counter::default(),
             wire_in: Counter::default(),
             wire_out: Counter::default(),
             decoded: Counter::default(),
             requests: Counter::default(),
             in_flight: Counter::default(),
+            warned: Counter::default(),
             oldest: Counter::default(),
             edition: AtomicU64::new(0),
             epoch,
@@ -261,6 +271,18 @@ impl PoolStats {
         self.edition.store(edition.wrapping_add(2), Ordering::Release);
     }
 
+    /// Whether this was warned about.
+    pub fn has_warned(&self, warning: u64) -> bool {
+        self.warned.get() & (1 << warning) != 0
+    }
+
+    /// Notes a warning; true the first time.
+    pub fn warns_first(&self, warning: u64) -> bool {
+        let first = !self.has_warned(warning);
+        self.warned.set(self.warned.get() | (1 << warning));
+        first
+    }
+
     /// The pool is gone, and its connections with it; another may count on.
     pub fn retire(&self) {
         let edition = self.edition.load(Ordering::Relaxed);
@@ -284,7 +306,12 @@ impl PoolStats {
 
     /// A call ended with this error.
     pub fn failed(&self, error: &Error) {
-        *self.cold().errors.entry(error.kind().code()).or_default() += 1;
+        let mut cold = self.cold();
+        let code = error.code();
+        match cold.errors.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(cold.errors.insert(code.to_owned(), 1)),
+        }
     }
 
     /// The plain numbers, all of the same moment.
@@ -316,6 +343,7 @@ impl PoolStats {
             stale_replays: self.stale_replays.get(),
             abandoned: self.abandoned.get(),
             repaired: self.repaired.get(),
+            trailing: self.trailing.get(),
             wire_in: self.wire_in.get(),
             wire_out: self.wire_out.get(),
             decoded: self.decoded.get(),
@@ -324,7 +352,7 @@ impl PoolStats {
     }
 
     /// Errors by code.
-    pub fn errors(&self) -> BTreeMap<&'static str, u64> {
+    pub fn errors(&self) -> BTreeMap<String, u64> {
         self.cold().errors.clone()
     }
 

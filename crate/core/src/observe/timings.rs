@@ -11,6 +11,8 @@ pub struct Timings {
     pub dns: Option<Duration>,
     /// Connecting.
     pub connect: Option<Duration>,
+    /// Getting through a proxy: TLS to it, CONNECT, SOCKS.
+    pub proxy: Option<Duration>,
     /// The handshake of TLS.
     pub tls: Option<Duration>,
     /// Until the kernel had the whole request.

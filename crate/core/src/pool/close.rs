@@ -39,18 +39,18 @@ impl Pool {
             }
         };
         tokio::pin!(ended);
-        let mut forced = 0;
         match until {
             None => ended.await,
             Some(at) => {
                 if timeout_at(at.into(), ended.as_mut()).await.is_err() {
-                    forced = u64::from(self.leases());
                     self.force();
                     // They end by themselves now, in a turn or two; the report counts them.
                     let _ = tokio::time::timeout(ENDING, ended).await;
                 }
             }
         }
+        // Whoever else waits for the same end may have cut them off.
+        let forced = self.forced.get().unwrap_or_default().min(leased);
         CloseReport {
             closed: self.figures().closed.saturating_sub(before.closed),
             drained: leased.saturating_sub(forced),
@@ -89,7 +89,10 @@ impl Pool {
     }
 
     fn force(&self) {
-        self.forced.set(true);
+        // A closed pool gives no more leases: whoever cuts first cuts them all.
+        if !self.was_forced() {
+            self.forced.set(Some(u64::from(self.leases())));
+        }
         self.cut.notify_waiters();
         let live: Vec<_> = self.live.borrow().values().cloned().collect();
         for driver in live {
@@ -99,7 +102,7 @@ impl Pool {
 
     pub(crate) async fn until_forced(&self) {
         let cut = self.cut.notified();
-        if !self.forced.get() {
+        if !self.was_forced() {
             cut.await;
         }
     }

@@ -19,7 +19,7 @@ use ferropool_policy::settings::PoolSettings;
 use tokio::sync::Mutex;
 use tokio::time::{sleep_until, timeout_at};
 
-use super::slot::empty;
+use super::slot::{Deadline, late};
 use super::{Pool, closed};
 use crate::clock::now;
 
@@ -29,6 +29,7 @@ pub(super) struct Gate {
     /// The pace of those who have their connections.
     departures: RefCell<Manners>,
     pause_on: Vec<u16>,
+    rate: Option<f64>,
     /// tokio's lock serves in the order of asking, and lets go of whoever gives up.
     lines: RefCell<HashMap<String, Rc<Mutex<()>>>>,
 }
@@ -41,19 +42,21 @@ impl Gate {
             manners: RefCell::new(Manners::new(settings.rate)),
             departures: RefCell::new(Manners::new(settings.rate)),
             pause_on: settings.pause_on.clone(),
+            rate: settings.rate,
             lines: RefCell::default(),
         })
     }
 
-    /// What `take` takes of the pool, once its host may be asked; `put` gives it back.
+    /// What `take` takes of the pool, once this host may be asked; `put` gives it back.
     pub(super) async fn pass<T>(
         &self,
         pool: &Rc<Pool>,
-        until: Option<Instant>,
+        host: &str,
+        until: Option<Deadline>,
         take: impl AsyncFn() -> Result<T, Error>,
         put: impl Fn(T),
     ) -> Result<T, Error> {
-        let line = self.line(&pool.name);
+        let line = self.line(host);
         let passing = async {
             let mut standing = Standing { pool, counted: false };
             let turn = if let Ok(turn) = line.lock.try_lock() {
@@ -63,7 +66,7 @@ impl Gate {
                 line.lock.lock().await
             };
             let slot = loop {
-                if let Some(at) = self.look(&pool.name) {
+                if let Some(at) = self.look(host) {
                     standing.begin()?;
                     sleep_until(at.into()).await;
                     continue;
@@ -71,7 +74,7 @@ impl Gate {
                 standing.end();
                 let slot = take().await?;
                 // The host may have asked for a pause while the slot was waited for.
-                if self.manners.borrow_mut().ask(&pool.name, now()).is_none() {
+                if self.manners.borrow_mut().ask(host, now()).is_none() {
                     break slot;
                 }
                 put(slot);
@@ -79,24 +82,42 @@ impl Gate {
             drop(turn);
             Ok(slot)
         };
-        bounded(pool, until, passing).await
+        bounded(pool, until, passing, |end| self.late(pool, host, end)).await
     }
 
     /// Waits until an attempt that has its connection may use it. False if its host asked for a pause meanwhile: then
     /// the attempt is to hold nothing, and to stand in line again.
-    pub(super) async fn depart(&self, pool: &Pool, until: Option<Instant>) -> Result<bool, Error> {
+    pub(super) async fn depart(&self, pool: &Pool, host: &str, until: Option<Deadline>) -> Result<bool, Error> {
         let departing = async {
             loop {
                 let now = now();
-                if self.manners.borrow().paused_until(&pool.name, now).is_some() {
+                if self.manners.borrow().paused_until(host, now).is_some() {
                     return Ok(false);
                 }
-                let next = self.departures.borrow_mut().ask(&pool.name, now);
+                let next = self.departures.borrow_mut().ask(host, now);
                 let Some(at) = next else { return Ok(true) };
                 sleep_until(at.into()).await;
             }
         };
-        bounded(pool, until, departing).await
+        bounded(pool, until, departing, |end| self.late(pool, host, end)).await
+    }
+
+    /// What a call waited for in vain.
+    fn late(&self, pool: &Pool, host: &str, end: Deadline) -> Error {
+        let now = now();
+        if let Some(until) = self.manners.borrow().paused_until(host, now) {
+            let left = until.saturating_duration_since(now).as_secs_f64();
+            let asked: Vec<_> = self.pause_on.iter().map(u16::to_string).collect();
+            let asked = asked.join(", ");
+            return late(format!("{host} is paused for another {left:.1} s (pauseOn: {asked}), and {end} is over."));
+        }
+        match self.rate {
+            Some(rate) if self.look(host).is_some() => late(format!(
+                "{host} may be asked at most {rate} times a second (rate), and the turn did not come within {end}."
+            )),
+            // Who is first in line waits for a connection.
+            _ => pool.crowded(end),
+        }
     }
 
     /// Until when the first in line has to wait for its turn, or for the jam of those before it.
@@ -135,8 +156,9 @@ impl Gate {
 /// What ends when the pool does, and not later than `until`.
 async fn bounded<T>(
     pool: &Pool,
-    until: Option<Instant>,
+    until: Option<Deadline>,
     waiting: impl Future<Output = Result<T, Error>>,
+    late: impl FnOnce(Deadline) -> Error,
 ) -> Result<T, Error> {
     let waiting = async {
         tokio::select! {
@@ -147,7 +169,7 @@ async fn bounded<T>(
     };
     match until {
         None => waiting.await,
-        Some(at) => timeout_at(at.into(), waiting).await.unwrap_or_else(|_| Err(empty())),
+        Some(end) => timeout_at(end.at.into(), waiting).await.unwrap_or_else(|_| Err(late(end))),
     }
 }
 

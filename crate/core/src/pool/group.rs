@@ -1,12 +1,13 @@
 //! What the pools of a manager share: the bound on their connections, the manners towards hosts, the figures of calls. A
 //! bare pool is a group of its own.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::time::Instant;
 
+use ferropool_policy::error::Error;
 use ferropool_policy::fleet::{Fleet, Returning, Take};
 use ferropool_policy::ledger::{Lease, Life, Returned};
 use ferropool_policy::settings::PoolSettings;
@@ -14,6 +15,7 @@ use ferropool_policy::settings::PoolSettings;
 use super::Pool;
 use super::gate::Gate;
 use super::seat::Seat;
+use super::slot::{Deadline, late};
 use crate::conn::connection::Connection;
 use crate::observe::calls::{Calls, Place};
 use crate::observe::stats::{PoolStats, Roster};
@@ -32,12 +34,23 @@ pub struct Group {
     /// Where those wait to whom the fleet has nothing to give.
     berths: RefCell<HashMap<u64, Rc<Seat<Berth>>>>,
     members: RefCell<HashMap<Member, Weak<Pool>>>,
+    /// Who hears of pools that have nothing to do any more, or something to do again: a manager.
+    hears: OnceCell<Box<dyn Fn(Member, Stir)>>,
     /// `None` where hosts are asked as fast as connections allow.
     pub(super) gate: Option<Gate>,
 }
 
 /// A pool's number in its group: a manager's has its number on the shelf, which is never given twice.
 pub(super) type Member = u32;
+
+/// What becomes of a manager's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stir {
+    /// It has neither a connection nor anybody who waits for one.
+    Rests,
+    /// It was let go at rest, and somebody who held it uses it again.
+    Wakes,
+}
 
 /// What somebody in the fleet's line is given.
 pub(super) enum Berth {
@@ -73,8 +86,21 @@ impl Group {
             fleet: (most > 0).then(|| RefCell::new(Fleet::new(most))),
             berths: RefCell::default(),
             members: RefCell::default(),
+            hears: OnceCell::new(),
             gate: Gate::new(manners),
         })
+    }
+
+    /// This hears of the members' [`Stir`].
+    pub(crate) fn hear(&self, hears: Box<dyn Fn(Member, Stir)>) {
+        // It is set once, by who made the group.
+        let _ = self.hears.set(hears);
+    }
+
+    pub(super) fn told(&self, member: Member, stir: Stir) {
+        if let Some(hears) = self.hears.get() {
+            hears(member, stir);
+        }
     }
 
     /// A pool joins.
@@ -142,6 +168,14 @@ impl Group {
         }
         pool.watch_waiters();
         waiting.seat.granted().await
+    }
+
+    /// Nobody gave leave to dial in time.
+    pub(super) fn full(&self, end: Deadline) -> Error {
+        let most = self.fleet.as_ref().map_or(0, |fleet| fleet.borrow().most());
+        late(format!(
+            "All connections of the manager are in use (maxTotalConnections={most}), and none became free within {end}."
+        ))
     }
 
     /// What becomes of a connection that comes back to a pool whose own first waiter came at `own`.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ferropool_policy::error::Error;
 use ferropool_policy::ledger::{Discard, Lease, Life, Returned};
 
-use super::shared::StreamLease;
+use super::stream_lease::StreamLease;
 use super::{Pool, internal};
 use crate::clock::now;
 use crate::conn::connection::{Connection, Sender};
@@ -27,6 +27,8 @@ pub struct Spans {
     pub dns: Option<Duration>,
     /// The socket.
     pub connect: Duration,
+    /// What was said to a proxy, its handshake of TLS included; `None` without one.
+    pub proxy: Option<Duration>,
     /// The handshake of TLS; `None` without.
     pub tls: Option<Duration>,
 }
@@ -34,7 +36,7 @@ pub struct Spans {
 impl Spans {
     /// All of it.
     pub fn sum(&self) -> Duration {
-        self.dns.unwrap_or_default() + self.connect + self.tls.unwrap_or_default()
+        self.dns.unwrap_or_default() + self.connect + self.proxy.unwrap_or_default() + self.tls.unwrap_or_default()
     }
 }
 
@@ -68,9 +70,11 @@ impl Leased {
         self.pool().stats.repaired.add(u64::from(repaired));
     }
 
-    /// Takes note of a response's decoded bytes.
-    pub fn count_decoded(&self, decoded: u64) {
-        self.pool().stats.decoded.add(decoded);
+    /// Takes note of a response's decoded bytes, and of those behind its coded ones.
+    pub fn count_decoded(&self, decoded: u64, trailing: u64) {
+        let stats = &self.pool().stats;
+        stats.decoded.add(decoded);
+        stats.trailing.add(trailing);
     }
 
     /// Whether `close` cut this lease off.

@@ -6,140 +6,30 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::ledger::{Discard, Figures, Ticket};
 use ferropool_policy::streams::{Checkout, Granted, Grants, Left, Streams};
-use h2::client::SendRequest;
 
-use super::held::{Held, Leased, Spans};
+use super::held::{Held, Leased};
 use super::seat::Seat;
-use super::slot::{connect_timeout, empty};
+use super::slot::Deadline;
+use super::stream_lease::{Carrier, StreamCounts, StreamLease};
 use super::{Pool, Wanted, closed, internal};
 use crate::client::ask::Asker;
 use crate::clock::now;
-use crate::conn::connection::{ConnectionInfo, Sender};
-use crate::conn::http2::Multiplexed;
-use crate::conn::tap::Tap;
-
-/// A connection that carries streams.
-pub(super) struct Carrier {
-    /// Its lease, until it is idle again or gone.
-    held: RefCell<Option<Held>>,
-    info: Rc<ConnectionInfo>,
-    tap: Rc<Tap>,
-    shared: Rc<Multiplexed>,
-    /// Exchanges that it has carried since it is here.
-    used: Cell<u32>,
-}
+use crate::conn::connection::Sender;
 
 /// What a waiter finds in its seat.
 pub(super) type StreamGrant = Granted<Rc<Carrier>>;
 
-/// What the ledger does not see, because it happens on connections that stay leased.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct StreamCounts {
-    reused: u64,
-    abandoned: u64,
-}
-
 /// How the wait for a connection is bounded, and whom it may ask.
 #[derive(Clone, Copy)]
 pub(super) struct Terms<'a> {
-    pub(super) until: Option<Instant>,
+    pub(super) until: Option<Deadline>,
     pub(super) connect: Option<Duration>,
     pub(super) progress: &'a Cell<Phase>,
     pub(super) wanted: Wanted,
     pub(super) asker: Option<&'a dyn Asker>,
-}
-
-/// A slot on a connection that others use too. Dropped, its stream has been given up, and the others go on.
-pub struct StreamLease {
-    pub(super) pool: Rc<Pool>,
-    carrier: Option<Rc<Carrier>>,
-    /// Whether the connection has carried an exchange before.
-    pub reused: bool,
-    /// How long the dial took, if there was one for this request.
-    pub dial: Option<Spans>,
-}
-
-impl StreamLease {
-    /// Facts about the connection.
-    pub fn info(&self) -> Option<Rc<ConnectionInfo>> {
-        self.carrier.as_ref().map(|carrier| Rc::clone(&carrier.info))
-    }
-
-    /// What is known of its bytes.
-    pub fn tap(&self) -> Option<Rc<Tap>> {
-        self.carrier.as_ref().map(|carrier| Rc::clone(&carrier.tap))
-    }
-
-    /// A handle for the request.
-    ///
-    /// # Errors
-    /// A bug of ours.
-    pub fn sender(&self) -> Result<SendRequest<Bytes>, Error> {
-        let carrier = self.carrier.as_ref().ok_or_else(|| internal("a stream has no connection"))?;
-        Ok(carrier.shared.sender())
-    }
-
-    /// The caller wants nobody else on its connection from here on (`Connection: close`).
-    pub fn be_last(&self) {
-        if let Some(carrier) = &self.carrier {
-            self.pool.drain_carrier(carrier.info.id);
-        }
-    }
-
-    pub(super) fn begin_exchange(&mut self) {
-        let Some(carrier) = &self.carrier else { return };
-        // Of the first one the ledger knows whether the connection had been used before.
-        let before = carrier.used.replace(carrier.used.get().saturating_add(1));
-        if before > 0 {
-            self.reused = true;
-            let counts = self.pool.stream_counts.get();
-            self.pool.stream_counts.set(StreamCounts { reused: counts.reused + 1, ..counts });
-        }
-        let spent = carrier.held.borrow_mut().as_mut().is_some_and(|held| {
-            held.begin_exchange();
-            self.pool.ledger.borrow().is_spent(&held.life, now())
-        });
-        if spent {
-            self.be_last();
-        }
-    }
-
-    /// The exchange is over.
-    pub(super) fn end(mut self) {
-        self.release();
-    }
-
-    /// It is given up: what there is of the stream is reset when its handles go.
-    pub(super) fn give_up(mut self, why: Discard) {
-        if matches!(why, Discard::Abandoned | Discard::Aborted) {
-            self.count_abandoned();
-        }
-        self.release();
-    }
-
-    fn count_abandoned(&self) {
-        let counts = self.pool.stream_counts.get();
-        self.pool.stream_counts.set(StreamCounts { abandoned: counts.abandoned + 1, ..counts });
-    }
-
-    fn release(&mut self) {
-        if let Some(carrier) = self.carrier.take() {
-            self.pool.stream_ended(&carrier);
-        }
-    }
-}
-
-impl Drop for StreamLease {
-    fn drop(&mut self) {
-        if self.carrier.is_some() {
-            self.count_abandoned();
-        }
-        self.release();
-    }
 }
 
 impl Pool {
@@ -201,7 +91,7 @@ impl Pool {
     async fn own(self: &Rc<Self>, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
         let Terms { until, connect, progress, wanted, asker } = terms;
         let slot = self.slot(until, wanted).await?;
-        let held = self.make_fit(slot, connect, progress, asker).await?;
+        let held = self.make_fit(slot, wanted, connect, progress, asker).await?;
         if held.is_shared() { Ok(self.carry(held, false).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
     }
 
@@ -239,7 +129,7 @@ impl Pool {
             }
             // While there is no connection at all, it is a dial that is waited for.
             let dialled_by = if streams.borrow().has_carriers() { None } else { connect.map(|most| asked + most) };
-            let at = [until, dialled_by].into_iter().flatten().min();
+            let at = [until.map(|end| end.at), dialled_by].into_iter().flatten().min();
             let granted = match at {
                 None => standing.seat.granted().await,
                 Some(at) => match tokio::time::timeout_at(at.into(), standing.seat.granted()).await {
@@ -247,8 +137,8 @@ impl Pool {
                     Err(_) => match connect.filter(|_| dialled_by == Some(at)) {
                         // Somebody has given up on that dial meanwhile, or it has come.
                         Some(_) if streams.borrow().has_carriers() => continue,
-                        Some(most) => return Err(connect_timeout(&self.name, most, Phase::Connect)),
-                        None => return Err(empty()),
+                        Some(most) => return Err(self.connect_timeout(most, Phase::Connect)),
+                        None => return Err(until.map_or_else(closed, |end| self.empty(end))),
                     },
                 },
             };
@@ -269,7 +159,7 @@ impl Pool {
         streams.borrow_mut().begin(ticket);
         self.sync();
         let connect = connect.map(|most| most.saturating_sub(now().saturating_duration_since(asked)).max(LEAST));
-        match self.make_fit(slot, connect, progress, asker).await {
+        match self.make_fit(slot, wanted, connect, progress, asker).await {
             Ok(held) if held.is_shared() => {
                 standing.leave();
                 Ok(self.carry(held, true).map(Leased::Stream))
@@ -350,7 +240,7 @@ impl Pool {
         self.sync();
     }
 
-    fn drain_carrier(&self, id: u32) {
+    pub(super) fn drain_carrier(&self, id: u32) {
         let Some(streams) = &self.streams else { return };
         let (spent, grants) = streams.borrow_mut().drain(id);
         if let Some(carrier) = spent {
@@ -359,7 +249,7 @@ impl Pool {
         self.hand_out(grants);
     }
 
-    fn stream_ended(&self, carrier: &Rc<Carrier>) {
+    pub(super) fn stream_ended(&self, carrier: &Rc<Carrier>) {
         let Some(streams) = &self.streams else { return };
         carrier.shared.open.set(carrier.shared.open.get().saturating_sub(1));
         if let Some(held) = &*carrier.held.borrow() {

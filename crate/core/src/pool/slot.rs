@@ -2,7 +2,8 @@
 //! itself, idle or fresh; and the way back.
 
 use std::cell::Cell;
-use std::rc::{Rc, Weak};
+use std::fmt;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use ferropool_policy::error::{Error, Kind, Phase};
@@ -12,16 +13,13 @@ use ferropool_policy::settings::span;
 use tokio::time::timeout_at;
 
 use super::group::{Berth, Permit};
-use super::held::{Held, Leased, Spans};
+use super::held::{Held, Leased};
 use super::seat::{Seat, Waiting};
 use super::shared::Terms;
 use super::{Pool, Wanted, Warning, closed, internal};
 use crate::client::ask::Asker;
 use crate::clock::{milliseconds, now};
-use crate::conn::connection::{Connection, ConnectionInfo};
-use crate::conn::http1::{self, Style};
-use crate::conn::http2;
-use crate::dial::{Dialled, Transport, dial};
+use crate::conn::connection::Connection;
 
 /// What came of a dial.
 enum Came {
@@ -39,15 +37,31 @@ pub(super) enum Slot {
     Dial(Lease, Permit),
 }
 
+/// Until when a call waits for a connection, and the span that it was computed from (`poolTimeout`).
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    /// When it is over.
+    pub at: Instant,
+    /// What the caller set.
+    pub span: Duration,
+}
+
+impl fmt::Display for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "poolTimeout={} ms", milliseconds(self.span))
+    }
+}
+
 impl Pool {
-    /// A connection of one's own: idle, fresh, or after a wait of at most `until`. `connect` bounds the dial; `progress`
+    /// A connection for a request to this host (`host:port`): idle, fresh, or after a wait of at most `until`. `connect` bounds the dial; `progress`
     /// says which phase is under way for whoever owns the total deadline; `asker` knows addresses.
     ///
     /// # Errors
     /// `EmptyPoolError`, `ClosedPoolError`, and what dialling meets.
     pub async fn checkout(
         self: &Rc<Self>,
-        until: Option<Instant>,
+        host: &str,
+        until: Option<Deadline>,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         wanted: Wanted,
@@ -62,22 +76,22 @@ impl Pool {
                 return Box::pin(self.lease(Terms { until, connect, progress, wanted, asker })).await;
             }
             let slot = self.slot(until, wanted).await?;
-            return self.make_fit(slot, connect, progress, asker).await.map(Leased::Alone);
+            return self.make_fit(slot, wanted, connect, progress, asker).await.map(Leased::Alone);
         };
         // Boxed: few pools have manners to mind.
         Box::pin(async {
             loop {
                 let leased = if self.streams.is_some() {
                     let terms = Terms { until, connect, progress, wanted, asker };
-                    gate.pass(self, until, async || self.lease(terms).await, Leased::keep).await?
+                    gate.pass(self, host, until, async || self.lease(terms).await, Leased::keep).await?
                 } else {
                     let slot = gate
-                        .pass(self, until, async || self.slot(until, wanted).await, |slot| self.return_slot(slot))
+                        .pass(self, host, until, async || self.slot(until, wanted).await, |slot| self.return_slot(slot))
                         .await?;
-                    Leased::Alone(self.make_fit(slot, connect, progress, asker).await?)
+                    Leased::Alone(self.make_fit(slot, wanted, connect, progress, asker).await?)
                 };
                 progress.set(Phase::Pool);
-                match gate.depart(self, until).await {
+                match gate.depart(self, host, until).await {
                     Ok(true) => return Ok(leased),
                     Ok(false) => leased.keep(),
                     Err(error) => {
@@ -91,7 +105,7 @@ impl Pool {
     }
 
     /// A slot, in which somebody may have to dial.
-    pub(super) async fn slot(self: &Rc<Self>, until: Option<Instant>, wanted: Wanted) -> Result<Slot, Error> {
+    pub(super) async fn slot(self: &Rc<Self>, until: Option<Deadline>, wanted: Wanted) -> Result<Slot, Error> {
         let arrival = self.group.arrival();
         let found = self.ledger.borrow_mut().checkout(now(), &mut self.expired.borrow_mut());
         self.bury();
@@ -127,7 +141,7 @@ impl Pool {
     }
 
     /// Leave to dial in a slot that is held; or a connection that came back meanwhile.
-    async fn permitted(self: &Rc<Self>, lease: Lease, arrival: u64, until: Option<Instant>) -> Result<Slot, Error> {
+    async fn permitted(self: &Rc<Self>, lease: Lease, arrival: u64, until: Option<Deadline>) -> Result<Slot, Error> {
         if self.group.is_unbounded() {
             return Ok(Slot::Dial(lease, Permit::none()));
         }
@@ -135,7 +149,7 @@ impl Pool {
         let berth = Box::pin(self.group.berth(self, arrival));
         let berth = match until {
             None => berth.await,
-            Some(at) => timeout_at(at.into(), berth).await.map_err(|_| empty())?,
+            Some(end) => timeout_at(end.at.into(), berth).await.map_err(|_| self.group.full(end))?,
         };
         self.sync();
         let Some(own) = held.lease.take() else { return Err(internal("a lease was lost")) };
@@ -157,6 +171,7 @@ impl Pool {
     pub(super) async fn make_fit(
         self: &Rc<Self>,
         mut slot: Slot,
+        wanted: Wanted,
         connect: Option<Duration>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
@@ -183,7 +198,11 @@ impl Pool {
                 connection: Some(connection),
                 dial: None,
             };
-            match held.connection()?.stale().await {
+            let unfit = match held.connection()? {
+                connection if wanted != Wanted::Any && connection.tap.speaks_http_10() => Some(Discard::NotReusable),
+                connection => connection.stale().await,
+            };
+            match unfit {
                 None => return Ok(held),
                 Some(why) => {
                     let Some(lease) = held.lease.take() else { return Err(internal("a lease was lost")) };
@@ -243,136 +262,11 @@ impl Pool {
         Ok(Came::Made(held))
     }
 
-    /// Name, socket, handshakes: all under `connect`. `None` as [`Pool::dial_patiently`].
-    async fn connect(
-        self: &Rc<Self>,
-        connect: Option<Duration>,
-        progress: &Cell<Phase>,
-        asker: Option<&dyn Asker>,
-    ) -> Result<Option<(Connection, Spans)>, Error> {
-        let began = now();
-        progress.set(Phase::Dns);
-        let dialling = async {
-            let Some(dialled) = self.dial_patiently(began, progress, asker).await? else { return Ok(None) };
-            Box::pin(self.shake_hands(dialled, progress)).await.map(Some)
-        };
-        let made = match connect {
-            None => dialling.await?,
-            Some(most) => match timeout_at((began + most).into(), dialling).await {
-                Ok(made) => made?,
-                Err(_) => return Err(connect_timeout(&self.name, most, progress.get())),
-            },
-        };
-        if let Some((connection, _)) = &made {
-            self.live.borrow_mut().insert(connection.info.id, connection.abort_handle());
-            self.shared.observer.opened(&connection.info, self);
-            if connection.info.tls.as_ref().is_some_and(|tls| !tls.verified) {
-                self.warn(Warning::Insecure);
-            }
-        }
-        Ok(made)
-    }
-
-    /// From a socket to a connection: TLS, where there is any, and what is spoken over it.
-    async fn shake_hands(
-        self: &Rc<Self>,
-        dialled: Dialled,
-        progress: &Cell<Phase>,
-    ) -> Result<(Connection, Spans), Error> {
-        let Dialled { transport, remote, local, tried, dns, connect } = dialled;
-        let mut spans = Spans { dns, connect, tls: None };
-        let mut secured = None;
-        let transport = match &self.tls {
-            None => transport,
-            Some(plan) => {
-                progress.set(Phase::Tls);
-                let began = now();
-                let (stream, agreed) = plan.handshake(transport).await?;
-                spans.tls = Some(now().saturating_duration_since(began));
-                secured = Some(agreed);
-                Transport::Tls(Box::new(stream))
-            }
-        };
-        let http2 = secured.as_ref().map_or(self.streams.is_some(), |agreed| agreed.h2);
-        let info = ConnectionInfo::new(self.shared.ids.next(), (&local, &remote), tried, http2, secured);
-        let (changed, closed, shared) = (Weak::clone(&self.me), Weak::clone(&self.me), Rc::clone(&self.shared));
-        let on_close = Box::new(move |id, why| {
-            if let Some(pool) = closed.upgrade() {
-                pool.live.borrow_mut().remove(&id);
-            }
-            // Its pool may have gone before it.
-            shared.observer.closed(id, why);
-        });
-        let limits = &self.settings.limits;
-        let connection = if http2 {
-            let id = info.id;
-            let on_change = move || {
-                if let Some(pool) = changed.upgrade() {
-                    pool.connection_changed(id);
-                }
-            };
-            http2::handshake(info, transport, limits.header_bytes, on_change, on_close).await?
-        } else {
-            let style = Style {
-                lenient: self.settings.lenient,
-                header_count: limits.header_count,
-                header_bytes: limits.header_bytes,
-            };
-            let on_end = move || {
-                if let Some(pool) = changed.upgrade() {
-                    pool.sweep();
-                }
-            };
-            http1::handshake(info, transport, style, on_end, on_close).await?
-        };
-        Ok((connection, spans))
-    }
-
-    /// Dials; where the system has no descriptor or port left, lets other pools' idle connections go and tries again for a
-    /// while before that becomes an error (THR-1001, THR-1002). `None`: one of this pool's own has become idle meanwhile.
-    /// To close that would gain nothing: its port is not free for a while (`TIME_WAIT`), and it leads where this dial does.
-    async fn dial_patiently(
-        self: &Rc<Self>,
-        began: Instant,
-        progress: &Cell<Phase>,
-        asker: Option<&dyn Asker>,
-    ) -> Result<Option<Dialled>, Error> {
-        let mut pause = SHORTAGE_FIRST;
-        loop {
-            let error = match dial(&self.plan, &self.shared.resolver, progress, asker).await {
-                Ok(dialled) => return Ok(Some(dialled)),
-                Err(error) => error,
-            };
-            if !self.is_shortage(&error) || now().saturating_duration_since(began) >= SHORTAGE {
-                return Err(error);
-            }
-            if self.oldest_idle().is_some() {
-                return Ok(None);
-            }
-            self.group.relieve();
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(SHORTAGE_MOST);
-        }
-    }
-
-    /// Whether the system, and nobody else, is why no connection could be made.
-    fn is_shortage(&self, error: &Error) -> bool {
-        let causes = &error.fields().causes;
-        error.kind() == Kind::Connect
-            && !causes.is_empty()
-            && causes.iter().all(|cause| match cause.code.as_deref() {
-                Some("EMFILE" | "ENFILE" | "ENOBUFS") => true,
-                // No port is left; or the caller's own address is none of this machine's, and never will be.
-                Some("EADDRNOTAVAIL") => self.settings.local_address.is_none(),
-                _ => false,
-            })
-    }
-
     async fn wait(
         self: &Rc<Self>,
         ticket: Ticket,
         arrival: u64,
-        until: Option<Instant>,
+        until: Option<Deadline>,
     ) -> Result<Granted<Connection>, Error> {
         let seat = Seat::new(now(), arrival);
         self.seats.borrow_mut().insert(ticket, Rc::clone(&seat));
@@ -381,7 +275,7 @@ impl Pool {
         let waiting = Waiting { pool: self, ticket, seat };
         let granted = match until {
             None => waiting.seat.granted().await,
-            Some(at) => timeout_at(at.into(), waiting.seat.granted()).await.map_err(|_| empty())?,
+            Some(end) => timeout_at(end.at.into(), waiting.seat.granted()).await.map_err(|_| self.empty(end))?,
         };
         granted.ok_or_else(closed)
     }
@@ -534,6 +428,19 @@ impl Pool {
         most != 0 && self.ledger.borrow().figures().waiting - own + self.group.waiting_of(self.member) >= most
     }
 
+    /// POOL-07's words, and the two figures that they are about.
+    pub(super) fn empty(&self, end: Deadline) -> Error {
+        late(format!(
+            "Pool is empty and a new connection can't be opened due to blocking mode. ({end}, maxsize={})",
+            self.settings.maxsize
+        ))
+    }
+
+    /// Whoever stands before a call had no connection in time: the pool's own bound is the reason, where it has one.
+    pub(super) fn crowded(&self, end: Deadline) -> Error {
+        if self.settings.block || self.group.is_unbounded() { self.empty(end) } else { self.group.full(end) }
+    }
+
     pub(super) fn too_many(&self) -> Error {
         Error::new(
             Kind::PoolEmpty,
@@ -543,21 +450,7 @@ impl Pool {
     }
 }
 
-pub(super) fn empty() -> Error {
-    Error::new(Kind::PoolEmpty, "Pool is empty and a new connection can't be opened due to blocking mode.")
-        .in_phase(Phase::Pool)
+/// Nothing was there in time, for this reason.
+pub(super) fn late(why: String) -> Error {
+    Error::new(Kind::PoolEmpty, why).in_phase(Phase::Pool)
 }
-
-pub(super) fn connect_timeout(host: &str, most: Duration, phase: Phase) -> Error {
-    Error::new(
-        Kind::ConnectTimeout,
-        format!("Connection to {host} timed out. (connect timeout={} ms)", milliseconds(most)),
-    )
-    .in_phase(phase)
-}
-
-/// How long a shortage of the system's may last before it is an error.
-const SHORTAGE: Duration = Duration::from_secs(1);
-/// Between two tries meanwhile, at first and at most.
-const SHORTAGE_FIRST: Duration = Duration::from_millis(5);
-const SHORTAGE_MOST: Duration = Duration::from_millis(100);

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Condvar, Mutex};
 
 use ferropool_policy::ledger::Discard;
+use ferropool_policy::proxy::ProxySettings;
 use ferropool_policy::retry::Count;
 use ferropool_policy::settings::Timeouts;
 use tokio::net::TcpListener;
@@ -99,7 +100,8 @@ async fn pool_of_one() -> (Rc<Pool>, Heard, TcpListener) {
 }
 
 async fn leased(pool: &Rc<Pool>) -> Held {
-    match pool.checkout(None, None, &Cell::new(Phase::Pool), Wanted::Any, None).await.expect("a connection") {
+    match pool.checkout(&pool.name, None, None, &Cell::new(Phase::Pool), Wanted::Any, None).await.expect("a connection")
+    {
         Leased::Alone(held) => held,
         Leased::Stream(_) => panic!("nothing is shared over HTTP/1"),
     }
@@ -256,5 +258,42 @@ fn a_pool_that_is_gone_is_gone_with_its_tasks() {
             tokio::task::yield_now().await;
         }
         assert_eq!(tasks(), 0);
+    });
+}
+
+/// The first look-up finds no descriptor left.
+#[derive(Default)]
+struct Short(Mutex<u32>);
+
+impl Lookup for Short {
+    fn look_up(&self, _: &str) -> io::Result<Vec<IpAddr>> {
+        let mut asked = self.0.lock().expect("no panic");
+        *asked += 1;
+        if *asked == 1 { Err(io::Error::from_raw_os_error(24)) } else { Ok(vec![Ipv4Addr::LOCALHOST.into()]) }
+    }
+}
+
+// THR-1001: a lack of descriptors is waited out for the origin's name behind SOCKS too.
+#[cfg(unix)]
+#[test]
+fn a_shortage_while_the_name_behind_a_proxy_is_looked_up_is_waited_out() {
+    let short = Arc::new(Short::default());
+    let resolver = Resolver::over(Arc::clone(&short) as Arc<dyn Lookup>, Remember::default());
+    paused(async || {
+        // Nobody listens there any more.
+        let port = listener().await.1;
+        let url = format!("socks5://127.0.0.1:{port}");
+        let settings = PoolSettings {
+            host: "a.test".to_owned(),
+            proxy: Some(Arc::new(ProxySettings { url, ..ProxySettings::default() })),
+            ..PoolSettings::default()
+        };
+        let pool = pool_with(settings, &shared(resolver, &Heard::default()));
+        let progress = Cell::new(Phase::Pool);
+        let Err(error) = pool.checkout(&pool.name, None, None, &progress, Wanted::Any, None).await else {
+            panic!("there is no proxy")
+        };
+        assert_eq!(error.fields().causes[0].code.as_deref(), Some("ECONNREFUSED"), "{error}");
+        assert_eq!(*short.0.lock().expect("no panic"), 2);
     });
 }

@@ -6,7 +6,14 @@ fn found(data: impl AsRef<[u8]>, content_type: Option<&str>) -> (&'static str, S
 }
 
 fn text(data: &[u8], label: &str) -> String {
-    decode(data, known(label.as_bytes()).unwrap()).to_utf8().into_owned()
+    utf8(decode(data, known(label.as_bytes()).unwrap()))
+}
+
+fn utf8(text: Text<'_>) -> String {
+    match text {
+        Text::Latin1(bytes) => encoding_rs::mem::decode_latin1(bytes).into_owned(),
+        Text::Utf16(units) => String::from_utf16_lossy(&units),
+    }
 }
 
 // THR-233
@@ -241,7 +248,7 @@ fn what_is_latin_1_already_is_lent_and_reads_the_same_as_decoded() {
         for byte in &every {
             for data in [vec![*byte], [vec![b'a'; 3000], vec![*byte]].concat()] {
                 let (expected, _) = encoding.decode_without_bom_handling(&data);
-                assert_eq!(decode(&data, encoding).to_utf8(), expected, "{label} {byte:x}");
+                assert_eq!(utf8(decode(&data, encoding)), expected, "{label} {byte:x}");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-use ferropool_policy::error::quote;
+use ferropool_policy::error::quote_text;
 use sha2::{Digest as _, Sha256};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::ObjectIdentifier;
@@ -160,8 +160,8 @@ pub(super) fn describe(der: &[u8]) -> String {
     match facts(der) {
         Some(facts) => format!(
             "subject {}, issuer {}, valid {} to {}",
-            quote(facts.subject.as_bytes()),
-            quote(facts.issuer.as_bytes()),
+            quote_text(facts.subject.as_bytes()),
+            quote_text(facts.issuer.as_bytes()),
             date(facts.valid_from),
             date(facts.valid_to)
         ),

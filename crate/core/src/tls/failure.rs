@@ -4,7 +4,7 @@
 
 use std::io;
 
-use ferropool_policy::error::{Chain, Error, Kind, Phase, quote};
+use ferropool_policy::error::{Cause, Chain, Error, Kind, Phase, quote, quote_text};
 use rustls::{
     AlertDescription as Alert, CertificateError, Error as Tls, InvalidMessage, PeerIncompatible, PeerMisbehaved,
     RootCertStore,
@@ -34,7 +34,11 @@ impl Handshake<'_> {
             None if error.kind() == io::ErrorKind::UnexpectedEof => {
                 tls("ERR_TLS_EOF", "the peer closed the connection during the TLS handshake")
             }
-            None => Error::new(Kind::Protocol, "the connection broke during the TLS handshake").caused_by_io(error),
+            None => {
+                let why = Cause::from_io(error);
+                let message = format!("the connection broke during the TLS handshake: {}", why.words());
+                Error::new(Kind::Protocol, message).caused_by(why)
+            }
         };
         self.complete(failure)
     }
@@ -81,10 +85,7 @@ impl Handshake<'_> {
             | Tls::PeerSentOversizedRecord
                 if self.chain.is_empty() =>
             {
-                tls(
-                    "ERR_NOT_TLS",
-                    "the peer does not speak TLS; if it speaks plain HTTP on this port, ask for an http: URL",
-                )
+                tls("ERR_NOT_TLS", format!("{NOT_TLS}; if it speaks plain HTTP on this port, ask for an http: URL"))
             }
             error => tls("ERR_TLS_HANDSHAKE", format!("the TLS handshake failed: {error}")),
         }
@@ -202,7 +203,7 @@ impl Handshake<'_> {
         }
         let last = self.chain.last();
         let issuer =
-            last.and_then(|der| facts(der)).map_or_else(|| "?".to_owned(), |facts| quote(facts.issuer.as_bytes()));
+            last.and_then(|der| facts(der)).map_or_else(|| "?".to_owned(), |facts| quote_text(facts.issuer.as_bytes()));
         let defaults = if self.has_default_roots {
             " (trusted are the compiled roots of Mozilla, and what the environment adds; caCerts: 'system' takes the system's)"
         } else {
@@ -286,8 +287,11 @@ pub fn failure_of(error: &io::Error) -> Option<Error> {
     })
 }
 
-const VERSIONS: &str = "the peer speaks no version of TLS that is allowed here (1.2 and 1.3, within sslMinimumVersion and \
-                        sslMaximumVersion)";
+/// What of it is true of a proxy, too.
+pub(crate) const NOT_TLS: &str = "the peer does not speak TLS";
+
+const VERSIONS: &str = "the peer speaks no version of TLS that is allowed here (from sslMinimumVersion to sslMaximumVersion; \
+                        1.2 and 1.3 where they say nothing)";
 
 fn rustls_error(error: &io::Error) -> Option<&Tls> {
     error.get_ref()?.downcast_ref()

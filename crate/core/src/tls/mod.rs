@@ -12,6 +12,7 @@ mod keylog;
 mod paths;
 mod pem;
 mod provider;
+mod sessions;
 mod shared;
 mod source;
 mod trust;
@@ -22,12 +23,13 @@ use std::sync::Arc;
 
 use ferropool_policy::error::{Error, Kind, quote};
 use ferropool_policy::tls::TlsSettings;
-use rustls::{HandshakeKind, ProtocolVersion};
+use rustls::{ClientConfig, HandshakeKind, ProtocolVersion};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+pub(crate) use failure::NOT_TLS;
 pub use failure::failure_of;
 
 use failure::Handshake;
@@ -55,6 +57,7 @@ impl Alpn {
 #[derive(Clone)]
 pub struct TlsPlan {
     shared: Arc<Shared>,
+    client: Arc<ClientConfig>,
     server_name: ServerName<'static>,
     is_verified: bool,
 }
@@ -89,7 +92,15 @@ impl TlsPlan {
         let server_name = server_name(settings, host)?;
         let shared = Shared::of(settings, alpn)?;
         let is_verified = shared.roots.is_some() || settings.assert_fingerprint.is_some();
-        Ok(Self { shared, server_name, is_verified })
+        Ok(Self { client: Arc::clone(&shared.client), shared, server_name, is_verified })
+    }
+
+    /// The same for one client of several: what is resumed was begun by plans of the same name. The empty name is the client
+    /// that all others are.
+    #[must_use]
+    pub fn apart(self, client: &str) -> Self {
+        let client = if client.is_empty() { Arc::clone(&self.shared.client) } else { self.shared.client_of(client) };
+        Self { client, ..self }
     }
 
     /// The plan of another host with the same settings, without a look at any file.
@@ -109,7 +120,7 @@ impl TlsPlan {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let connector = TlsConnector::from(Arc::clone(&self.shared.client));
+        let connector = TlsConnector::from(Arc::clone(&self.client));
         let (outcome, seen) = verify::witnessed(connector.connect(self.server_name.clone(), stream)).await;
         let stream = outcome.map_err(|error| self.about(seen).failure(&error))?;
         let session = stream.get_ref().1;
@@ -158,7 +169,7 @@ impl TlsPlan {
 
 impl fmt::Debug for TlsPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { shared, server_name, is_verified } = self;
+        let Self { shared, server_name, is_verified, .. } = self;
         f.debug_struct("TlsPlan")
             .field("shared", shared)
             .field("server_name", server_name)

@@ -21,6 +21,7 @@ use super::Alpn;
 use super::identity::Papers;
 use super::keylog::KeyLogFile;
 use super::provider;
+use super::sessions::Sessions;
 use super::trust::Trust;
 use super::verify::{Peer, Verifier};
 
@@ -31,6 +32,19 @@ pub(super) struct Shared {
     /// `None` where the chain is not checked.
     pub(super) roots: Option<Arc<RootCertStore>>,
     pub(super) has_default_roots: bool,
+    sessions: Arc<Sessions>,
+    clients: Mutex<Clients>,
+}
+
+/// The configuration once more for each client that wants to be told apart: all of it is shared but the compartment of
+/// sessions.
+#[derive(Default)]
+struct Clients {
+    /// By the digest of its name, which may hold credentials.
+    known: HashMap<Key, Weak<ClientConfig>>,
+    next: u64,
+    /// How many there may be before it is seen who is gone.
+    sweep_at: usize,
 }
 
 impl fmt::Debug for Shared {
@@ -43,9 +57,6 @@ type Key = [u8; 32];
 
 static CONFIGURATIONS: LazyLock<Mutex<HashMap<Key, Weak<Shared>>>> = LazyLock::new(Mutex::default);
 
-/// rustls keeps eight tickets a server and counts in tickets: these are 256 servers.
-const SESSIONS: usize = 2048;
-
 impl Shared {
     /// The configuration for these settings: the one that there is, or a new one.
     ///
@@ -57,11 +68,16 @@ impl Shared {
         let mut key = Digester(Sha256::new());
         (settings, alpn, &trust, &papers).hash(&mut key);
         let key = key.0.finalize().into();
-        let mut configurations = CONFIGURATIONS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = configurations.get(&key).and_then(Weak::upgrade) {
+        let known = || CONFIGURATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shared) = known().get(&key).and_then(Weak::upgrade) {
             return Ok(shared);
         }
+        // Not under the lock: thousands of certificates take their time, and others have settings of their own.
         let shared = Arc::new(Self::new(settings, alpn, &trust, papers.as_ref())?);
+        let mut configurations = known();
+        if let Some(first) = configurations.get(&key).and_then(Weak::upgrade) {
+            return Ok(first);
+        }
         configurations.retain(|_, shared| shared.strong_count() > 0);
         configurations.insert(key, Arc::downgrade(&shared));
         Ok(shared)
@@ -91,15 +107,39 @@ impl Shared {
             None => builder.with_no_client_auth(),
         };
         client.alpn_protocols = alpn.offer();
-        client.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let sessions = Sessions::new();
+        client.resumption = Resumption::store(sessions.compartment(0));
         client.enable_early_data = false;
         if let Some(path) = &settings.key_log_file {
             client.key_log = Arc::new(KeyLogFile::open(path)?);
         }
         let has_default_roots = settings.authorities.is_empty();
-        Ok(Self { client: Arc::new(client), peer, roots, has_default_roots })
+        let clients = Mutex::default();
+        Ok(Self { client: Arc::new(client), peer, roots, has_default_roots, sessions, clients })
+    }
+
+    /// The configuration as the client of this name has it.
+    pub(super) fn client_of(&self, name: &str) -> Arc<ClientConfig> {
+        let key = Sha256::digest(name).into();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.known.get(&key).and_then(Weak::upgrade) {
+            return client;
+        }
+        clients.next += 1;
+        let mut client = (*self.client).clone();
+        client.resumption = Resumption::store(self.sessions.compartment(clients.next));
+        let client = Arc::new(client);
+        if clients.known.len() >= clients.sweep_at {
+            clients.known.retain(|_, client| client.strong_count() > 0);
+            clients.sweep_at = (clients.known.len() * 2).max(LEAST_CLIENTS);
+        }
+        clients.known.insert(key, Arc::downgrade(&client));
+        client
     }
 }
+
+/// Names that are kept before any of them is looked at again.
+const LEAST_CLIENTS: usize = 64;
 
 /// A digest of what `Hash` would hash: 64 bits of it would not do where a collision means a wrong configuration.
 pub(super) struct Digester(pub(super) Sha256);

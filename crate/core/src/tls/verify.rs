@@ -221,7 +221,7 @@ pub(super) fn given_name(name: &str, option: &str) -> Result<ServerName<'static>
     // `127.1` would be an address there, and no certificate is for that.
     let normalised = || reference(&host()?).filter(|name| matches!(name, ServerName::DnsName(_)));
     reference(name).or_else(normalised).ok_or_else(|| {
-        let name = ferropool_policy::error::quote(name.as_bytes());
+        let name = ferropool_policy::error::quote_text(name.as_bytes());
         OurError::new(Kind::InvalidOption, format!("{option}: '{name}' is no name that a certificate can have"))
     })
 }

@@ -40,6 +40,26 @@ async fn equal_settings_share_their_sessions() {
     }
 }
 
+// THR-323: what came by one proxy, or from one address, is not known again when it comes by another.
+#[tokio::test]
+async fn clients_that_are_told_apart_share_a_configuration_and_no_session() {
+    let (ca, papers) = usual();
+    for versions in VERSIONS {
+        let server = Server::start(resuming(versions, &papers)).await;
+        let usual = plan(&trusting(&ca), "localhost");
+        let clients = ["", "by a.test", "by b.test"].map(|client| usual.clone().apart(client));
+        for client in &clients {
+            assert!(!server.visit(client).await.unwrap().resumed);
+        }
+        for client in &clients {
+            assert!(server.visit(client).await.unwrap().resumed);
+        }
+        let again = usual.clone().apart("by a.test");
+        assert!(server.visit(&again).await.unwrap().resumed, "it is the same client");
+        assert!(!server.visit(&usual.apart("by c.test")).await.unwrap().resumed);
+    }
+}
+
 // THR-809 THR-810 THR-812
 #[tokio::test]
 async fn a_session_made_without_verification_is_worth_nothing_with_it() {

@@ -163,7 +163,7 @@ pub enum Counted {
 impl From<&Event<'_>> for Counted {
     fn from(event: &Event<'_>) -> Self {
         match *event {
-            Event::Error(error) => Self::Error(class_of(error.kind())),
+            Event::Error(error) => Self::Error(class_of_error(error)),
             Event::Redirect => Self::Redirect,
             Event::Status(status) => Self::Status(status),
             Event::Answer => Self::Answer,
@@ -215,7 +215,7 @@ pub const fn class_of(kind: Kind) -> Option<Class> {
         // What the peer says it has not processed is as if it had never been sent (RFC 9113 §8.7).
         Kind::ConnectTimeout | Kind::Connect | Kind::Dns | Kind::Unprocessed => Some(Class::Connect),
         // TLS-19: as urllib3 counts it.
-        Kind::Tls => Some(Class::Other),
+        Kind::Tls | Kind::Proxy => Some(Class::Other),
         Kind::ReadTimeout | Kind::SendTimeout | Kind::Protocol | Kind::IncompleteRead | Kind::Chunk => {
             Some(Class::Read)
         }
@@ -234,6 +234,8 @@ pub const fn class_of(kind: Kind) -> Option<Class> {
         | Kind::InvalidUrl
         | Kind::MissingHost
         | Kind::UnknownScheme
+        | Kind::ProxyScheme
+        | Kind::AddressDenied
         | Kind::InvalidTimeout
         | Kind::InvalidOption
         | Kind::OptionRange
@@ -245,6 +247,17 @@ pub const fn class_of(kind: Kind) -> Option<Class> {
         | Kind::NotSupported
         | Kind::Aborted
         | Kind::Internal => None,
+    }
+}
+
+/// [`class_of`] for an error with what lies below it: that a proxy could not be reached is an error of connecting if what kept
+/// us from it is (PROXY-08).
+#[must_use]
+pub fn class_of_error(error: &Error) -> Option<Class> {
+    let below = error.fields().extra.below.as_ref().map(|below| class_of(below.kind()));
+    match (error.kind(), below) {
+        (Kind::Proxy, Some(Some(Class::Connect))) => Some(Class::Connect),
+        (kind, _) => class_of(kind),
     }
 }
 

@@ -59,7 +59,7 @@ fn every_kind_of_error_has_its_class_or_is_thrown_as_it_is() {
     for kind in Kind::ALL {
         let class = match kind {
             Kind::ConnectTimeout | Kind::Connect | Kind::Dns | Kind::Unprocessed => Some(Connect),
-            Kind::Tls => Some(Other),
+            Kind::Tls | Kind::Proxy => Some(Other),
             Kind::ReadTimeout | Kind::SendTimeout | Kind::Protocol | Kind::IncompleteRead | Kind::Chunk => Some(Read),
             _ => None,
         };
@@ -284,4 +284,21 @@ proptest! {
     fn bytes_are_never_a_panic(value: Vec<u8>, now: f64) {
         let _ = Retry::default().retry_after(&value, now);
     }
+}
+
+// PROXY-08: that a proxy could not be reached counts as what kept us from it, if that is an error of connecting.
+#[test]
+fn what_kept_us_from_a_proxy_says_how_it_is_counted() {
+    let around = |kind| {
+        let mut error = Error::new(Kind::Proxy, "");
+        error.fields_mut().extra.below = Some(Error::new(kind, ""));
+        class_of_error(&error)
+    };
+    for kind in [Kind::ConnectTimeout, Kind::Connect, Kind::Dns] {
+        assert_eq!(around(kind), Some(Class::Connect), "{kind:?}");
+    }
+    for kind in [Kind::Tls, Kind::Protocol, Kind::ReadTimeout] {
+        assert_eq!(around(kind), Some(Class::Other), "{kind:?}");
+    }
+    assert_eq!(class_of_error(&Error::new(Kind::Proxy, "")), Some(Class::Other));
 }

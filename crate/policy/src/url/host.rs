@@ -5,7 +5,7 @@
 use super::address::{Literal, Separator, looks_like_ipv4};
 use super::encode::{Allowed, escape};
 use super::idna;
-use crate::error::{Error, Kind, quote};
+use crate::error::{Error, Kind, quote, quote_text};
 
 /// The parts of `host[:port]`, not yet judged.
 pub(crate) struct HostPort<'a> {
@@ -51,7 +51,8 @@ pub(crate) fn refuse_controls(host: &[u8]) -> Result<(), Error> {
 pub(crate) fn normalise(host: &[u8]) -> Result<String, Error> {
     refuse_controls(host)?;
     let Ok(text) = std::str::from_utf8(host) else {
-        return Err(no_label(host));
+        let is_no_text = |label: &&[u8]| std::str::from_utf8(label).is_err();
+        return Err(no_label(host.split(|&b| b == b'.').find(is_no_text).unwrap_or(host)));
     };
     if let Some(inner) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         let literal = Literal::read(inner, Separator::Url).ok_or_else(|| no_host(host))?;
@@ -82,13 +83,13 @@ pub(crate) fn no_host(host: &[u8]) -> Error {
 /// What stands before an `@` is user info, which no message shows.
 fn shown(host: &[u8]) -> String {
     match host.iter().rposition(|&b| b == b'@') {
-        None => quote(host),
-        Some(at) => format!("…{}", quote(&host[at..])),
+        None => quote_text(host),
+        Some(at) => format!("…{}", quote_text(&host[at..])),
     }
 }
 
 fn no_label(label: &[u8]) -> Error {
-    invalid(format!("Name '{}' is not a valid IDNA label", quote(label)))
+    invalid(format!("Name '{}' is not a valid IDNA label", quote_text(label)))
 }
 
 fn name(host: &str) -> Result<String, Error> {
@@ -145,7 +146,7 @@ pub(crate) fn refuse_encoded_controls(text: &[u8], host: &[u8]) -> Result<(), Er
             let what = quote(&text[at..at + 3]);
             return Err(invalid(format!(
                 "Host '{}' contains invalid percent-encoded control character '{what}'",
-                quote(host)
+                quote_text(host)
             )));
         }
     }

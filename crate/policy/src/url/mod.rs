@@ -13,14 +13,14 @@ mod target;
 
 use std::fmt;
 
-pub use target::{absolute, target, target_utf16};
+pub use target::{absolute, foreign, target, target_for_proxy, target_utf16};
 
 pub(crate) use address::{Literal, Reading, Separator, ipv4};
 pub(crate) use encode::{Allowed, escape, push_escape};
 pub(crate) use host::{invalid, no_host, normalise, refuse_controls, refuse_encoded_controls};
-pub(crate) use parse::parse as parse_bytes;
+pub(crate) use parse::{is_normal, parse as parse_bytes, scheme_length};
 
-use crate::error::Error;
+use crate::error::{Error, Kind, quote};
 
 /// The parts of a URL; what is absent is `None`.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ impl Url {
             }
         }
         // Where `host:port` would be read as a scheme, or a path as an authority, the slashes that were given come back.
-        if self.scheme.is_none() && (out.starts_with("//") || parse::scheme_length(out.as_bytes()) > 0) {
+        if self.scheme.is_none() && (out.starts_with("//") || scheme_length(out.as_bytes()) > 0) {
             out.insert_str(start, "//");
         }
         out
@@ -130,16 +130,53 @@ impl Url {
         })
     }
 
-    /// `user:password`, decoded; `user:` without a password.
-    #[must_use]
-    pub fn auth_decoded_joined(&self) -> Option<String> {
-        self.auth_decoded().map(|(user, password)| format!("{user}:{}", password.unwrap_or_default()))
-    }
-
     /// The URL without what a message must not show: user info, query and fragment.
     #[must_use]
     pub fn redacted(&self) -> String {
         Self { auth: None, query: None, fragment: None, ..self.clone() }.url()
+    }
+
+    /// The same as it stands in a message. Where an `@` is left, what is before it may be the beginning of a password that was
+    /// to be encoded.
+    pub(crate) fn told(&self) -> String {
+        let shown = self.redacted();
+        match shown.rfind('@') {
+            None => quote(shown.as_bytes()),
+            Some(at) => format!("…{}", quote(&shown.as_bytes()[at..])),
+        }
+    }
+
+    /// The error for a URL of which nobody says how it is to be asked for.
+    pub(crate) fn without_scheme(&self) -> Error {
+        let told = self.told();
+        let message = match &self.host {
+            _ if told.is_empty() => "No scheme specified: the URL is empty".to_owned(),
+            None => format!("No scheme specified: '{told}' is a path; write http:// or https:// and the host in front"),
+            Some(_) => format!("No scheme specified: '{told}'; write http:// or https:// in front"),
+        };
+        Error::new(Kind::MissingHost, message)
+    }
+
+    /// `key:@host/path` has no scheme: what looks like one is a user's name, which may be a secret. `mailto:` has addresses.
+    pub(crate) fn hidden_scheme(&self) -> Option<Error> {
+        let path = self.path.as_deref().filter(|_| self.host.is_none() && self.scheme.as_deref() != Some("mailto"))?;
+        path.split_once('@').filter(|(before, _)| !before.contains("//"))?;
+        let (_, rest) = path.rsplit_once('@')?;
+        let rest = quote(rest.as_bytes());
+        let message = format!("No scheme specified: '…@{rest}'; write http:// or https:// in front");
+        Some(Error::new(Kind::MissingHost, message))
+    }
+
+    /// With a hint, where what was read as a scheme is a host before its port.
+    pub(crate) fn looks_like_port(&self, mut error: Error) -> Error {
+        let (Some(name), None, Some(path)) = (&self.scheme, &self.host, &self.path) else { return error };
+        let rest = path.trim_start_matches('/');
+        let port = rest.split('/').next().unwrap_or_default();
+        if !port.is_empty() && port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()) {
+            let message = format!("{error}; did you mean http://{}?", quote(format!("{name}:{rest}").as_bytes()));
+            error.fields_mut().message = message;
+        }
+        error
     }
 
     fn push_authority(&self, out: &mut String, auth: Option<&str>) {
@@ -148,7 +185,7 @@ impl Url {
             out.push('@');
         }
         if let Some(host) = &self.host {
-            match address::printed_zone(host) {
+            match address::printed_zone(host).filter(|_| is_normal(self.scheme.as_deref())) {
                 None => out.push_str(host),
                 Some((address, zone)) => out.extend([address, "%25", zone]),
             }

@@ -5,7 +5,7 @@
 use super::Url;
 use super::encode::{Allowed, encode, lossless};
 use super::host::{HostPort, invalid, no_host, normalise, refuse_controls};
-use crate::error::{Error, quote};
+use crate::error::{Error, quote_text};
 
 /// Parses UTF-8 in which lone surrogates may stand as their three bytes.
 pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
@@ -14,7 +14,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
     }
     let parts = Parts::split(text);
     let scheme = parts.scheme.map(|scheme| String::from_utf8_lossy(scheme).to_ascii_lowercase());
-    let normal = matches!(scheme.as_deref(), None | Some("http" | "https"));
+    let normal = is_normal(scheme.as_deref());
     let write = |bytes: &[u8], allowed| {
         if normal { encode(bytes, allowed) } else { lossless(bytes) }
     };
@@ -35,7 +35,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
             Some(Ok(port)) => Some(port),
             Some(Err(_)) => {
                 let scheme = url.scheme.as_deref().map_or(String::new(), |scheme| format!("{scheme}:"));
-                return Err(invalid(format!("{scheme}//{}", quote(host_port))));
+                return Err(invalid(format!("{scheme}//{}", quote_text(host_port))));
             }
         };
         url.host = Some(if normal { normalise(host)? } else { as_written(host)? });
@@ -51,6 +51,11 @@ pub(crate) fn parse(text: &[u8]) -> Result<Url, Error> {
     url.query = parts.query.map(|query| write(query, Allowed::QUERY));
     url.fragment = parts.fragment.map(|fragment| write(fragment, Allowed::QUERY));
     Ok(url)
+}
+
+/// Whether URLs of this scheme are normalised; what others mean is not for us to know.
+pub(crate) fn is_normal(scheme: Option<&str>) -> bool {
+    matches!(scheme, None | Some("http" | "https"))
 }
 
 /// The length of a scheme and its colon, 0 without one. A scheme may hold a dot (RFC 3986 §3.1), but not here: `example.com:80`
@@ -128,7 +133,7 @@ fn no_host_or_port(host_port: &[u8], parts: &Parts<'_>) -> Error {
     if parts.after_authority.contains(&b'@') {
         return invalid("no valid host or port");
     }
-    invalid(format!("'{}' is not a valid host or port", quote(host_port)))
+    invalid(format!("'{}' is not a valid host or port", quote_text(host_port)))
 }
 
 /// The host of a foreign scheme: as it came, if it can be held at all.

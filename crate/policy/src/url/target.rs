@@ -25,6 +25,23 @@ pub fn target<'a>(origin: &Origin, url: &'a str, assert_same_host: bool) -> Resu
     })
 }
 
+/// The same for a proxy that passes requests on: absolute always.
+///
+/// # Errors
+/// As [`target`].
+pub fn target_for_proxy(origin: &Origin, url: &str, assert_same_host: bool) -> Result<String, Error> {
+    let path = match url {
+        // RFC 9112 §3.2.4: the whole server has an empty path.
+        "*" => return Ok(origin.url_of("")),
+        _ if url.starts_with('/') => target(origin, url, assert_same_host)?,
+        _ => {
+            let (named, path) = absolute_form(origin, url.as_bytes(), assert_same_host)?;
+            return Ok(named.url_of(&path));
+        }
+    };
+    Ok(origin.url_of(&path))
+}
+
 /// [`target`] for a JavaScript string, which may hold lone surrogates: they are percent-encoded as their three bytes.
 ///
 /// # Errors
@@ -49,11 +66,14 @@ pub fn absolute(origin: &Origin, target: &str) -> String {
         // RFC 9112 §3.3: the whole server has an empty path.
         return base;
     }
-    let sent = format!("{}://{}", origin.scheme.name(), origin.authority());
-    match target.strip_prefix(sent.as_str()) {
-        Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => base + rest,
-        _ => target.to_owned(),
+    // Sent to a proxy, or to the origin itself.
+    for sent in [Origin::url_of, as_sent] {
+        match target.strip_prefix(sent(origin, "").as_str()) {
+            Some(rest) if rest.is_empty() || rest.starts_with(['/', '?']) => return base + rest,
+            _ => {}
+        }
     }
+    target.to_owned()
 }
 
 enum Target {
@@ -71,7 +91,9 @@ fn of_bytes(origin: &Origin, url: &[u8], assert_same_host: bool) -> Result<Targe
             }
             Ok(origin_form(url))
         }
-        _ => absolute_form(origin, url, assert_same_host).map(Target::Rewritten),
+        _ => {
+            absolute_form(origin, url, assert_same_host).map(|(named, path)| Target::Rewritten(as_sent(&named, &path)))
+        }
     }
 }
 
@@ -99,21 +121,25 @@ fn origin_form(url: &[u8]) -> Target {
     Target::Rewritten(out)
 }
 
-fn absolute_form(origin: &Origin, text: &[u8], assert_same_host: bool) -> Result<String, Error> {
+/// The authority is the Host field's, octet for octet (RFC 9112 §3.2): two spellings would be two hosts to somebody.
+fn as_sent(origin: &Origin, path: &str) -> String {
+    format!("{}://{}{path}", origin.scheme.name(), origin.authority())
+}
+
+/// Whom an absolute URL names, and what it asks there.
+fn absolute_form(origin: &Origin, text: &[u8], assert_same_host: bool) -> Result<(Origin, String), Error> {
     let url = parse_bytes(text)?;
     let scheme = Scheme::of(&url)?;
     if assert_same_host && !origin.is_host_of(&url, scheme) {
         return Err(foreign(&url.redacted()));
     }
-    // The authority is the Host field's, octet for octet (RFC 9112 §3.2): two spellings would be two hosts to somebody.
     let named = Origin::of(&url, scheme)?;
-    let mut out = format!("{}://{}", scheme.name(), named.authority());
-    out.push_str(url.path.as_deref().unwrap_or_default());
+    let mut path = url.path.unwrap_or_default();
     if let Some(query) = &url.query {
-        out.push('?');
-        out.push_str(query);
+        path.push('?');
+        path.push_str(query);
     }
-    Ok(out)
+    Ok((named, path))
 }
 
 /// `//other/` is a path to us but a host to whoever reads the target as a reference (RFC 3986 §4.2).
@@ -125,7 +151,9 @@ fn refuse_foreign(origin: &Origin, text: &[u8]) -> Result<(), Error> {
     Err(foreign(&format!("//{}", url.redacted().trim_start_matches('/'))))
 }
 
-fn foreign(url: &str) -> Error {
-    let shown = crate::error::quote(url.as_bytes());
+/// The error for a target that is not this pool's.
+#[must_use]
+pub fn foreign(url: &str) -> Error {
+    let shown = crate::error::quote_text(url.as_bytes());
     Error::new(Kind::HostChanged, format!("Tried to open a foreign host with url: {shown}"))
 }

@@ -23,6 +23,8 @@ pub struct Decoder {
     /// The coding that was applied last comes first: in the order in which they are undone.
     links: Vec<Link>,
     meter: Meter,
+    /// Bytes that stages gave one another in the step under way.
+    between: usize,
     failed: Option<Error>,
 }
 
@@ -103,12 +105,12 @@ impl Decoder {
 
     fn of_chain(field: Field, chain: &[Coding], limits: &Limits) -> Self {
         let links = chain.iter().rev().map(|&coding| Link::new(field, coding)).collect();
-        Self { links, meter: Meter::new(limits), failed: None }
+        Self { links, meter: Meter::new(limits), between: 0, failed: None }
     }
 
     /// One bounded step: consumes from the start of `input` and appends at most `most` bytes to `out`. The rest of a
-    /// bomb stays compressed. It ends when `most` bytes were appended, or when the input is used up and nothing is
-    /// pending.
+    /// bomb stays compressed. It ends when `most` bytes were appended, when the input is used up and nothing is pending,
+    /// or when a MiB has passed between two codings: whoever shares a thread can let others have their turn.
     ///
     /// # Errors
     /// [`Kind::Decode`]: the bytes do not decode; the cause is what the library said. [`Kind::TooLarge`]: a limit was
@@ -116,8 +118,10 @@ impl Decoder {
     pub fn step(&mut self, input: &[u8], out: &mut Vec<u8>, most: usize) -> Result<Step, Error> {
         let start = out.len();
         let mut consumed = 0;
+        self.between = 0;
         self.guarded(|this| {
-            while out.len() - start < most && (consumed < input.len() || this.is_pending()) {
+            let is_due = |this: &Self, len: usize| len - start < most && this.between < MOST_BETWEEN;
+            while is_due(this, out.len()) && (consumed < input.len() || this.is_pending()) {
                 let room = (most - (out.len() - start)).min(this.allowed());
                 if out.capacity() == out.len() {
                     out.reserve(room.min(STEP));
@@ -165,17 +169,13 @@ impl Decoder {
         self.links.iter().map(|link| link.stage.trailing()).sum()
     }
 
-    /// The account: bytes consumed and given out so far.
-    pub fn meter(&self) -> &Meter {
-        &self.meter
-    }
-
     /// One byte past the limit may be decoded: that is how passing it is noticed.
     fn allowed(&self) -> usize {
         usize::try_from(self.meter.left().saturating_add(1)).unwrap_or(usize::MAX)
     }
 
-    fn is_pending(&self) -> bool {
+    /// Whether there may be more output without more input.
+    pub(crate) fn is_pending(&self) -> bool {
         self.links.iter().any(|link| link.pending || link.has_input())
     }
 
@@ -224,6 +224,7 @@ impl Decoder {
         if is_last {
             self.meter.decoded(done.produced)?;
         } else {
+            self.between += done.produced;
             self.meter.judge(made)?;
         }
         Ok(consumed)
@@ -239,8 +240,9 @@ impl Decoder {
             names.push_str(link.coding.name());
         }
         let name = field.name();
-        let message = format!("Received response with {name}-encoding: {names}, but failed to decode it.");
-        let error = Error::new(Kind::Decode, message).in_phase(Phase::Body).caused_by(Cause::said(fault.said));
+        let said = fault.said;
+        let message = format!("Received response with {name}-encoding: {names}, but failed to decode it. ({said})");
+        let error = Error::new(Kind::Decode, message).in_phase(Phase::Body).caused_by(Cause::said(said));
         match fault.reason {
             Some(reason) => error.with_reason(reason),
             None => error,
@@ -453,6 +455,9 @@ fn within<R>(out: &mut Vec<u8>, room: usize, write: impl FnOnce(&mut [u8]) -> (u
 
 /// What lies between two stages at most, in bytes.
 const BETWEEN: usize = 16 * 1024;
+
+/// What passes between stages in one step, in bytes, and a buffer's worth more.
+const MOST_BETWEEN: usize = 1024 * 1024;
 
 /// Room that one step makes in a full output, in bytes.
 const STEP: usize = 64 * 1024;
