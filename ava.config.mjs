@@ -7,5 +7,5 @@ export default {
   // The loader does not reach worker threads on Node 20; the tests about workers make their own.
   workerThreads: false,
   concurrency: 2,
-  timeout: '60s',
+  timeout: '4m',
 };

@@ -6,6 +6,7 @@ import { answers, reply } from './servers/raw.ts';
 import { scripted } from './support/fixtures.ts';
 import { outcome as child } from './support/child.ts';
 import { codeOf, leads, pastOf, reasonOf, THROWN, turn, world } from './support/origins.ts';
+import { clocked } from './support/clocked.ts';
 
 const OK = reply('end');
 const BUSY = reply('', 'HTTP/1.1 503 Busy\r\n');
@@ -367,7 +368,7 @@ test('accept is asked about the answer alone, after the redirects and retries be
   }
 });
 
-test('THR-1220: a process with a question that nobody answers ends with its call, and exits', async (t) => {
+clocked('THR-1220: a process with a question that nobody answers ends with its call, and exits', async (t) => {
   for (const kind of ['gate-total', 'gate-abort', 'resolve-connect', 'jar-total', 'worker']) {
     const seen = await child<{ ended: string; lingered?: number }>('questions.ts', [kind], { patience: 20_000 });
     t.true(

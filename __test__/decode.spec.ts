@@ -8,6 +8,7 @@ import { alone } from './support/alone.ts';
 import { bombResponse, BOMBS, seed } from './support/bombs.ts';
 import { decodeCases, DECODED_OTHERWISE, LEFT_CODED } from './support/decode-cases.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const MIB = 1024 * 1024;
 
@@ -252,7 +253,7 @@ test('THR-222 DEC-03: what follows the end of a coded body is counted, however t
   t.like(pool.stats(), { trailingBytes: 21, decodedBytes: 3 });
 });
 
-test.serial('THR-223: eight times as many empty members take about eight times as long', async (t) => {
+clocked('THR-223: eight times as many empty members take about eight times as long', async (t) => {
   const empty: Record<string, Buffer> = {
     gzip: zlib.gzipSync(''),
     zstd: Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x00, 0x01, 0x00, 0x00]),
@@ -392,7 +393,7 @@ test('THR-236 WART-18: a transfer coding under chunked is undone, whatever decod
 });
 
 // The child reads its peak from /proc: elsewhere there is no such test.
-const onLinux = (process.platform === 'linux' ? test : () => undefined) as typeof test;
+const onLinux: typeof clocked = process.platform === 'linux' ? clocked : () => undefined;
 
 onLinux('THR-213: a bomb is refused while it unfolds, within the limit and a few MiB', async (t) => {
   const { server } = await scripted(t, async (peer) => {
@@ -482,7 +483,7 @@ for (const [name, ask] of Object.entries(ways)) {
   });
 }
 
-test.serial('THR-213 THR-908 POOL-10: total, an abort and close cut off a body that is being decoded', async (t) => {
+clocked('THR-213 THR-908 POOL-10: total, an abort and close cut off a body that is being decoded', async (t) => {
   const late = await unfolding(t);
   const options = { ...MUCH, timeout: { total: 150 } };
   const error = await rejection(late.pool.request('GET', '/large', options), ReadTimeoutError);

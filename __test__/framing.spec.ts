@@ -6,6 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { HTTPConnectionPool, ProtocolError, ReadTimeoutError, type HTTPResponse, type PoolOptions } from '../index.ts';
 import { answers, choices, reply, type RawServer } from './servers/raw.ts';
 import { rejection, scripted, target, type Fixture } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const BODY = 'Content-Length: 2\r\n\r\nok';
@@ -227,7 +228,7 @@ test('THR-315: Keep-Alive’s count is kept to', async (t) => {
   }
 });
 
-test.serial(
+clocked(
   'THR-315: nothing is sent in the last half second of Keep-Alive’s time: the connection is gone by then',
   async (t) => {
     const { pool, server } = await scripted(

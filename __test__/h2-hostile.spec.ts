@@ -23,6 +23,7 @@ import {
 import { each, type H2Peer } from './servers/h2-raw.ts';
 import { headerBlock, indexed, remembered, type Line } from './servers/hpack.ts';
 import { counted, echo, failure, get, overFrames, WAIT } from './support/h2.ts';
+import { clocked } from './support/clocked.ts';
 
 /** What pays: nobody, the stream that it is about, or the connection with everything on it. */
 type Price = 'nothing' | 'stream' | 'connection';
@@ -203,7 +204,7 @@ const FLOODS: Record<string, (id: number) => Buffer> = {
 };
 
 for (const [what, make] of Object.entries(FLOODS)) {
-  test.serial(`THR-412: ${what}: the connection goes at once, for little`, async (t) => {
+  clocked(`THR-412: ${what}: the connection goes at once, for little`, async (t) => {
     const flood = new Map([1, 3].map((id) => [id, make(id)]));
     const { pool, server } = await overFrames(t, async (peer) => {
       if (peer.number > 1) return each(echo)(peer);
@@ -258,7 +259,7 @@ for (const [what, one] of Object.entries({
   });
 }
 
-test.serial('THR-414 THR-119: endless interim answers end the stream at the seventeenth', async (t) => {
+clocked('THR-414 THR-119: endless interim answers end the stream at the seventeenth', async (t) => {
   const { pool, server } = await overFrames(
     t,
     each(async (request, peer) => {

@@ -6,6 +6,7 @@ import { answer, CODE, data, head, settings, SETTING, TYPE, windowUpdate } from 
 import { each, type H2Peer, type H2Request } from './servers/h2-raw.ts';
 import { counted, echo, failure, get, overFrames } from './support/h2.ts';
 import { until } from './support/street.ts';
+import { clocked } from './support/clocked.ts';
 
 const MIB = 1 << 20;
 const streams = (most: number): [number, number] => [SETTING.MAX_CONCURRENT_STREAMS, most];
@@ -111,7 +112,7 @@ test.serial(
   },
 );
 
-test.serial(
+clocked(
   'THR-417: a server that allows no stream: requests wait, poolTimeout ends that, and nothing spins',
   async (t) => {
     const { pool, server } = await overFrames(t, each(echo), { block: true }, { settings: [streams(1)] });
@@ -283,7 +284,7 @@ test.serial('TIME-07: silence before the head, or in the body, ends the stream a
   t.is(await settled, 'ClosedPoolError');
 });
 
-test.serial('THR-119: an interim answer moves no deadline', async (t) => {
+clocked('THR-119: an interim answer moves no deadline', async (t) => {
   const { pool } = await overFrames(
     t,
     each(async (request, peer) => {

@@ -4,10 +4,11 @@ import test from 'ava';
 import { httpsServer } from './servers/tls.ts';
 import { outcome, start } from './support/child.ts';
 import { usual } from './support/pki.ts';
+import { clocked } from './support/clocked.ts';
 
 const { ca } = usual();
 
-test.serial('THR-1103: an idle pool of https does not hold the process, and the exit code stays', async (t) => {
+clocked('THR-1103: an idle pool of https does not hold the process, and the exit code stays', async (t) => {
   const server = await httpsServer((_, response) => response.end('ok'));
   t.teardown(() => server.close());
   const { code, lines, stderr, lingered } = await start('secure-leaves.ts', [server.port, 'idle', ca.pem]).ended;
@@ -15,7 +16,7 @@ test.serial('THR-1103: an idle pool of https does not hold the process, and the 
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test.serial('THR-1103: process.exit with handshakes under way keeps its code', async (t) => {
+clocked('THR-1103: process.exit with handshakes under way keeps its code', async (t) => {
   const server = await httpsServer((_, response) => response.end('ok'));
   t.teardown(() => server.close());
   const { code, signal, stderr, lingered } = await start('secure-leaves.ts', [server.port, 'exit', ca.pem]).ended;
@@ -23,11 +24,11 @@ test.serial('THR-1103: process.exit with handshakes under way keeps its code', a
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test.serial('THR-1101: workers ended in the middle of handshakes crash nothing and leave nothing', async (t) => {
+clocked('THR-1101: workers ended in the middle of handshakes crash nothing and leave nothing', async (t) => {
   const seen = await outcome<{ ended: number; sockets: number; shaken: boolean; resident: number[] }>(
     'secure-terminate.ts',
     [10],
-    { patience: 55_000 },
+    { patience: 120_000 },
   );
   t.is(seen.ended, 40);
   t.is(seen.sockets, 0);

@@ -6,6 +6,7 @@ import { DecodeError, HTTPConnectionPool, ProtocolError, ResponseTooLarge } from
 import { alone } from './support/alone.ts';
 import type { Peer } from './servers/raw.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const MIB = 1024 * 1024;
@@ -220,7 +221,7 @@ test('THR-206: chunk extensions pass up to 16 KiB in all; more of them, or a bar
 });
 
 // They read /proc: elsewhere there are no such tests.
-const onLinux = (process.platform === 'linux' ? test : () => undefined) as typeof test;
+const onLinux: typeof clocked = process.platform === 'linux' ? clocked : () => undefined;
 
 interface Outcome {
   code: string;

@@ -132,7 +132,7 @@ for (const [way, names] of [
       opened: number;
       lost: number;
       resident: number[];
-    }>('many-names.ts', [server.port, names, way], { node: ['--expose-gc'], patience: 55_000 });
+    }>('many-names.ts', [server.port, names, way], { node: ['--expose-gc'] });
     t.like(seen, { served: names, most: 50, opened: names, lost: 0 });
     t.true(seen.live <= 20, `${seen.live} connections at once`);
     const [third = 0, last = 0] = [seen.resident[2], seen.resident.at(-1)];
@@ -164,7 +164,7 @@ onLinux('THR-1014: with dnsThreads: 1 eight I/O threads look names up on one', a
 });
 
 test.serial('POOL-20 MGR-04: managers and their pools are collected, and what is held stays open', async (t) => {
-  t.deepEqual(await outcome('managers-collected.ts', [], { node: ['--expose-gc'], patience: 55_000 }), {
+  t.deepEqual(await outcome('managers-collected.ts', [], { node: ['--expose-gc'] }), {
     orphan: ['1/works', 0],
     manager: '000',
     kept: ['100', true],
@@ -176,7 +176,7 @@ test.serial('POOL-20 MGR-04: managers and their pools are collected, and what is
 });
 
 test.serial('THR-1101: managers in workers, some of them ended in the middle of their requests', async (t) => {
-  t.deepEqual(await outcome('managers-in-workers.ts', [], { patience: 55_000 }), { done: 6, ended: 6, open: 0 });
+  t.deepEqual(await outcome('managers-in-workers.ts', []), { done: 6, ended: 6, open: 0 });
 });
 
 test.serial(

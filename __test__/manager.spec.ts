@@ -17,6 +17,7 @@ import { httpServer } from './servers/http.ts';
 import { rawServer, reply } from './servers/raw.ts';
 import { target } from './support/fixtures.ts';
 import { balanced, managed, Street, sum, until } from './support/street.ts';
+import { clocked } from './support/clocked.ts';
 
 const get = (manager: PoolManager, url: string, options = {}): Promise<HTTPResponse> =>
   manager.request('GET', url, options);
@@ -362,7 +363,7 @@ test('THR-1217: a manager’s own limits on connections hold in each of its pool
   await until(() => sum(street.open) === 0, 'closed');
 });
 
-test('POOL-10: close lets idle connections go, leased ones finish or are cut, and reports the sums', async (t) => {
+clocked('POOL-10: close lets idle connections go, leased ones finish or are cut, and reports the sums', async (t) => {
   const street = await Street.open(t, 4);
   const manager = managed(t);
   const idle = [get(manager, street.url(0)), get(manager, street.url(1))];

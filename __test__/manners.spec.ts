@@ -15,6 +15,7 @@ import {
 import { Arrivals } from '../bench/soak/arrivals.js';
 import { httpServer, type HttpServer } from './servers/http.ts';
 import { rejection } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 type Answer = (request: http.IncomingMessage, response: http.ServerResponse) => void;
 
@@ -85,21 +86,24 @@ const tooMany: Answer = (request, response) => {
 
 const once429 = { retries: false, pauseOn: [429] } as const;
 
-test('THR-1213: in no second more than the rate and 5 % of it, and no less than 95 %, over all pools of a host', async (t) => {
-  const { manager, arrivals } = await town(t, { rate: 100, maxsize: 8 });
-  // Settings of their own make pools of their own; the host is the same.
-  const pools = [1, 2, 3].map((maxsize) => manager.connectionFromHost('a.test', { poolKwargs: { maxsize } }));
-  t.is(manager.pools.size, 3);
-  const slower = saturate(4, 3_000, () => manager.request('GET', 'http://b.test/'));
-  await saturate(12, 3_000, (n) => (pools[n % 3] as HTTPConnectionPool).request('GET', '/'));
-  await slower;
-  for (const host of HOSTS) {
-    const most = arrivals.most(host);
-    t.true(most <= 105, `${host}: ${most} in a second`);
-    const each = arrivals.perSecond(host, 100);
-    t.true(each >= 95, `${host}: ${each} a second`);
-  }
-});
+clocked(
+  'THR-1213: in no second more than the rate and 5 % of it, and no less than 95 %, over all pools of a host',
+  async (t) => {
+    const { manager, arrivals } = await town(t, { rate: 100, maxsize: 8 });
+    // Settings of their own make pools of their own; the host is the same.
+    const pools = [1, 2, 3].map((maxsize) => manager.connectionFromHost('a.test', { poolKwargs: { maxsize } }));
+    t.is(manager.pools.size, 3);
+    const slower = saturate(4, 3_000, () => manager.request('GET', 'http://b.test/'));
+    await saturate(12, 3_000, (n) => (pools[n % 3] as HTTPConnectionPool).request('GET', '/'));
+    await slower;
+    for (const host of HOSTS) {
+      const most = arrivals.most(host);
+      t.true(most <= 105, `${host}: ${most} in a second`);
+      const each = arrivals.perSecond(host, 100);
+      t.true(each >= 95, `${host}: ${each} a second`);
+    }
+  },
+);
 
 test('THR-1213: retries and redirects are attempts as others are', async (t) => {
   const tries = new Map<string, number>();
@@ -125,7 +129,7 @@ test('THR-1213: retries and redirects are attempts as others are', async (t) => 
   t.true(arrivals.most('a.test') <= 42, `${arrivals.most('a.test')} in a second`);
 });
 
-test('THR-1213: turns go in the order of asking, over pools, and a turn that is given up goes on', async (t) => {
+clocked('THR-1213: turns go in the order of asking, over pools, and a turn that is given up goes on', async (t) => {
   const { manager, seen } = await town(t, { rate: 20, maxsize: 1 });
   const pools = [1, 2].map((maxsize) => manager.connectionFromHost('a.test', { poolKwargs: { maxsize } }));
   const controllers = new Map<number, AbortController>();
@@ -154,7 +158,7 @@ test('THR-1213: turns go in the order of asking, over pools, and a turn that is 
   t.true(took > 250 && took < 530, `${took} ms`);
 });
 
-test('THR-1213 TIME-12: waiting for a turn is phase pool, under poolTimeout and under total', async (t) => {
+clocked('THR-1213 TIME-12: waiting for a turn is phase pool, under poolTimeout and under total', async (t) => {
   const { manager, arrivals } = await town(t, { rate: 1, retries: false });
   await manager.request('GET', 'http://a.test/');
   const empty = await rejection(manager.request('GET', 'http://a.test/', { poolTimeout: 60 }), EmptyPoolError);
@@ -311,7 +315,7 @@ test('THR-1213 RETRY-14 THR-1212: without a Retry-After nothing pauses, and the 
   t.deepEqual(told, ['a.test:80']);
 });
 
-test('THR-1213: close() turns away at once who waits for a turn or for the end of a pause', async (t) => {
+clocked('THR-1213: close() turns away at once who waits for a turn or for the end of a pause', async (t) => {
   const { manager, seen } = await town(t, { ...once429, rate: 1 }, tooMany);
   await manager.request('GET', 'http://b.test/');
   await manager.request('GET', 'http://a.test/?after=60');

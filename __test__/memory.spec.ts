@@ -7,10 +7,11 @@ import type { Peer } from './servers/raw.ts';
 import { bombResponse, BOMBS } from './support/bombs.ts';
 import { outcome } from './support/child.ts';
 import { scripted, served, target } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const MIB = 1024 * 1024;
 // The children read their memory from /proc: elsewhere there is no such test.
-const onLinux = (process.platform === 'linux' ? test.serial : () => undefined) as typeof test.serial;
+const onLinux: typeof clocked = process.platform === 'linux' ? clocked : () => undefined;
 
 for (const [name, memoryBudget, most, ioThreads] of [
   ['the default memoryBudget', 0, 256, 1],

@@ -17,6 +17,7 @@ import { httpServer } from './servers/http.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
 import type { RawServer, Script } from './servers/raw.ts';
 import { outcome } from './support/child.ts';
+import { clocked } from './support/clocked.ts';
 
 /** A script and a pool for it; both are gone, and every connection accounted for, when the test ends. */
 async function bench(
@@ -219,7 +220,7 @@ test('POOL-07: a waiter that is aborted gives its turn to the next', async (t) =
   t.deepEqual(pool.pool, { idle: 1, leased: 0, waiting: 0, maxsize: 1 });
 });
 
-test('THR-1003: ten thousand waiters are served in order, and maxWaiting turns the next away at once', async (t) => {
+clocked('THR-1003: ten thousand waiters are served in order, and maxWaiting turns the next away at once', async (t) => {
   const most = 10_000;
   const gate = new Gate();
   const order: number[] = [];
@@ -382,7 +383,7 @@ test('POOL-10: idle connections close at once, though others are leased', async 
   await Promise.all(calls);
 });
 
-test.serial('THR-1220: close with a timeout cuts off what is left, and counts it', async (t) => {
+clocked('THR-1220: close with a timeout cuts off what is left, and counts it', async (t) => {
   const gate = new Gate();
   const [pool, server] = await bench(t, gate.script, { maxsize: 3, block: true });
   const calls = [get(pool), get(pool), get(pool)];
@@ -611,7 +612,7 @@ test('POOL-29: two pools for one URL are two pools', async (t) => {
   await pools[1]?.close();
 });
 
-test.serial('THR-915: an idle connection is closed within a second of idleTimeout and of maxAge', async (t) => {
+clocked('THR-915: an idle connection is closed within a second of idleTimeout and of maxAge', async (t) => {
   for (const options of [{ idleTimeout: 100 }, { maxAge: 100 }]) {
     const [pool, server] = await bench(t, answers(reply('x')), options);
     const began = performance.now();
@@ -638,7 +639,7 @@ test('THR-915: a leased connection is not closed by age, but not used again eith
   t.is(pool.pool?.idle, 0);
 });
 
-test.serial('THR-315: Keep-Alive: timeout is honoured less half a second, and max is counted', async (t) => {
+clocked('THR-315: Keep-Alive: timeout is honoured less half a second, and max is counted', async (t) => {
   const [pool, server] = await bench(t, answers(reply('x', 'HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\n')));
   const began = performance.now();
   await get(pool);

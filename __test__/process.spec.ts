@@ -9,6 +9,7 @@ import test, { type ExecutionContext } from 'ava';
 import { httpServer } from './servers/http.ts';
 import { rawServer, reply } from './servers/raw.ts';
 import { outcome, start } from './support/child.ts';
+import { clocked } from './support/clocked.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -27,28 +28,28 @@ async function patientServer(t: {
   return { port: server.port, asked };
 }
 
-test.serial('THR-1103: an idle pool does not hold the process, and the exit code stays', async (t) => {
+clocked('THR-1103: an idle pool does not hold the process, and the exit code stays', async (t) => {
   const { port } = await patientServer(t);
   const { code, lines, stderr, lingered } = await start('leaves.ts', [port, 'idle']).ended;
   t.deepEqual([code, lines, stderr], [7, ['ready'], '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test.serial('THR-1103: a request in flight holds the process until it is answered', async (t) => {
+clocked('THR-1103: a request in flight holds the process until it is answered', async (t) => {
   const { port } = await patientServer(t);
   const { code, lines, stderr, lingered } = await start('leaves.ts', [port, 'pending']).ended;
   t.deepEqual([code, lines, stderr], [0, ['ready', 'answered 200'], '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test.serial('THR-1103: process.exit with requests in flight keeps its code', async (t) => {
+clocked('THR-1103: process.exit with requests in flight keeps its code', async (t) => {
   const { port } = await patientServer(t);
   const { code, signal, stderr, lingered } = await start('leaves.ts', [port, 'exit']).ended;
   t.deepEqual([code, signal, stderr], [5, null, '']);
   t.true(lingered < 1_000, `${lingered} ms`);
 });
 
-test.serial('THR-1103: SIGTERM with requests in flight ends the process at once', async (t) => {
+clocked('THR-1103: SIGTERM with requests in flight ends the process at once', async (t) => {
   const { port, asked } = await patientServer(t);
   const child = start('leaves.ts', [port, 'busy']);
   await child.says('busy');
@@ -60,9 +61,9 @@ test.serial('THR-1103: SIGTERM with requests in flight ends the process at once'
   t.true(performance.now() - before < 1_000);
 });
 
-test.serial('THR-1101: workers ended with requests in flight crash nothing and leave nothing', async (t) => {
+clocked('THR-1101: workers ended with requests in flight crash nothing and leave nothing', async (t) => {
   const { ended, resident } = await outcome<{ ended: number; resident: number[] }>('terminate.ts', [25], {
-    patience: 55_000,
+    patience: 120_000,
   });
   t.is(ended, 100);
   const [third = 0, last = 0] = [resident[8], resident.at(-1)];

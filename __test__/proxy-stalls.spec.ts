@@ -14,6 +14,7 @@ import { rawServer, type RawServer, type Script } from './servers/raw.ts';
 import type { Verdict } from './servers/proxy.ts';
 import { rejection } from './support/fixtures.ts';
 import { closedPort, origins, proxied, socksed, through } from './support/proxied.ts';
+import { clocked } from './support/clocked.ts';
 
 /** How late a deadline may be on a machine that others use; never early. */
 const LATE = 3_000;
@@ -247,7 +248,7 @@ test('THR-902: timings.proxy is what was said to a proxy, null where there is no
   t.is(span(await direct.request('GET', 'http://h.test/')), null);
 });
 
-test.serial('THR-902: a thousand stalls at once, and other origins and proxies go on', async (t) => {
+clocked('THR-902: a thousand stalls at once, and other origins and proxies go on', async (t) => {
   const { routes } = await origins(t);
   const good = await proxied(t, { routes });
   const stalling = await scripted(t, (peer) => peer.gone());
@@ -274,7 +275,7 @@ test.serial('THR-902: a thousand stalls at once, and other origins and proxies g
   t.like(manager.stats(), { leased: 0, waiting: 0 });
 });
 
-test.serial(
+clocked(
   'THR-902 PROXY-08: a dead proxy and a stalling one cost their own requests only: a good one is as fast as without them',
   async (t) => {
     const { routes } = await origins(t);

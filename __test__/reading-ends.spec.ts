@@ -19,6 +19,7 @@ import {
 } from '../index.ts';
 import { reply, type Peer, type RawServer } from './servers/raw.ts';
 import { rejection, scripted, served, target, type Fixture } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const CHUNKED = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
@@ -364,7 +365,7 @@ test.serial(
   },
 );
 
-test.serial('TIME-07: the clock of a first read begins with it', async (t) => {
+clocked('TIME-07: the clock of a first read begins with it', async (t) => {
   const one = await begun(t, `${OK}Content-Length: 5\r\n\r\n`, { timeout: { read: 200 } });
   await pause(350);
   const before = performance.now();
@@ -737,13 +738,16 @@ test('close() of a pool waits for a body that is being read; with a time-out it 
   await rejection(unread.response.read(), ClosedPoolError);
 });
 
-test('a close whose time is up cuts off a body that nobody reads, too: its connection is closed at once', async (t) => {
-  const { pool, response, peer } = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\n`);
-  await peer.write(Buffer.alloc(MIB));
-  const report = await pool.close({ timeout: 50 });
-  t.like(report, { forced: 1 });
-  t.true(report.elapsed < 900, `it waited ${report.elapsed} ms for a lease that it had cut off`);
-  await peer.gone();
-  t.like(pool.stats(), { leased: 0, live: 0, errors: { ERR_POOL_CLOSED: 1 } });
-  await rejection(response.read(), ClosedPoolError);
-});
+clocked(
+  'a close whose time is up cuts off a body that nobody reads, too: its connection is closed at once',
+  async (t) => {
+    const { pool, response, peer } = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\n`);
+    await peer.write(Buffer.alloc(MIB));
+    const report = await pool.close({ timeout: 50 });
+    t.like(report, { forced: 1 });
+    t.true(report.elapsed < 900, `it waited ${report.elapsed} ms for a lease that it had cut off`);
+    await peer.gone();
+    t.like(pool.stats(), { leased: 0, live: 0, errors: { ERR_POOL_CLOSED: 1 } });
+    await rejection(response.read(), ClosedPoolError);
+  },
+);

@@ -8,6 +8,7 @@ import { HTTPConnectionPool, ReadTimeoutError, type HTTPResponse } from '../inde
 import { httpServer, type HttpServer } from './servers/http.ts';
 import { outcome, start } from './support/child.ts';
 import { rejection, scripted, served } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const MIB = 1024 * 1024;
 const STREAMED = { preloadContent: false } as const;
@@ -55,7 +56,7 @@ async function patient(t: ExecutionContext): Promise<{ server: HttpServer; more:
 }
 
 for (const way of ['unread', 'left'] as const) {
-  test.serial(`THR-1103: a body that nobody waits for does not hold the process: ${way}`, async (t) => {
+  clocked(`THR-1103: a body that nobody waits for does not hold the process: ${way}`, async (t) => {
     const { server } = await patient(t);
     const { code, lines, stderr, lingered } = await start('streams.ts', [server.port, way]).ended;
     t.deepEqual([code, lines, stderr], [0, ['head', 'done'], '']);
@@ -63,7 +64,7 @@ for (const way of ['unread', 'left'] as const) {
   });
 }
 
-test.serial('THR-1103: nor does one of which a part was read', async (t) => {
+clocked('THR-1103: nor does one of which a part was read', async (t) => {
   const { server, more } = await patient(t);
   const child = start('streams.ts', [server.port, 'part']);
   await child.says('waits');
@@ -88,14 +89,14 @@ for (const way of ['reading', 'pieces'] as const) {
   });
 }
 
-test.serial('READ-02 READ-13 THR-216 DEC-11: ten bytes of a bomb cost about what ten bytes cost', async (t) => {
+clocked('READ-02 READ-13 THR-216 DEC-11: ten bytes of a bomb cost about what ten bytes cost', async (t) => {
   const { server } = await patient(t);
   const { length, grown } = await outcome<{ length: number; grown: number }>('streams.ts', [server.port, 'small']);
   t.is(length, 10);
   t.true(grown < 12 * MIB, `${grown / MIB} MiB`);
 });
 
-test.serial('READ-12 READ-13: a gigabyte goes by in bounded memory', async (t) => {
+clocked('READ-12 READ-13: a gigabyte goes by in bounded memory', async (t) => {
   const { server } = await patient(t);
   const { length, grown } = await outcome<{ length: number; grown: number }>('streams.ts', [server.port, 'whole']);
   t.is(length, 1_024 * MIB);
@@ -108,11 +109,11 @@ test.serial('THR-319: a response that is collected unread lets go of its connect
   t.deepEqual(seen, { leased: 1, abandoned: 4, read: 5 });
 });
 
-test.serial('THR-1101: workers ended in the middle of streams crash nothing and leave nothing', async (t) => {
+clocked('THR-1101: workers ended in the middle of streams crash nothing and leave nothing', async (t) => {
   const { ended, resident, sockets } = await outcome<{ ended: number; resident: number[]; sockets: number }>(
     'terminate.ts',
     [8, 'streams'],
-    { patience: 55_000 },
+    { patience: 120_000 },
   );
   t.is(ended, 32);
   t.is(sockets, 0);
@@ -187,7 +188,7 @@ test.serial(
   },
 );
 
-test.serial('THR-208: chunks of one byte come in pieces that are worth it', async (t) => {
+clocked('THR-208: chunks of one byte come in pieces that are worth it', async (t) => {
   const count = 300_000;
   const { pool } = await scripted(t, async (peer) => {
     for (;;) {
@@ -273,7 +274,7 @@ test.serial(
   },
 );
 
-test.serial('THR-1017: bodies that stay open hold no memory of what came with them', async (t) => {
+clocked('THR-1017: bodies that stay open hold no memory of what came with them', async (t) => {
   const body = Buffer.alloc(12_000, 'o');
   const { server } = await served(t, (request, response) => {
     if (request.url === '/') {

@@ -15,6 +15,7 @@ import {
 import { rawServer, reply, type RawServer, type Script } from './servers/raw.ts';
 import { start } from './support/child.ts';
 import { rejection, retrying, target, type Fixture } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const WAIT = { timeout: { total: 30_000 } };
 /** How late something may be on a machine that others use; never early. */
@@ -338,7 +339,7 @@ test.serial('TIME-12: each attempt waits for a connection anew, under the whole 
   t.is(server.peers.length, 1);
 });
 
-test.serial('THR-912 RETRY-15: an abort ends a wait at once, and nothing is sent any more', async (t) => {
+clocked('THR-912 RETRY-15: an abort ends a wait at once, and nothing is sent any more', async (t) => {
   const fixture = await waiting(t, asksFor('1'));
   const { pool, arrivals } = fixture;
   const aborter = new AbortController();
@@ -358,7 +359,7 @@ test.serial('THR-912 RETRY-15: an abort ends a wait at once, and nothing is sent
   );
 });
 
-test.serial(
+clocked(
   'RETRY-20 POOL-10: a call that waits for its next attempt rejects when its pool is closed, at once',
   async (t) => {
     const fixture = await waiting(t, asksFor('3600'));
@@ -380,7 +381,7 @@ for (const [way, code] of [
   ['total', 'ERR_TOTAL_TIMEOUT'],
   ['close', 'ERR_POOL_CLOSED'],
 ] as const) {
-  test.serial(`THR-1103: no timer of a wait that was ended by ${way} holds the process`, async (t) => {
+  clocked(`THR-1103: no timer of a wait that was ended by ${way} holds the process`, async (t) => {
     const { server } = await retrying(t, async (peer) => {
       await peer.request();
       await peer.write(asksFor('3600'));

@@ -6,6 +6,7 @@ import test from 'ava';
 import { HTTPConnectionPool, type HTTPError, type HTTPResponse, type Timings } from '../index.ts';
 import { answers, reply } from './servers/raw.ts';
 import { scripted, served } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const later = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
@@ -19,7 +20,7 @@ function sum({ pool, dns, connect, send, headers, body }: Timings): number {
   return [pool, dns, connect, send, headers, body].reduce<number>((all, span) => all + (span ?? 0), 0);
 }
 
-test('the phases are where the time went, and make the whole together', async (t) => {
+clocked('the phases are where the time went, and make the whole together', async (t) => {
   const { pool } = await scripted(t, async (peer) => {
     for (;;) {
       await peer.request();
@@ -46,7 +47,7 @@ test('the phases are where the time went, and make the whole together', async (t
   t.is(response.timings?.tls, null);
 });
 
-test('an error of a streamed response says how long ago the call began, as far as that is known', async (t) => {
+clocked('an error of a streamed response says how long ago the call began, as far as that is known', async (t) => {
   const { pool } = await scripted(t, async (peer) => {
     await peer.request();
     await later(60);

@@ -18,6 +18,7 @@ import {
   securePool,
   servedSecurely,
 } from './support/secure.ts';
+import { clocked } from './support/clocked.ts';
 
 const { ca, leaf, stranger } = usual();
 
@@ -261,35 +262,38 @@ test('TLS-02: without any the defaults hold: Mozilla’s, which do not know ours
   await refused(t, pool.request('GET', '/'), 'UNABLE_TO_VERIFY_LEAF_SIGNATURE');
 });
 
-test('TLS-02 THR-824: authorities that cannot be read are an SSLError of the constructor, which names the file', (t) => {
-  const missing = path.join(folderOf(t, {}), 'missing.pem');
-  const empty = fileOf(t, '');
-  const junk = fileOf(t, 'no certificate at all\n');
-  const broken = fileOf(t, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
-  const large = fileOf(t, Buffer.alloc(10 * 1024 * 1024, 'x'));
-  const keys = fileOf(t, leaf.keyPem);
-  for (const file of [missing, empty, junk, broken, large, keys]) {
-    const began = performance.now();
-    refuses(
-      t,
-      () => new HTTPSConnectionPool('localhost', { caCerts: file }),
-      'ERR_TLS_CA',
-      new RegExp(file.replaceAll(/[.\\/]/g, '.')),
-    );
-    t.true(performance.now() - began < 2_000);
-  }
-  for (const folder of [path.join(folderOf(t, {}), 'none'), folderOf(t, {}), folderOf(t, { a: 'junk' })]) {
-    refuses(
-      t,
-      () => new HTTPSConnectionPool('localhost', { caCertDir: folder }),
-      'ERR_TLS_CA',
-      new RegExp(folder.replaceAll(/[.\\/]/g, '.')),
-    );
-  }
-  for (const data of ['junk', Buffer.from('junk'), Buffer.alloc(1024, 0x30), leaf.keyPem]) {
-    refuses(t, () => new HTTPSConnectionPool('localhost', { caCertData: data }), 'ERR_TLS_CA');
-  }
-});
+clocked(
+  'TLS-02 THR-824: authorities that cannot be read are an SSLError of the constructor, which names the file',
+  (t) => {
+    const missing = path.join(folderOf(t, {}), 'missing.pem');
+    const empty = fileOf(t, '');
+    const junk = fileOf(t, 'no certificate at all\n');
+    const broken = fileOf(t, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+    const large = fileOf(t, Buffer.alloc(10 * 1024 * 1024, 'x'));
+    const keys = fileOf(t, leaf.keyPem);
+    for (const file of [missing, empty, junk, broken, large, keys]) {
+      const began = performance.now();
+      refuses(
+        t,
+        () => new HTTPSConnectionPool('localhost', { caCerts: file }),
+        'ERR_TLS_CA',
+        new RegExp(file.replaceAll(/[.\\/]/g, '.')),
+      );
+      t.true(performance.now() - began < 2_000);
+    }
+    for (const folder of [path.join(folderOf(t, {}), 'none'), folderOf(t, {}), folderOf(t, { a: 'junk' })]) {
+      refuses(
+        t,
+        () => new HTTPSConnectionPool('localhost', { caCertDir: folder }),
+        'ERR_TLS_CA',
+        new RegExp(folder.replaceAll(/[.\\/]/g, '.')),
+      );
+    }
+    for (const data of ['junk', Buffer.from('junk'), Buffer.alloc(1024, 0x30), leaf.keyPem]) {
+      refuses(t, () => new HTTPSConnectionPool('localhost', { caCertData: data }), 'ERR_TLS_CA');
+    }
+  },
+);
 
 test('TLS-17: a trusted intermediate suffices: the chain ends where trust begins', async (t) => {
   const middle = stranger.intermediate();
@@ -319,26 +323,29 @@ test('THR-807: name constraints that hold: within permitted, outside excluded, b
   }
 });
 
-test('THR-808: a hundred intermediates of one name, and a mesh of them, are given up in a moment, and others go on', async (t) => {
-  // All of one name with one key: each may have issued each, and none leads to the root.
-  const shared = stranger.intermediate({ name: 'mesh' });
-  const mesh = Array.from({ length: 100 }, () => stranger.issue({ name: 'mesh', ca: true, key: shared.pair }));
-  const one = shared.issue({ san: LOCAL });
-  const bomb = { key: one.keyPem, cert: [one, ...mesh].map(({ pem }) => pem).join('') };
-  const { pool, server } = await secured(t, greets, bomb);
-  const other = await secured(t, greets);
-  await other.pool.request('GET', '/');
-  const began = performance.now();
-  const [reason, quick] = await Promise.all([
-    reasonOf(pool.request('GET', '/', { timeout: { total: 10_000 } })),
-    other.pool.request('GET', '/').then(() => performance.now() - began),
-  ]);
-  t.true(['CERT_CHAIN_TOO_COMPLEX', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'].includes(reason), reason);
-  const took = performance.now() - began;
-  t.true(took < 2_000, `${took} ms`);
-  t.true(quick < 1_000, `${quick} ms`);
-  t.is(server.received, 0);
-});
+clocked(
+  'THR-808: a hundred intermediates of one name, and a mesh of them, are given up in a moment, and others go on',
+  async (t) => {
+    // All of one name with one key: each may have issued each, and none leads to the root.
+    const shared = stranger.intermediate({ name: 'mesh' });
+    const mesh = Array.from({ length: 100 }, () => stranger.issue({ name: 'mesh', ca: true, key: shared.pair }));
+    const one = shared.issue({ san: LOCAL });
+    const bomb = { key: one.keyPem, cert: [one, ...mesh].map(({ pem }) => pem).join('') };
+    const { pool, server } = await secured(t, greets, bomb);
+    const other = await secured(t, greets);
+    await other.pool.request('GET', '/');
+    const began = performance.now();
+    const [reason, quick] = await Promise.all([
+      reasonOf(pool.request('GET', '/', { timeout: { total: 10_000 } })),
+      other.pool.request('GET', '/').then(() => performance.now() - began),
+    ]);
+    t.true(['CERT_CHAIN_TOO_COMPLEX', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'].includes(reason), reason);
+    const took = performance.now() - began;
+    t.true(took < 2_000, `${took} ms`);
+    t.true(quick < 1_000, `${quick} ms`);
+    t.is(server.received, 0);
+  },
+);
 
 test('THR-801 ERR-07: whoever shares no more than a name with a trusted authority is a stranger, and told so', async (t) => {
   for (const key of ['ec', 'rsa'] as const) {
@@ -361,7 +368,7 @@ test('THR-801 ERR-07: whoever shares no more than a name with a trusted authorit
   t.is(await outcome, 'CERT_SIGNATURE_FAILURE');
 });
 
-test('THR-808: a chain far longer than any is refused in a moment', async (t) => {
+clocked('THR-808: a chain far longer than any is refused in a moment', async (t) => {
   let last = ca;
   for (let n = 0; n < 40; n += 1) last = last.intermediate();
   const { pool, server } = await secured(t, greets, last.issue({ san: LOCAL }).identity);

@@ -20,6 +20,7 @@ import {
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
+import { clocked } from './support/clocked.ts';
 
 const WAIT = { total: 20_000 };
 const PIECE = Buffer.alloc(64 * 1024, 'x');
@@ -528,25 +529,28 @@ test('a source that aborts its own call from within, and one that cannot be let 
 });
 
 for (const timeout of [0, 30]) {
-  test(`POOL-10 THR-1220: close within ${timeout} ms ends a call whose announced emptiness is still to be proved`, async (t) => {
-    const { pool, server } = await scripted(t, async (peer) => peer.gone(), { timeout: WAIT });
-    const asked = gate();
-    const body = (async function* () {
-      asked.open();
-      await new Promise<never>(() => {});
-      yield PIECE;
-    })();
-    const call = pool.request('POST', '/', { body, headers: { 'Content-Length': '0' } });
-    const ended = t.throwsAsync(call, { name: 'ClosedPoolError' });
-    await asked.opened;
-    const { forced, elapsed } = await pool.close({ timeout });
-    await ended;
-    t.is(forced, 1);
-    // It does not wait for what it has cut off longer than a turn or two.
-    t.true(elapsed < 900, `${elapsed} ms`);
-    await (await server.peer(1)).gone();
-    t.is((await server.peer(1)).received.length, 0);
-  });
+  clocked(
+    `POOL-10 THR-1220: close within ${timeout} ms ends a call whose announced emptiness is still to be proved`,
+    async (t) => {
+      const { pool, server } = await scripted(t, async (peer) => peer.gone(), { timeout: WAIT });
+      const asked = gate();
+      const body = (async function* () {
+        asked.open();
+        await new Promise<never>(() => {});
+        yield PIECE;
+      })();
+      const call = pool.request('POST', '/', { body, headers: { 'Content-Length': '0' } });
+      const ended = t.throwsAsync(call, { name: 'ClosedPoolError' });
+      await asked.opened;
+      const { forced, elapsed } = await pool.close({ timeout });
+      await ended;
+      t.is(forced, 1);
+      // It does not wait for what it has cut off longer than a turn or two.
+      t.true(elapsed < 900, `${elapsed} ms`);
+      await (await server.peer(1)).gone();
+      t.is((await server.peer(1)).received.length, 0);
+    },
+  );
 }
 
 test('THR-908: a source that does not say whether it is empty is bounded by total, and by nothing else', async (t) => {

@@ -28,6 +28,7 @@ import { answers, reply } from './servers/raw.ts';
 import { outcome } from './support/child.ts';
 import { rejection, scripted, served } from './support/fixtures.ts';
 import { vectors } from './support/vectors.ts';
+import { clocked } from './support/clocked.ts';
 
 interface Seen {
   readonly headers: http.IncomingHttpHeaders;
@@ -667,7 +668,7 @@ test('what onProgress throws is what the call rejects with, and the body is let 
   await peer.gone();
 });
 
-test('an upload of 300 MiB takes no more memory than a small one', async (t) => {
+clocked('an upload of 300 MiB takes no more memory than a small one', async (t) => {
   const { server } = await served(t, (request, response) => request.resume().on('end', () => response.end('ok')));
   const { mebibytes, grown } = await outcome<{ mebibytes: number; grown: Record<string, number> }>('uploads.ts', [
     server.port,

@@ -24,6 +24,8 @@ if (!chosen) {
 }
 
 const sum = { passed: 0, failed: 0 };
+/** What failed, by name: said again at the end, since thousands of lines stand between. */
+const failures = [];
 if (await build(chosen.build)) {
   for (const suite of chosen.run) {
     const { passed, failed } = await suite();
@@ -33,6 +35,7 @@ if (await build(chosen.build)) {
 } else {
   sum.failed += 1;
 }
+for (const name of failures) console.log(`✘ ${name}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
 process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
 
@@ -56,6 +59,8 @@ async function cargo(args, options = {}) {
   const count = { passed: 0, failed: 0 };
   const show = (line) => {
     console.log(line);
+    const failed = /^test (.+) \.\.\. FAILED$/.exec(line);
+    if (failed) failures.push(failed[1]);
     const result = /^test result: \w+\. (\d+) passed; (\d+) failed;/.exec(line);
     count.passed += Number(result?.[1] ?? 0);
     count.failed += Number(result?.[2] ?? 0);
@@ -88,6 +93,7 @@ async function ava(args) {
     const test = /^(not ok|ok) \d+ - (.*)$/.exec(line);
     if (test) {
       const ok = test[1] === 'ok';
+      if (!ok) failures.push(test[2]);
       count[ok ? 'passed' : 'failed'] += 1;
       console.log(`${ok ? '✔' : '✘'} ${test[2]}`);
     } else if (!/^(TAP version|1\.\.\d+$|# (tests|pass|fail) \d+$|\s*$)/.test(line)) {

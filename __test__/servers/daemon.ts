@@ -6,7 +6,7 @@ import net from 'node:net';
 import path from 'node:path';
 
 /** How long it may take for any one step. */
-const PATIENCE = 10_000;
+const PATIENCE = 60_000;
 
 /** How one is started. */
 export interface DaemonOptions {

@@ -59,7 +59,7 @@ export async function parsers(): Promise<Parsers> {
 
 const PYTHON = '/usr/bin/python3';
 /** How long it may take to start, or to end. */
-const PATIENCE = 20_000;
+const PATIENCE = 60_000;
 const MISSING =
   `The specs of __test__/nginx need ${PYTHON} with python-multipart (Debian's python3-multipart); ` +
   '`npm test` does without.';

@@ -29,7 +29,7 @@ export interface Child {
 export interface StartOptions {
   /** For `node` itself. */
   node?: readonly string[];
-  /** Milliseconds; then it is killed. Default 30,000. */
+  /** Milliseconds; then it is killed. Default 120,000: what is judged by the clock is judged by the spec, this ends what hangs. */
   patience?: number;
   /** On top of this process's own. */
   env?: Readonly<Record<string, string>>;
@@ -46,7 +46,7 @@ export function start(name: string, args: readonly (string | number)[] = [], opt
   const child = spawn(command, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
-    timeout: options.patience ?? 30_000,
+    timeout: options.patience ?? 120_000,
     killSignal: 'SIGKILL',
   });
   const lines: string[] = [];

@@ -44,7 +44,7 @@ export function begin(words: readonly string[], { env = {}, cwd, input = '', std
     env: { ...inherited, ...env },
     cwd,
     stdio: ['pipe', stdout ?? 'pipe', 'pipe'],
-    timeout: 40_000,
+    timeout: 120_000,
     // The command hears the others.
     killSignal: 'SIGKILL',
   });

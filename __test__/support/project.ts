@@ -101,7 +101,7 @@ function load(folder: string, { before, cwd = folder, env = {} }: LoadOptions): 
     execFile(
       process.execPath,
       all,
-      { cwd, env: { ...process.env, ...env }, timeout: 30_000, killSignal: 'SIGKILL' },
+      { cwd, env: { ...process.env, ...env }, timeout: 120_000, killSignal: 'SIGKILL' },
       (error, stdout, stderr) => {
         if (error) reject(new Error(`${error.message} ${stderr}`));
         else resolve({ ...(JSON.parse(stdout) as Omit<Loaded, 'stderr'>), stderr });

@@ -32,7 +32,7 @@ export function balanced({ opened, closed, idle, leased, live }: PoolStats): boo
 }
 
 /** Waits for a condition that no event tells of: figures. */
-export async function until(condition: () => boolean, what: string, patience: number = 5_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, patience: number = 30_000): Promise<void> {
   const began = performance.now();
   while (!condition()) {
     if (performance.now() - began > patience) throw new Error(`never came: ${what}`);
