@@ -162,7 +162,7 @@ fn a_bounded_step_is_bounded_when_the_output_has_room_for_more() {
 fn time_is_linear_in_the_number_of_empty_members_and_frames() {
     let took = |value: &str, one: &[u8], count: usize| {
         let wire = one.repeat(count);
-        (0..5)
+        (0..3)
             .map(|_| {
                 let mut it = decoder(value, &Limits::default());
                 let mut out = Vec::new();
@@ -178,9 +178,10 @@ fn time_is_linear_in_the_number_of_empty_members_and_frames() {
             .unwrap_or(Duration::MAX)
     };
     for (value, one) in [("gzip", gzip(b"")), ("zstd", zstd(b"")), ("zstd", skippable(b""))] {
-        let (half, whole) = (took(value, &one, 100_000), took(value, &one, 200_000));
-        println!("{value}: {half:?}, {whole:?}");
-        assert!(whole < half * 5 / 2 + Duration::from_millis(20), "{value}: {half:?}, then {whole:?}");
+        // Linear is 8, quadratic is 64: between them there is room for a machine that has other things to do.
+        let (eighth, whole) = (took(value, &one, 30_000), took(value, &one, 240_000));
+        println!("{value}: {eighth:?}, {whole:?}");
+        assert!(whole < eighth * 24 + Duration::from_millis(20), "{value}: {eighth:?}, then {whole:?}");
     }
 }
 
