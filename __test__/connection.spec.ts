@@ -20,7 +20,7 @@ import {
 } from '../index.ts';
 import { rawServer, reply, type RawServer, type Script } from './servers/raw.ts';
 import { tlsServer } from './servers/tls.ts';
-import { rejection } from './support/fixtures.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
 import { usual } from './support/pki.ts';
 import { greets } from './support/secure.ts';
 
@@ -282,9 +282,7 @@ test('CONN-03 H2-04: close cuts off what is under way, and rejects nothing that 
 });
 
 test('CONN-01: a dial that fails is the request’s error, in the connection’s name; there is no response then', async (t) => {
-  const server = await rawServer(echoes);
-  const { port } = server;
-  await server.close();
+  const port = await closedPort(t);
   const connection = new HTTPConnection('127.0.0.1', { port });
   for (const opening of [() => connection.connect(), () => connection.request('GET', '/')]) {
     const error = await rejection(opening(), NewConnectionError);

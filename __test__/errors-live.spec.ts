@@ -1,7 +1,6 @@
 /** Errors as a caller meets them: the class, the code, where it happened, against whom, and why; and no secrets. */
 import { once } from 'node:events';
 import { lookup } from 'node:dns/promises';
-import net from 'node:net';
 import { inspect } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
@@ -21,19 +20,9 @@ import {
 } from '../index.ts';
 import { httpServer } from './servers/http.ts';
 import { answers, reply, type Peer } from './servers/raw.ts';
-import { rejection, scripted, served, target } from './support/fixtures.ts';
+import { closedPort, rejection, scripted, served, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
-
-/** A port on which nobody listens: it was free a moment ago. */
-async function closedPort(host = '127.0.0.1'): Promise<number> {
-  const server = net.createServer().listen(0, host);
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 function pooled(t: ExecutionContext, host: string, options: PoolOptions = {}): HTTPConnectionPool {
   const pool = new HTTPConnectionPool(host, { retries: false, ...options });
@@ -46,7 +35,7 @@ function pooled(t: ExecutionContext, host: string, options: PoolOptions = {}): H
 }
 
 test('ERR-03 THR-1207 ERR-09: refused: NewConnectionError with the system’s code, plain since there are no retries', async (t) => {
-  const port = await closedPort();
+  const port = await closedPort(t);
   for (const options of [{}, { retries: false }] as const) {
     const pool = pooled(t, '127.0.0.1', { port, ...options });
     for (const own of [{}, { retries: false }] as const) {
@@ -77,14 +66,14 @@ test('ERR-03 THR-1207 ERR-09: refused: NewConnectionError with the system’s co
 });
 
 test('ERR-03: a local address that is not ours: NewConnectionError with the system’s code', async (t) => {
-  const pool = pooled(t, '127.0.0.1', { port: await closedPort(), localAddress: '192.0.2.1' });
+  const pool = pooled(t, '127.0.0.1', { port: await closedPort(t), localAddress: '192.0.2.1' });
   const error = await rejection(pool.request('GET', '/'), NewConnectionError);
   t.like(error, { code: 'EADDRNOTAVAIL', phase: 'connect', sent: false });
 });
 
 test('several addresses that all refuse: the cause is an AggregateError with one error each', async (t) => {
   const addresses = await lookup('localhost', { all: true });
-  const pool = pooled(t, 'localhost', { port: await closedPort() });
+  const pool = pooled(t, 'localhost', { port: await closedPort(t) });
   const error = await rejection(pool.request('GET', '/'), NewConnectionError);
   t.is(error.code, 'ECONNREFUSED');
   t.is(error.host, `localhost:${pool.port}`);
@@ -176,7 +165,7 @@ test('ERR-06: broken off inside the body: ProtocolError with IncompleteRead, wha
 });
 
 test('no error shows user info or a query, in its message or when it is printed; its JSON neither', async (t) => {
-  const port = await closedPort();
+  const port = await closedPort(t);
   const refused = pooled(t, '127.0.0.1', { port });
   const { pool, host } = await scripted(t, async (peer) => {
     const path = target(await peer.request());
@@ -204,7 +193,7 @@ test('no error shows user info or a query, in its message or when it is printed;
 });
 
 test('an error that is printed says what was tried before, and what lies below without frames of its own', async (t) => {
-  const port = await closedPort();
+  const port = await closedPort(t);
   const pool = pooled(t, '127.0.0.1', { port, retries: 2 });
   const error = await rejection(pool.request('GET', '/a?q=hunter2'), MaxRetryError);
   const [message = '', rest = ''] = inspect(error).split(/(?:\n {4}at .*)+ \{\n/);
@@ -280,7 +269,7 @@ test('every error of a request has its method and its URL, without user info and
     if (asked.startsWith('/silent') || asked.startsWith('/held')) return void (await once(peer.socket, 'close'));
     return peer.end(reply('x'.repeat(100), 'HTTP/1.1 503 Busy\r\n'));
   });
-  const refusing = await closedPort();
+  const refusing = await closedPort(t);
   const manager = new PoolManager({ retries: false });
   t.teardown(() => manager.close());
   const at = `http://u:hunter2@${host}`;
@@ -341,7 +330,7 @@ test('every error of a request has its method and its URL, without user info and
 });
 
 test('what warm() meets says how long it took, and against whom', async (t) => {
-  const port = await closedPort();
+  const port = await closedPort(t);
   const pool = pooled(t, '127.0.0.1', { port });
   const error = await rejection(pool.warm(1), HTTPError);
   t.like(error, { code: 'ECONNREFUSED', host: `127.0.0.1:${port}`, method: null, url: null });
@@ -462,7 +451,7 @@ test('WART-16: a body that stalls is a ReadTimeoutError with pool and url, prelo
   for (const [by, url] of [[pool, '/late'] as const, [manager, `http://${host}/late`] as const]) {
     for (const preloadContent of [true, false]) {
       const read = async (): Promise<unknown> =>
-        (await by.request('GET', url, { preloadContent, timeout: { read: 100 } })).read();
+        (await by.request('GET', url, { preloadContent, timeout: { read: 600 } })).read();
       const error = await rejection(read(), ReadTimeoutError);
       t.like(error, { url, host, phase: 'body', attempts: 1 }, `${url} ${preloadContent}`);
       t.is(String(error.pool), String(pool));

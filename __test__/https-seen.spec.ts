@@ -10,7 +10,7 @@ import { errorFromRecord } from '../facade/error-record.ts';
 import { LOST } from '../facade/boundary/records.ts';
 import { connectionInfo } from '../facade/connection-info.ts';
 import { start } from './support/child.ts';
-import { rejection } from './support/fixtures.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
 import { Notices } from './support/notices.ts';
 import { usual } from './support/pki.ts';
 import { fileOf, greets, secured, securePool } from './support/secure.ts';
@@ -128,9 +128,7 @@ test('TOP-01: the module-level request speaks https, and trusts what the environ
 });
 
 test('ERR-03: a dial that fails is an HTTPSConnection’s in the message, of a pool and of a manager', async (t) => {
-  const { server } = await secured(t, greets);
-  const { port } = server;
-  await server.close();
+  const port = await closedPort(t);
   const pool = new HTTPSConnectionPool('localhost', { port, resolve: { localhost: '127.0.0.1' }, retries: 0 });
   for (const call of [pool.request('GET', '/'), request('GET', `https://127.0.0.1:${port}/`, { retries: 0 })]) {
     const { reason, pool: named } = await rejection(call, MaxRetryError);

@@ -28,7 +28,7 @@ async function busy(t: ExecutionContext): Promise<Busy> {
     if (refuses || url === '/close') response.setHeader('connection', 'close');
     if (refuses) {
       refused = true;
-      response.writeHead(503, { 'retry-after': '1' });
+      response.writeHead(503, { 'retry-after': '3' });
     }
     response.end(url);
   });

@@ -128,8 +128,9 @@ test.serial(
   async (t) => {
     const all = await heavy(t);
     const { ways } = await waysTo(t, all);
-    const length = 64 * 1024 * 1024;
-    // Left to itself the system lets a receive buffer grow to 32 MiB, which says nothing about who reads.
+    const length = 1024 * 1024 * 1024;
+    // What fits between: of each system's own accord a receive buffer grows to 32 MiB, the proxy's too, and a send buffer to 4.
+    const between = 96 * 1024 * 1024;
     const socketOptions = { noDelay: true, receiveBuffer: 262_144 };
     for (const [name, proxy, url] of ways) {
       all.taken.bytes = 0;
@@ -141,10 +142,13 @@ test.serial(
         before = all.taken.bytes;
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
-      t.true(before < length / 4, `${name}: ${before} bytes went out for nobody`);
+      t.true(before < between, `${name}: ${before} bytes went out for nobody`);
       let read = 0;
-      for await (const piece of response) read += piece.length;
-      t.is(read, length, name);
+      for await (const piece of response) {
+        read += piece.length;
+        if (read > 2 * between) break;
+      }
+      t.true(read > 2 * between && all.taken.bytes > read, `${name}: it goes on as it is read`);
       await manager.close();
     }
   },

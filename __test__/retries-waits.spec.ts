@@ -12,9 +12,9 @@ import {
   Retry,
   type RetryOptions,
 } from '../index.ts';
-import { rawServer, reply, type RawServer, type Script } from './servers/raw.ts';
 import { start } from './support/child.ts';
-import { rejection, retrying, target, type Fixture } from './support/fixtures.ts';
+import { reply, type RawServer, type Script } from './servers/raw.ts';
+import { closedPort, rejection, retrying, target, type Fixture } from './support/fixtures.ts';
 import { clocked } from './support/clocked.ts';
 
 const WAIT = { timeout: { total: 30_000 } };
@@ -255,9 +255,7 @@ test.serial('THR-908 THR-1212: total cuts a wait for the next attempt, unwrapped
 });
 
 test.serial('THR-908: of a wait after a connection that was refused total says the same', async (t) => {
-  const server = await rawServer(() => {});
-  await server.close();
-  const pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  const pool = new HTTPConnectionPool('127.0.0.1', { port: await closedPort(t) });
   t.teardown(() => pool.close());
   const retries = new Retry({ backoffMin: HOUR, backoffMax: HOUR });
   const error = await rejection(pool.request('GET', '/', { timeout: { total: 300 }, retries }), ReadTimeoutError);

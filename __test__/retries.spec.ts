@@ -1,6 +1,4 @@
 /** What is tried again and what is not: every kind of failure over the wire, counted at both ends. */
-import net from 'node:net';
-import { once } from 'node:events';
 import { inspect } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import test from 'ava';
@@ -22,7 +20,7 @@ import {
 } from '../index.ts';
 import { blackHole } from './servers/black-hole.ts';
 import { answers, reply, type Peer, type Script } from './servers/raw.ts';
-import { rejection, retrying, target } from './support/fixtures.ts';
+import { closedPort, rejection, retrying, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
 const WAIT = { total: 20_000 };
@@ -198,18 +196,8 @@ for (const [name, { fail, type, code, phase }] of Object.entries(FAILURES)) {
   });
 }
 
-/** A port of the loopback on which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 test('RETRY-06 RETRY-07 RETRY-09 THR-1207: a refused connection is a connect error, whatever the method', async (t) => {
-  const port = await closedPort();
+  const port = await closedPort(t);
   const { server } = await retrying(t, answers(reply('well')));
   let asked = 0;
   const pool = new HTTPConnectionPool('retried.test', {

@@ -2,6 +2,9 @@
  * A pool and the server it talks to, for one test. Both are closed at its end, and then the pool's books must balance:
  * every connection that was opened is closed, idle or held (THR-1010).
  */
+import { once } from 'node:events';
+import net from 'node:net';
+
 import type { ExecutionContext } from 'ava';
 
 import { HTTPConnectionPool, type PoolOptions } from '../../index.ts';
@@ -41,6 +44,18 @@ export async function served(
 ): Promise<Fixture<HttpServer>> {
   const server = await httpServer(handler);
   return joined(t, server, options);
+}
+
+/**
+ * A port of 127.0.0.1 on which nobody listens. The client of a connection has it until the test ends: one that was only free
+ * a moment ago may be somebody's by now, of a spec that runs beside this one.
+ */
+export async function closedPort(t: ExecutionContext): Promise<number> {
+  const server = await httpServer(() => undefined);
+  t.teardown(() => server.close());
+  const client = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
+  await once(client, 'connect');
+  return client.localPort ?? 0;
 }
 
 /** A pool over a real nginx. */

@@ -2,9 +2,7 @@
  * Origins that can only be reached through a proxy, since nobody may look up their names, a proxy that knows the way, and a
  * manager that uses it, for one test. When it ends the manager's books must balance (THR-1010).
  */
-import { once } from 'node:events';
 import type http from 'node:http';
-import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
 
@@ -120,13 +118,5 @@ export function through(t: ExecutionContext, url: string | null, options: PoolMa
   return kept(t, new PoolManager(trusting({ ...(url === null ? {} : { proxy: url }), ...options })));
 }
 
-/** A port on which nobody listens, as long as the client of a connection has it; that ends with the test. */
-export async function closedPort(t: ExecutionContext): Promise<number> {
-  const server = await httpServer(() => undefined);
-  t.teardown(() => server.close());
-  const client = net.connect(server.port, '127.0.0.1').on('error', () => undefined);
-  await once(client, 'connect');
-  return client.localPort ?? 0;
-}
-
+export { closedPort } from './fixtures.ts';
 export { kept } from './street.ts';
