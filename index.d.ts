@@ -2178,7 +2178,7 @@ export type ConnectionRequestOptions = Pick<RequestOptions, "body" | "chunked" |
  *
  * @example
  * try {
- *   await request('GET', 'http://localhost:8080/slow', { timeout: 60 });
+ *   await request('GET', 'http://localhost:8080/never', { timeout: { read: 60 } });
  * } catch (error) {
  *   if (!(error instanceof HTTPError)) throw error;
  *   console.log(error.code, error.phase, error.sent); // ERR_MAX_RETRY headers true

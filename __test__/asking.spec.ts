@@ -188,7 +188,8 @@ test('THR-1220: beforeAttempt that never answers: total, an abort and a close en
     },
   );
   const url = 'http://a.example/';
-  const late = one.manager.request('GET', url, { timeout: { total: 100 } as never });
+  // It has to be asked within that time.
+  const late = one.manager.request('GET', url, { timeout: { total: 700 } as never });
   t.is(codeOf(await reasonOf(late)), 'ERR_TOTAL_TIMEOUT');
   t.deepEqual(
     signals.map(({ aborted }) => aborted),
@@ -279,7 +280,8 @@ test('beforeAttempt: an answer that comes after the end is nobodys, and the next
     { beforeAttempt: () => new Promise<void>((resolve) => releases.push(resolve)) },
   );
   const ask = (path: string, options = {}) => one.manager.request('GET', `http://a.example${path}`, options);
-  await reasonOf(ask('/late', { timeout: { total: 60 } as never }));
+  // The gate has to be asked within that time.
+  await reasonOf(ask('/late', { timeout: { total: 700 } as never }));
   const next = ask('/next');
   while (releases.length < 2) await turn();
   releases[0]?.();
@@ -370,7 +372,7 @@ test('accept is asked about the answer alone, after the redirects and retries be
 
 clocked('THR-1220: a process with a question that nobody answers ends with its call, and exits', async (t) => {
   for (const kind of ['gate-total', 'gate-abort', 'resolve-connect', 'jar-total', 'worker']) {
-    const seen = await child<{ ended: string; lingered?: number }>('questions.ts', [kind], { patience: 20_000 });
+    const seen = await child<{ ended: string; lingered?: number }>('questions.ts', [kind], { patience: 60_000 });
     t.true(
       ['ERR_TOTAL_TIMEOUT', 'AbortError', 'ERR_CONNECT_TIMEOUT', 'terminated'].includes(seen.ended),
       `${kind}: ${seen.ended}`,

@@ -6,6 +6,7 @@ import { reply, type Peer } from './servers/raw.ts';
 import { outcome } from './support/child.ts';
 import { scripted, target } from './support/fixtures.ts';
 import { Notices } from './support/notices.ts';
+import { until } from './support/street.ts';
 
 const CONNECTION = ['connection:open', 'connection:close'] as const;
 
@@ -42,6 +43,11 @@ async function scripts(peer: Peer): Promise<void> {
   }
 }
 
+/** Until a call has its connection. */
+function isLeased(pool: HTTPConnectionPool): Promise<void> {
+  return until(() => pool.pool?.leased === 1 && pool.numConnections === 1, 'a connection');
+}
+
 const cases: {
   reason: string;
   options?: PoolOptions;
@@ -55,7 +61,13 @@ const cases: {
   { reason: 'timed out', run: (pool) => pool.request('GET', '/silent', { timeout: { read: 60 } }).catch(() => null) },
   {
     reason: 'aborted',
-    run: (pool) => pool.request('GET', '/silent', { signal: AbortSignal.timeout(60) }).catch(() => null),
+    run: async (pool) => {
+      const leave = new AbortController();
+      const left = pool.request('GET', '/silent', { signal: leave.signal }).catch(() => null);
+      await isLeased(pool);
+      leave.abort();
+      await left;
+    },
   },
   {
     reason: 'abandoned',
@@ -75,12 +87,7 @@ const cases: {
     reason: 'closed',
     run: async (pool) => {
       const cut: Promise<HTTPResponse | null> = pool.request('GET', '/silent').catch(() => null);
-      const opened = new Promise<void>((resolve) => {
-        const look = (): void =>
-          pool.pool?.leased === 1 && pool.numConnections === 1 ? resolve() : void setImmediate(look);
-        look();
-      });
-      await opened;
+      await isLeased(pool);
       await pool.close({ timeout: 0 });
       await cut;
     },

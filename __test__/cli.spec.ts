@@ -12,6 +12,7 @@ import { ALIASES, OPTIONS } from '../cli/settings.ts';
 import { summaryLines } from '../cli/summary.ts';
 import { draw, harmless, harmlessJson, line, widthOf, type View } from '../cli/text.ts';
 import { waterfall } from '../cli/waterfall.ts';
+import { clocked } from './support/clocked.ts';
 
 const NOW = Date.parse('2026-06-01T00:00:00Z');
 const paper: View = { columns: 80, terminal: false, colour: false, unicode: false };
@@ -340,7 +341,7 @@ test('JSON hides cookies, queries and user info, and --verbose nothing', (t) => 
   t.false(whole.includes('user:pass'));
 });
 
-test('THR-510: a user and a password in a URL that a server sends are shown nowhere', (t) => {
+clocked('THR-510: a user and a password in a URL that a server sends are shown nowhere', (t) => {
   const headers: [string, string][] = [
     ['location', 'http://u:hush@b.example/?token=1'],
     ['content-location', '//u:hush@b.example/'],

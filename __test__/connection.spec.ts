@@ -106,9 +106,10 @@ test('CONN-01 MGR-11: options of pools, of TLS over http, and of other requests 
 
 test('CONN-01: request resolves when the request is out, getResponse when the answer is here', async (t) => {
   let answer = (): void => undefined;
+  const answered = new Promise<void>((resolve) => (answer = resolve));
   const { connection, server } = await connected(t, async (peer) => {
     const asked = await peer.request();
-    await new Promise<void>((resolve) => (answer = resolve));
+    await answered;
     await peer.write(reply(asked.split('\r\n\r\n')[1] ?? ''));
     await peer.gone();
   });
@@ -123,10 +124,12 @@ test('CONN-01: request resolves when the request is out, getResponse when the an
 
 test('CONN-01: a body in pieces is out when its last piece is', async (t) => {
   let more = (): void => undefined;
+  // There before it is waited for: the first piece may be with the server before the second one is asked for.
+  const wanted = new Promise<void>((resolve) => (more = resolve));
   const { connection, server } = await connected(t, echoes);
   async function* body(): AsyncGenerator<string> {
     yield 'a';
-    await new Promise<void>((resolve) => (more = resolve));
+    await wanted;
     yield 'b';
   }
   let isOut = false;
@@ -303,7 +306,7 @@ test('CONN-01: what fails once the request is out is the response’s error; not
   await connection.request('GET', '/');
   t.is((await rejection(connection.getResponse(), ProtocolError)).attempts, 1);
   await t.throwsAsync(connection.getResponse(), notReady);
-  await connection.request('GET', '/', { timeout: { read: 60 } });
+  await connection.request('GET', '/', { timeout: { read: 500 } });
   await rejection(connection.getResponse(), ReadTimeoutError);
   await server.peer(2);
   t.is(server.peers.length, 2);

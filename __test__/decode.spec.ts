@@ -465,7 +465,7 @@ const ways: Readonly<Record<string, (pool: HTTPConnectionPool) => Promise<number
 };
 
 for (const [name, ask] of Object.entries(ways)) {
-  test.serial(`THR-213: while a large body is decoded, others have their turn (${name})`, async (t) => {
+  clocked(`THR-213: while a large body is decoded, others have their turn (${name})`, async (t) => {
     const { pool, port, out } = await unfolding(t);
     const beside = new HTTPConnectionPool('127.0.0.1', { port });
     t.teardown(() => beside.close());

@@ -248,7 +248,7 @@ test('docs: the examples run', async (t) => {
     const { status, stdout, stderr } = spawnSync(process.execPath, program, {
       cwd: root,
       encoding: 'utf8',
-      timeout: 30_000,
+      timeout: 120_000,
     });
     t.is(status, 0, `${example}: ${stderr}`);
     t.notRegex(stderr, /FerropoolWarning/, example);

@@ -16,7 +16,7 @@ import { usual } from './support/pki.ts';
 import { securePool, type SecureOptions } from './support/secure.ts';
 import { until } from './support/street.ts';
 
-const WAIT = { total: 20_000 };
+const WAIT = { total: 60_000 };
 const paths = (count: number): string[] => Array.from({ length: count }, (_, n) => `/${n}`);
 
 /** Frames behind TLS, and a pool that offers HTTP/2. */

@@ -7,6 +7,7 @@ import { answer, CODE, data, goaway, head, rstStream } from './servers/h2-frames
 import { each, type H2Peer, type H2Request, type H2Script } from './servers/h2-raw.ts';
 import { rawServer } from './servers/raw.ts';
 import { counted, echo, failure, get, overFrames, root, WAIT } from './support/h2.ts';
+import { until } from './support/street.ts';
 
 /** Refuses the first so many requests of the server, in this way, and serves the others. */
 function refusing(
@@ -224,7 +225,7 @@ for (const code of ['NO_ERROR', 'CANCEL', 'INTERNAL_ERROR', 'REFUSED_STREAM'] as
       await peer.settled();
       t.like(await failure(streamed.read()), { name: 'ProtocolError', code: 'ERR_INCOMPLETE_READ' });
       t.is(server.peers.length, 1);
-      t.like(counted(pool), { leased: 0 });
+      await until(() => counted(pool).leased === 0, 'nothing leased');
     });
   }
 }

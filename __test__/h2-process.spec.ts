@@ -44,7 +44,7 @@ test.serial('THR-1101: workers ended with streams in flight crash nothing and le
   const seen = await outcome<{ ended: number; sockets: number; connections: number; failure: string }>(
     'h2-terminate.ts',
     [10],
-    { patience: 120_000 },
+    { patience: 200_000 },
   );
   t.like(seen, { ended: 40, sockets: 0, failure: 'null' });
   t.true(seen.connections >= 40);
@@ -56,7 +56,7 @@ test.serial(
     const seen = await outcome<{ made: number; settled: number; outside: string[]; counts: Record<string, number> }>(
       'h2-throws.ts',
       [],
-      { patience: 55_000 },
+      { patience: 200_000 },
     );
     t.deepEqual(seen.outside, []);
     t.is(seen.settled, seen.made);

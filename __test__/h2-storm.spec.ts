@@ -21,7 +21,7 @@ for (const maxsize of [1, 3]) {
   test.serial(
     `THR-322 THR-401 THR-402: GOAWAY every thousand streams and one in fifty reset: each POST is served once (maxsize ${maxsize})`,
     async (t) => {
-      t.timeout(120_000);
+      t.timeout(230_000);
       const chance = numbers(42);
       const served = new Map<string, number>();
       let [refused, reset, goodbyes] = [0, 0, 0];
@@ -59,7 +59,7 @@ for (const maxsize of [1, 3]) {
             }
             await serve(request, peer);
           })(peer),
-        { maxsize, block: true, retries: 5, timeout: { total: 60_000 } },
+        { maxsize, block: true, retries: 5, timeout: { total: 120_000 } },
         { settings: [[3, 100]] },
       );
       const planned = Array.from({ length: REQUESTS }, (_, n) =>

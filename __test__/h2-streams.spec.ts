@@ -6,7 +6,8 @@ import test, { type ExecutionContext } from 'ava';
 
 import type { HTTPConnectionPool, PoolOptions } from '../index.ts';
 import { CODE, data, goaway, head, settings, SETTING } from './servers/h2-frames.ts';
-import { each, h2Server, type H2Peer, type H2Request, type H2Script } from './servers/h2-raw.ts';
+import { each, type H2Peer, type H2Request, type H2Script } from './servers/h2-raw.ts';
+import { closedPort } from './support/fixtures.ts';
 import { counted, echo, failure, get, overFrames, type H2Fixture } from './support/h2.ts';
 import { Notices } from './support/notices.ts';
 import { until } from './support/street.ts';
@@ -251,6 +252,8 @@ test('POOL-14: a connection that the server has closed, or said goodbye on, whil
     else if (how === 'reset') peer.reset();
     else peer.end();
     await peer.gone();
+    // Of a reset the server's own side says nothing about whether the client has heard of it.
+    await until(() => pool.stats().closed === 1, 'the close');
     t.is((await get(pool, '/2')).text(), '/2', how);
     t.is((await pool.request('POST', '/3', { body: 'x' })).text(), '/3', how);
     t.is(server.peers.length, 2);
@@ -277,10 +280,10 @@ test('idleTimeout closes an idle connection, and never one with a stream', async
 });
 
 test('maxAge: an old connection takes no new stream, and closes when those that it has are done', async (t) => {
-  const { pool, server, gate } = await gated(t, null, { maxAge: 60, maxsize: 2 });
+  const { pool, server, gate } = await gated(t, null, { maxAge: 700, maxsize: 2 });
   const old = get(pool, '/old');
   await gate.holds(1);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 800));
   const young = get(pool, '/young');
   await gate.holds(2);
   t.is(server.peers.length, 2);
@@ -370,9 +373,7 @@ test('requestMany: a thousand over a hundred streams of one connection', async (
 });
 
 test('H2-05: while one dial is under way the others wait for it; one that fails teaches nothing', async (t) => {
-  const closed = await h2Server(() => undefined);
-  await closed.close();
-  const { pool } = await overFrames(t, each(echo), { port: closed.port, maxsize: 4, block: true });
+  const { pool } = await overFrames(t, each(echo), { port: await closedPort(t), maxsize: 4, block: true });
   const errors = await Promise.all(paths(10).map((path) => failure(get(pool, path))));
   for (const error of errors) t.like(error, { name: 'NewConnectionError', code: 'ECONNREFUSED' });
   t.deepEqual(counted(pool), { opened: 0, idle: 0, leased: 0, waiting: 0 });
@@ -387,7 +388,7 @@ test('stats: bytes on the wire, decoded bytes, errors by code, the oldest in fli
   await one?.peer.body(one.request);
   if (one !== undefined) await one.peer.pour(one.request, Buffer.alloc(20_000));
   await call;
-  const aborted = get(pool, '/late', { timeout: { read: 60 } });
+  const aborted = get(pool, '/late', { timeout: { read: 500 } });
   t.like(await failure(aborted), { name: 'ReadTimeoutError', code: 'ERR_READ_TIMEOUT', phase: 'headers' });
   const stats = pool.stats();
   t.true(stats.wireBytesOut > 10_000 && stats.wireBytesOut < 11_000, String(stats.wireBytesOut));

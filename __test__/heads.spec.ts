@@ -12,6 +12,7 @@ import {
 } from '../index.ts';
 import { answers, choices, reply, type Peer } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
+import { until } from './support/street.ts';
 import { vectors, type Raised } from './support/vectors.ts';
 import { clocked } from './support/clocked.ts';
 
@@ -44,6 +45,8 @@ async function each(
     const failure =
       streamed && !(outcome instanceof Error) ? await outcome.read().catch((error: Error) => error) : null;
     judge(failure instanceof Error ? failure : outcome, nth, pool.stats().idle);
+    // A request that is on its way while its server goes away may fail of that alone.
+    if (end) await until(() => pool.stats().live === 0, 'the connection of a server that has ended it is gone');
   }
 }
 
@@ -129,8 +132,9 @@ test('THR-102: a head of 255 KiB passes, one of 257 KiB and an endless line do n
 });
 
 for (const [name, timeout, code] of [
-  ['read', { read: 300 }, 'ERR_READ_TIMEOUT'],
-  ['total', { total: 300 }, 'ERR_TOTAL_TIMEOUT'],
+  // So long that the head has begun by then, on a busy machine too.
+  ['read', { read: 600 }, 'ERR_READ_TIMEOUT'],
+  ['total', { total: 600 }, 'ERR_TOTAL_TIMEOUT'],
 ] as const) {
   clocked(`THR-103: a head that drips for ever ends with ${name}`, async (t) => {
     const { pool, server } = await scripted(t, (peer) => drip(t, peer, 'a', 20));
@@ -139,7 +143,8 @@ for (const [name, timeout, code] of [
     const took = performance.now() - began;
     t.is(error.code, code);
     t.is(error.during ?? error.phase, 'headers');
-    t.true(took > 295 && took < 450, `${took} ms`);
+    // The head would go on for more than an hour.
+    t.true(took > 595 && took < 3_000, `${took} ms`);
     await (await server.peer(1)).gone();
     t.is(pool.stats().live, 0);
   });
@@ -390,7 +395,7 @@ test('RESP-07 WART-18: 100 and 103 are skipped', async (t) => {
   });
 });
 
-test.serial('THR-119: sixteen interim responses pass; seventeen, or endless ones, are refused at once', async (t) => {
+clocked('THR-119: sixteen interim responses pass; seventeen, or endless ones, are refused at once', async (t) => {
   const wires = [EARLY.repeat(16) + OK + BODY, EARLY.repeat(17) + OK + BODY, EARLY.repeat(20_000)];
   const { pool } = await scripted(t, choices(wires), { timeout: WAIT });
   t.is((await pool.request('GET', '/0')).status, 200);
@@ -408,12 +413,13 @@ test.serial('THR-119: sixteen interim responses pass; seventeen, or endless ones
 });
 
 clocked('THR-119: an interim response moves no deadline', async (t) => {
-  const { pool } = await scripted(t, (peer) => drip(t, peer, EARLY, 40));
+  const { pool } = await scripted(t, (peer) => drip(t, peer, EARLY, 100));
   const began = performance.now();
   const error = await rejection(pool.request('GET', '/', { timeout: { read: 300 } }), ReadTimeoutError);
   const took = performance.now() - began;
   t.is(error.phase, 'headers');
-  t.true(took > 295 && took < 450, `${took} ms`);
+  // With a deadline that each of them moves the seventeenth would come first, after 1,600 ms, and be another error.
+  t.true(took > 295 && took < 1_500, `${took} ms`);
 });
 
 test('THR-120: an interim response with a body, and a 101 that nobody asked for, are refused with all that follows', async (t) => {
@@ -551,7 +557,7 @@ test('WART-16 RESP-01: the version is the peer’s', async (t) => {
 
 test.serial('WART-16: a read time-out inside a preloaded body knows its pool and its URL', async (t) => {
   const { pool } = await scripted(t, answers(`${OK}Content-Length: 5\r\n\r\nab`));
-  const error = await rejection(pool.request('GET', '/slow', { timeout: { read: 300 } }), ReadTimeoutError);
+  const error = await rejection(pool.request('GET', '/slow', { timeout: { read: 800 } }), ReadTimeoutError);
   t.like(error, { phase: 'body', code: 'ERR_READ_TIMEOUT', url: '/slow' });
   t.is(error.pool, pool);
 });

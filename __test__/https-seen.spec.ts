@@ -14,6 +14,7 @@ import { closedPort, rejection } from './support/fixtures.ts';
 import { Notices } from './support/notices.ts';
 import { usual } from './support/pki.ts';
 import { fileOf, greets, secured, securePool } from './support/secure.ts';
+import { until } from './support/street.ts';
 
 test('TLS-21 TLS-05: certificates are described as Node.js describes them, once, and without their bytes in a log', async (t) => {
   const { pool } = await secured(t, greets);
@@ -110,6 +111,7 @@ test('channels tell the protocol that a connection speaks', async (t) => {
   // Other tests have connections too.
   const ours = (name: 'connection:open' | 'connection:close'): unknown =>
     notices.of(name).find((notice) => notice.port === port);
+  await until(() => ours('connection:close') !== undefined, 'the end of the connection');
   t.deepEqual(ours('connection:open'), { ...facts, reason: null });
   t.deepEqual(ours('connection:close'), { ...facts, reason: 'closed' });
 });

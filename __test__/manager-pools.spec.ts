@@ -275,6 +275,7 @@ test('MGR-04: the least recently used pool goes for one more, and its idle conne
   t.is(manager.pools.size, 3);
   t.false([...manager.pools].includes(pools[2] as HTTPConnectionPool));
   await until(() => street.open.join('') === '1101', '2 closed');
+  await until(() => manager.stats().closed === 1, 'its end is counted');
   t.like(manager.stats(), { opened: 4, closed: 1, idle: 3 });
 });
 
@@ -293,6 +294,7 @@ test('MGR-04: a forgotten pool that somebody holds is usable, and is another one
   t.is((await held.request('GET', '/1')).connection?.reused, false);
   await manager.request('GET', street.url(1));
   await until(() => street.open.join('') === '01', 'its idle connection closed');
+  await until(() => held.pool?.idle === 0, 'its end is counted');
   t.deepEqual(held.pool, { idle: 0, leased: 0, waiting: 0, maxsize: 64 });
   t.is((await held.request('GET', '/2')).text(), '0/2');
   t.is((await held.request('GET', '/3')).connection?.reused, true);

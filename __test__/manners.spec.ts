@@ -55,12 +55,17 @@ async function town(
   return { server, arrivals, seen, manager } satisfies Town;
 }
 
-/** `host/path`s one after another on each of so many lanes, until the time is up. */
-async function saturate(width: number, span: number, ask: (n: number) => Promise<unknown>): Promise<void> {
-  const end = performance.now() + span;
+/** `host/path`s one after another on each of so many lanes, until the time is up, or until there are enough. */
+async function saturate(
+  width: number,
+  until: number | (() => boolean),
+  ask: (n: number) => Promise<unknown>,
+): Promise<void> {
+  const began = performance.now();
+  const over = typeof until === 'number' ? () => performance.now() - began >= until : until;
   let n = 0;
   const lane = async (): Promise<void> => {
-    while (performance.now() < end) {
+    while (!over()) {
       n += 1;
       await ask(n);
     }
@@ -70,7 +75,7 @@ async function saturate(width: number, span: number, ask: (n: number) => Promise
 
 /** Waits until a figure of the manager's is this. */
 async function until(wanted: () => boolean): Promise<void> {
-  const end = performance.now() + 10_000;
+  const end = performance.now() + 30_000;
   while (!wanted()) {
     if (performance.now() > end) throw new Error('it never came to that');
     await new Promise((resolve) => setImmediate(resolve));
@@ -119,18 +124,21 @@ test('THR-1213: retries and redirects are attempts as others are', async (t) => 
       return void response.end();
     },
   );
-  await saturate(8, 1_500, async (n) => {
+  // Of each pair one goes to this host three times, the other once. Until there are enough: some 1,500 ms, or as long as a
+  // busy machine takes for them.
+  const enough = (): boolean => arrivals.count('a.test') > 50 && arrivals.count('b.test') > 5;
+  await saturate(8, enough, async (n) => {
     const response = await manager.request('GET', `http://a.test/${n % 2 === 0 ? 'again' : 'on'}/${n}`);
     t.is(response.status, 200);
   });
   const [there, redirected] = [arrivals.count('a.test'), arrivals.count('b.test')];
-  // Of each pair one goes to this host three times, the other once.
   t.true(there > 50 && redirected > 5, `${there} ${redirected}`);
   t.true(arrivals.most('a.test') <= 42, `${arrivals.most('a.test')} in a second`);
 });
 
 clocked('THR-1213: turns go in the order of asking, over pools, and a turn that is given up goes on', async (t) => {
-  const { manager, seen } = await town(t, { rate: 20, maxsize: 1 });
+  // So slow that all are in line before the second may go, on a busy machine too.
+  const { manager, seen } = await town(t, { rate: 5, maxsize: 1 });
   const pools = [1, 2].map((maxsize) => manager.connectionFromHost('a.test', { poolKwargs: { maxsize } }));
   const controllers = new Map<number, AbortController>();
   const asked = Array.from({ length: 12 }, (_, n) => {
@@ -153,17 +161,18 @@ clocked('THR-1213: turns go in the order of asking, over pools, and a turn that 
     seen,
     [0, 2, 3, 6, 7, 8, 10, 11].map((n) => `a.test/${n}`),
   );
-  // Seven turns of 52 ms and not eleven: nothing was reserved for those who left.
+  // Seven turns of 206 ms and not eleven: nothing was reserved for those who left.
   const took = performance.now() - began;
-  t.true(took > 250 && took < 530, `${took} ms`);
+  t.true(took > 1_000 && took < 2_150, `${took} ms`);
 });
 
 clocked('THR-1213 TIME-12: waiting for a turn is phase pool, under poolTimeout and under total', async (t) => {
-  const { manager, arrivals } = await town(t, { rate: 1, retries: false });
+  // The next turn is ten seconds away: it does not come while this is looked at.
+  const { manager, arrivals } = await town(t, { rate: 0.1, retries: false });
   await manager.request('GET', 'http://a.test/');
   const empty = await rejection(manager.request('GET', 'http://a.test/', { poolTimeout: 60 }), EmptyPoolError);
   t.like(empty, { code: 'ERR_POOL_EMPTY', phase: 'pool', attempts: 0, sent: false });
-  t.true(empty.elapsed >= 59 && empty.elapsed < 900, `${empty.elapsed}`);
+  t.true(empty.elapsed >= 59 && empty.elapsed < 2_000, `${empty.elapsed}`);
   const late = await rejection(manager.request('GET', 'http://a.test/', { timeout: { total: 60 } }), ReadTimeoutError);
   t.like(late, { code: 'ERR_TOTAL_TIMEOUT', phase: 'total', during: 'pool', attempts: 0, sent: false });
   t.is(manager.stats().waiting, 0);
@@ -173,7 +182,8 @@ clocked('THR-1213 TIME-12: waiting for a turn is phase pool, under poolTimeout a
 });
 
 test('THR-1213: those who wait for a turn are counted, and bounded by maxWaiting', async (t) => {
-  const { manager } = await town(t, { rate: 1, maxWaiting: 2, retries: false });
+  // The next turn is ten seconds away: nobody gets it while they are counted.
+  const { manager } = await town(t, { rate: 0.1, maxWaiting: 2, retries: false });
   await manager.request('GET', 'http://a.test/');
   const asked = [0, 1, 2].map(() => manager.request('GET', 'http://a.test/'));
   const waiting = asked.slice(0, 2).map((one) => rejection(one, ClosedPoolError));
@@ -188,15 +198,17 @@ test('THR-1213: those who wait for a turn are counted, and bounded by maxWaiting
 });
 
 test('THR-1213: a paused host holds no connection and no permit while others go on', async (t) => {
-  const options = { ...once429, retries: new Retry({ total: false, retryAfterMax: 700 }), maxTotalConnections: 1 };
+  const options = { ...once429, retries: new Retry({ total: false, retryAfterMax: 2_000 }), maxTotalConnections: 1 };
   const { manager, seen } = await town(t, options, tooMany);
-  t.is((await manager.request('GET', 'http://a.test/?after=100')).status, 429);
+  // Before the pause begins: this thread may hear of it late.
   const began = performance.now();
+  t.is((await manager.request('GET', 'http://a.test/?after=100')).status, 429);
   const waiting = [1, 2, 3].map((n) => manager.request('GET', `http://a.test/${n}`));
   await until(() => manager.stats().waiting === 3);
   t.is(manager.stats().leased, 0);
   let served = 0;
-  while (performance.now() - began < 400) {
+  // Far from the end of the pause, also where one of these takes long.
+  while (served <= 3 || performance.now() - began < 400) {
     await manager.request('GET', 'http://b.test/');
     served += 1;
     t.like(manager.stats(), { leased: 0, waiting: 3 });
@@ -204,7 +216,7 @@ test('THR-1213: a paused host holds no connection and no permit while others go 
   t.true(served > 3);
   t.is(seen.filter((path) => path.startsWith('a.test')).length, 1);
   for (const response of await Promise.all(waiting)) t.is(response.status, 200);
-  t.true(performance.now() - began > 690);
+  t.true(performance.now() - began > 1_990);
   t.deepEqual(
     seen.filter((path) => path.startsWith('a.test/') && !path.includes('?')),
     ['a.test/1', 'a.test/2', 'a.test/3'],
@@ -215,55 +227,59 @@ test('THR-1213: what was waiting for a connection when the pause came does not g
   const held: http.ServerResponse[] = [];
   const { manager, seen } = await town(
     t,
-    { ...once429, retries: new Retry({ total: false, retryAfterMax: 500 }), maxsize: 1 },
+    { ...once429, retries: new Retry({ total: false, retryAfterMax: 1_500 }), maxsize: 1 },
     (request, response) => (request.url === '/held' ? void held.push(response) : void response.end()),
   );
   const first = manager.request('GET', 'http://a.test/held');
   await until(() => held.length === 1);
   const second = manager.request('GET', 'http://a.test/next');
   await until(() => manager.stats().waiting === 1);
+  // Before the pause begins: this thread may hear of it late.
+  const began = performance.now();
   held[0]?.writeHead(429, { 'retry-after': '9' }).end();
   t.is((await first).status, 429);
-  const began = performance.now();
   t.like(manager.stats(), { waiting: 1 });
   await second;
-  t.true(performance.now() - began > 480);
+  t.true(performance.now() - began > 1_480);
   t.deepEqual(seen, ['a.test/held', 'a.test/next']);
 });
 
-test('THR-1212 THR-1213: onPause hears of each pause once, of seconds and of dates, capped by retryAfterMax', async (t) => {
-  const told: { host: string; until: number; status: number; retryAfter: number; heard: number }[] = [];
-  const onPause = (host: string, end: Date, { status, retryAfter }: { status: number; retryAfter: number }): void =>
-    void told.push({ host, until: end.getTime(), status, retryAfter, heard: Date.now() });
-  const short = new Retry({ total: false, retryAfterMax: 400 });
-  const { manager, server } = await town(t, { retries: false, pauseOn: [429, 503], onPause }, tooMany);
-  const port = 80;
-  // Five at once that all ask for it, each a little later than the one before.
-  await Promise.all([1, 2, 3, 4, 5].map(() => manager.request('GET', 'http://a.test/?after=1')));
-  await until(() => told.length === 1);
-  t.like(told[0], { host: `a.test:${port}`, status: 429, retryAfter: 1_000 });
-  t.true(Math.abs((told[0]?.until ?? 0) - (told[0]?.heard ?? 0) - 1_000) <= 1);
-  const before = Date.now();
-  await manager.request('GET', 'http://a.test/');
-  t.true(Date.now() >= (told[0]?.until ?? Infinity) - 60 && Date.now() - before > 500);
+clocked(
+  'THR-1212 THR-1213: onPause hears of each pause once, of seconds and of dates, capped by retryAfterMax',
+  async (t) => {
+    const told: { host: string; until: number; status: number; retryAfter: number; heard: number }[] = [];
+    const onPause = (host: string, end: Date, { status, retryAfter }: { status: number; retryAfter: number }): void =>
+      void told.push({ host, until: end.getTime(), status, retryAfter, heard: Date.now() });
+    const short = new Retry({ total: false, retryAfterMax: 400 });
+    const { manager, server } = await town(t, { retries: false, pauseOn: [429, 503], onPause }, tooMany);
+    const port = 80;
+    const before = Date.now();
+    // Five at once that all ask for it, each a little later than the one before.
+    await Promise.all([1, 2, 3, 4, 5].map(() => manager.request('GET', 'http://a.test/?after=1')));
+    await until(() => told.length === 1);
+    t.like(told[0], { host: `a.test:${port}`, status: 429, retryAfter: 1_000 });
+    t.true(Math.abs((told[0]?.until ?? 0) - (told[0]?.heard ?? 0) - 1_000) <= 1);
+    await manager.request('GET', 'http://a.test/');
+    t.true(Date.now() >= (told[0]?.until ?? Infinity) - 60 && Date.now() - before > 990);
 
-  // A date has whole seconds: between one and two from now.
-  const date = new Date(Math.floor(Date.now() / 1_000) * 1_000 + 2_000);
-  await manager.request('GET', `http://a.test/?after=${encodeURIComponent(date.toUTCString())}`);
-  await until(() => told.length === 2);
-  t.true(Math.abs((told[1]?.until ?? 0) - date.getTime()) < 60, `${told[1]?.until} ${date.getTime()}`);
-  await manager.request('GET', 'http://a.test/');
-  t.true(Date.now() >= date.getTime() - 5);
+    // A date has whole seconds: between two and three from now.
+    const date = new Date(Math.floor(Date.now() / 1_000) * 1_000 + 3_000);
+    await manager.request('GET', `http://a.test/?after=${encodeURIComponent(date.toUTCString())}`);
+    await until(() => told.length === 2);
+    t.true(Math.abs((told[1]?.until ?? 0) - date.getTime()) < 60, `${told[1]?.until} ${date.getTime()}`);
+    await manager.request('GET', 'http://a.test/');
+    t.true(Date.now() >= date.getTime() - 5);
 
-  await manager.request('GET', 'http://b.test/?after=3600', { retries: short });
-  await until(() => told.length === 3);
-  t.like(told[2], { host: `b.test:${port}`, retryAfter: 400 });
-  const capped = performance.now();
-  await manager.request('GET', 'http://b.test/');
-  t.true(performance.now() - capped > 350 && performance.now() - capped < 3_000);
-  t.is(told.length, 3);
-  t.true(server.port > 0);
-});
+    const capped = performance.now();
+    await manager.request('GET', 'http://b.test/?after=3600', { retries: short });
+    await until(() => told.length === 3);
+    t.like(told[2], { host: `b.test:${port}`, retryAfter: 400 });
+    await manager.request('GET', 'http://b.test/');
+    t.true(performance.now() - capped > 390 && performance.now() - capped < 10_000);
+    t.is(told.length, 3);
+    t.true(server.port > 0);
+  },
+);
 
 test('THR-1213: a longer pause is never made shorter, and one that is made longer is told again', async (t) => {
   const held: { url: string; response: http.ServerResponse }[] = [];
@@ -316,7 +332,8 @@ test('THR-1213 RETRY-14 THR-1212: without a Retry-After nothing pauses, and the 
 });
 
 clocked('THR-1213: close() turns away at once who waits for a turn or for the end of a pause', async (t) => {
-  const { manager, seen } = await town(t, { ...once429, rate: 1 }, tooMany);
+  // The next turn is ten seconds away, the end of the pause sixty.
+  const { manager, seen } = await town(t, { ...once429, rate: 0.1 }, tooMany);
   await manager.request('GET', 'http://b.test/');
   await manager.request('GET', 'http://a.test/?after=60');
   const pool = manager.connectionFromHost('b.test');
@@ -333,12 +350,12 @@ clocked('THR-1213: close() turns away at once who waits for a turn or for the en
   const others = paused.map((one) => rejection(one, ClosedPoolError));
   await manager.close();
   await Promise.all(others);
-  t.true(performance.now() - began < 500);
+  t.true(performance.now() - began < 2_000);
   t.is(manager.stats().waiting, 0);
   t.is(seen.length, 2);
 });
 
-test('THR-1213: a bare pool has manners too', async (t) => {
+clocked('THR-1213: a bare pool has manners too', async (t) => {
   const { server, arrivals } = await town(t, {});
   const told: string[] = [];
   const pool = new HTTPConnectionPool('127.0.0.1', {

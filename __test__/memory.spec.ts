@@ -10,6 +10,8 @@ import { scripted, served, target } from './support/fixtures.ts';
 import { clocked } from './support/clocked.ts';
 
 const MIB = 1024 * 1024;
+/** Ends what hangs: on a machine that is three times overcommitted what takes ten seconds alone has taken fifty. */
+const LONG = 220_000;
 // The children read their memory from /proc: elsewhere there is no such test.
 const onLinux: typeof clocked = process.platform === 'linux' ? clocked : () => undefined;
 
@@ -22,7 +24,8 @@ for (const [name, memoryBudget, most, ioThreads] of [
     const server = await bodyServer();
     t.teardown(() => server.close());
     const [streams, each] = [200, 16];
-    const seen = await outcome<Hoard>('hoard.ts', [server.port, streams, each, memoryBudget, ioThreads]);
+    const args = [server.port, streams, each, memoryBudget, ioThreads];
+    const seen = await outcome<Hoard>('hoard.ts', args, { patience: LONG });
     // The blocks in which the bytes lie are up to a third larger, and every connection reads into one of its own. Without a
     // budget these would be 500 MiB.
     t.true(seen.grown < most * 1.35 + 45, `${seen.grown} MiB`);
@@ -138,11 +141,13 @@ onLinux(
   async (t) => {
     const server = await bodyServer();
     t.teardown(() => server.close());
-    const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], { node: ['--expose-gc'] });
+    const options = { node: ['--expose-gc'], patience: LONG };
+    const seen = await outcome<Dropped>('dropped.ts', [server.port, 10_000], options);
     t.is(seen.opened, seen.closed + seen.idle);
     t.like(seen, { leased: 0, waiting: 0, warnings: ['FERROPOOL_BODY_UNREAD'] });
-    // A third of them is too large to be drained; some more may take longer than a drain does where others use the machine.
-    t.true(seen.abandoned >= 3_300 && seen.abandoned < 3_400, `${seen.abandoned} abandoned`);
+    // A third of them is too large to be drained. Another third is drained; of that some more take longer than a drain may
+    // where others use the machine: 33 together each time that it stands still.
+    t.true(seen.abandoned >= 3_300 && seen.abandoned < 4_000, `${seen.abandoned} abandoned`);
     t.true(seen.grown < 32, `${seen.grown} MiB`);
     await server.gone(seen.opened);
   },

@@ -70,10 +70,11 @@ onLinux(
       stalled: { 'ConnectTimeoutError ERR_CONNECT_TIMEOUT dns': 80 },
       left: [0, 0],
     });
-    t.true(took >= 250 && took < 2_000, `${took} ms to the second address`);
-    t.true(spans[0] >= 498 && spans[1] < 2_000, `cut after ${spans.join(' to ')} ms where 500 were given`);
+    // Ten seconds were given for it, and the system would wait thirty for a server that does not answer.
+    t.true(took >= 250 && took < 5_000, `${took} ms to the second address`);
+    t.true(spans[0] >= 1_498 && spans[1] < 8_000, `cut after ${spans.join(' to ')} ms where 1,500 were given`);
     // 32 have a thread at once; the others get theirs when nobody may want them any more. Each once, for both families.
     t.true(questions[0] >= 32 && questions[0] <= 40 && questions[1] === 2, questions.join(' names, at most '));
-    t.true(newTook < 2_000, `a new name waited ${newTook} ms for stalls of 500`);
+    t.true(newTook < 8_000, `a new name waited ${newTook} ms for stalls of 1,500`);
   },
 );

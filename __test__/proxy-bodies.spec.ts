@@ -160,11 +160,13 @@ test.serial(
     const all = await heavy(t);
     const { ways } = await waysTo(t, all);
     const piece = Buffer.alloc(65_536, 'y');
-    const count = 640;
+    // 64 MiB: between there is room for some 36, most of it a receive buffer that grows to 32 of the system's own accord.
+    const count = 1_024;
+    const socketOptions = { noDelay: true, sendBuffer: 262_144 };
     for (const [name, proxy, url] of ways) {
       all.taken.bytes = 0;
       all.hold();
-      const manager = kept(t, new PoolManager(trusting({ proxy })));
+      const manager = kept(t, new PoolManager(trusting({ proxy, socketOptions })));
       let produced = 0;
       const hash = createHash('sha256');
       const body = function* (): Generator<Buffer> {
@@ -308,7 +310,8 @@ test('PROXY-03: a bound over all connections counts those of proxies, and idle o
 test('PROXY-13: a stream that stalls half-way through a tunnel is a ReadTimeoutError in phase body', async (t) => {
   const all = await heavy(t);
   const { plain } = await waysTo(t, all);
-  const manager = through(t, plain.url, { timeout: { read: 200 } });
+  // The head has to come within that time.
+  const manager = through(t, plain.url, { timeout: { read: 700 } });
   const response = await manager.request('GET', 'https://s.test/50000000', { preloadContent: false });
   const { client, origin } = await plain.opens(1);
   origin.unpipe(client);

@@ -22,7 +22,10 @@ import { rejection } from './support/fixtures.ts';
 import { closedPort, origins, proxied, through } from './support/proxied.ts';
 import { usual } from './support/pki.ts';
 
-const SHORT = { timeout: { connect: 150, read: 10_000 } };
+/** For a peer that is silent. By then the one before it has been reached, on a busy machine too. */
+const SHORT = { timeout: { connect: 700, read: 30_000 } };
+/** For every other: what it does is what ends the call. */
+const LONG = { timeout: { connect: 30_000, read: 30_000 } };
 const URLS = ['http://h.test/', 'https://s.test/'] as const;
 const { stranger } = usual();
 
@@ -81,7 +84,7 @@ const FAULTS: readonly Fault[] = [
     type: ConnectTimeoutError,
     code: 'ERR_CONNECT_TIMEOUT',
     phase: 'connect',
-    message: /connect timeout=150 ms/,
+    message: /connect timeout=700 ms/,
   },
   {
     what: 'TLS to it stalls',
@@ -127,7 +130,7 @@ for (const { what, proxy, type, code, phase, message } of FAULTS) {
     `PROXY-08: ${what}: a ProxyError that names the proxy, with that as its cause, whichever way it would serve`,
     async (t) => {
       const url = await proxy(t);
-      const manager = through(t, url, { ...SHORT, ...nowhere });
+      const manager = through(t, url, { ...(type === ConnectTimeoutError ? SHORT : LONG), ...nowhere });
       for (const to of URLS) {
         const error = await rejection(manager.request('GET', `${to}?secret`), ProxyError);
         const { host } = new URL(url);
@@ -181,7 +184,8 @@ test.serial(
       [untrusted.url, 'http://h.test/', 'other'],
       [untrusted.url, 'https://s.test/', 'other'],
     ] as const) {
-      const manager = through(t, proxy, SHORT);
+      // Silent from the start: that one may be given up soon.
+      const manager = through(t, proxy, proxy === stalling ? { timeout: { connect: 150 } } : LONG);
       // Whatever the method: nothing of the request has gone.
       for (const method of ['GET', 'POST']) {
         t.is(await tries(manager.request(method, url, { retries: count(kind, 2) })), 3, `${url} ${kind}`);
@@ -230,7 +234,7 @@ for (const { what, origin, type, code, phase } of BEHIND) {
       const port = await scripted(t, origin);
       for (const own of [{}, { tls: {} }]) {
         const proxy = await proxied(t, { ...own, routes: { 's.test:443': port } });
-        const manager = through(t, proxy.url, SHORT);
+        const manager = through(t, proxy.url, type === ConnectTimeoutError ? SHORT : LONG);
         const error = await rejection(manager.request('GET', 'https://s.test/'), type);
         t.like(error, { code, phase, host: 's.test:443', sent: false });
         t.false(error instanceof ProxyError);
@@ -270,7 +274,7 @@ for (const url of URLS) {
           routes,
           manner: (asked) => (answer || asked.method === 'CONNECT' ? 'serve' : 'mine'),
         });
-        const manager = through(t, holds.url, { timeout: { read: 150 } });
+        const manager = through(t, holds.url, { timeout: { read: 800 } });
         t.is((await manager.request('GET', url)).status, 200);
         answer = false;
         // A tunnel that takes everything and brings nothing back.

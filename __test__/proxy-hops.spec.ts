@@ -6,6 +6,7 @@ import test from 'ava';
 
 import { HTTPError, MaxRetryError, Retry, type PoolManagerOptions } from '../index.ts';
 import { saying, type Asked } from './servers/proxy.ts';
+import { clocked } from './support/clocked.ts';
 import { rejection } from './support/fixtures.ts';
 import { namesIn, origins, proxied, through, toldBy } from './support/proxied.ts';
 
@@ -88,7 +89,7 @@ test('THR-1213: a host that wants to be left alone is, and others behind the sam
   const { routes } = await origins(t);
   let busy = true;
   const wait = saying(
-    () => ['HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'],
+    () => ['HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'],
     'mine',
   );
   const paused: string[] = [];
@@ -97,19 +98,20 @@ test('THR-1213: a host that wants to be left alone is, and others behind the sam
     manner: (asked: Asked, socket) => (busy && asked.target.includes('//h.test') ? wait(asked, socket) : 'serve'),
   });
   const manager = through(t, proxy.url, { pauseOn: [503], onPause: (host) => paused.push(host), retries: false });
+  // Before the pause begins: this thread may hear of it late.
+  const began = performance.now();
   t.is((await manager.request('GET', 'http://h.test/')).status, 503);
   busy = false;
   t.deepEqual(paused, ['h.test:80']);
-  const began = performance.now();
   const held = manager.request('GET', 'http://h.test/').then(() => performance.now() - began);
   t.is((await manager.request('GET', 'http://other.test/')).status, 200);
   const other = performance.now() - began;
   const took = await held;
-  t.true(took >= 900, `${took} ms`);
+  t.true(took >= 2_900, `${took} ms`);
   t.true(other < took, `${other} of ${took} ms`);
 });
 
-test('THR-1213: a rate is one of each host, not of their proxy', async (t) => {
+clocked('THR-1213: a rate is one of each host, not of their proxy', async (t) => {
   const { routes } = await origins(t);
   const proxy = await proxied(t, { routes });
   const manager = through(t, proxy.url, { rate: 2 });

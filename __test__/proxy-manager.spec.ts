@@ -17,7 +17,7 @@ import {
   type ProxyManagerOptions,
 } from '../index.ts';
 import { Notices } from './support/notices.ts';
-import { kept, origins, proxied, through, trusting } from './support/proxied.ts';
+import { closedPort, kept, origins, proxied, through, trusting } from './support/proxied.ts';
 import { rejection } from './support/fixtures.ts';
 import { usual } from './support/pki.ts';
 
@@ -289,11 +289,12 @@ test('PROXY-08: a ProxyError counts as `connect` where what kept us from the pro
     },
   });
   const refused = await rejection(through(t, proxy.url).request('GET', 'https://s.test/'), ProxyError);
-  await proxy.close().catch(() => undefined);
-  const gone = await rejection(through(t, proxy.url).request('GET', 'https://s.test/'), ProxyError);
+  const port = await closedPort(t);
+  const nobody = `http://127.0.0.1:${port}`;
+  const gone = await rejection(through(t, nobody).request('GET', 'https://s.test/'), ProxyError);
   t.like(gone, { code: 'ERR_PROXY', phase: 'connect' });
-  t.like(gone.originalError, { name: 'NewConnectionError', code: 'ECONNREFUSED', port: proxy.port });
-  t.regex(gone.message, new RegExp(`^Unable to connect to proxy 127\\.0\\.0\\.1:${proxy.port}: .*\\(ECONNREFUSED\\)$`));
+  t.like(gone.originalError, { name: 'NewConnectionError', code: 'ECONNREFUSED', port });
+  t.regex(gone.message, new RegExp(`^Unable to connect to proxy 127\\.0\\.0\\.1:${port}: .*\\(ECONNREFUSED\\)$`));
   const left = (error: Error): unknown[] => {
     const { connect, other } = new Retry({ connect: 5, other: 5 }).increment('POST', '/', { error });
     return [connect, other];
@@ -306,7 +307,7 @@ test('PROXY-08: a ProxyError counts as `connect` where what kept us from the pro
     [{ retries: counted }, 'ERR_MAX_RETRY'],
     [{ retries: new Retry({ connect: 0, other: 9 }) }, 'ERR_MAX_RETRY'],
   ] as const) {
-    const error = await t.throwsAsync(through(t, proxy.url).request('POST', 'https://s.test/', options), { code });
+    const error = await t.throwsAsync(through(t, nobody).request('POST', 'https://s.test/', options), { code });
     t.is((error as { history?: unknown[] }).history?.length ?? 0, options.retries.connect === 1 ? 1 : 0);
   }
 });

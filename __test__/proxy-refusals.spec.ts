@@ -110,7 +110,8 @@ test('THR-704: of a refusal’s body 64 KiB are kept, and nobody waits for the r
 
 test('THR-704: a refusal whose body stalls is that refusal, even where `connect` runs out meanwhile', async (t) => {
   const refuses = saying(() => ['HTTP/1.1 503 No\r\nContent-Length: 9\r\n\r\nbusy'], 'mine');
-  const { manager, proxy } = await answering(t, refuses, { timeout: { connect: 200 } });
+  // Longer than the head needs, and shorter than the body is waited for.
+  const { manager, proxy } = await answering(t, refuses, { timeout: { connect: 700 } });
   const error = await rejection(manager.request('GET', 'https://s.test/'), ProxyError);
   t.like(error, { status: 503, phase: 'proxy' });
   t.is(error.body?.toString(), 'busy');

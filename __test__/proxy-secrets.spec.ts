@@ -49,7 +49,6 @@ test('THR-701 THR-715: no secret is in a log, a channel, a warning, an error, a 
   };
   const child = start('proxy-secrets.ts', [JSON.stringify(work)], {
     env: { NODE_DEBUG: 'ferropool' },
-    patience: 60_000,
   });
   const { code, lines, stderr } = await child.ended;
   t.is(code, 0, stderr);

@@ -123,7 +123,7 @@ async function exchanged(t: ExecutionContext, given: Case, call: Call, otherwise
   });
   t.teardown(() => server.close());
   const proxy = `${call.proxy ?? 'http://127.0.0.1'}:${server.port}`;
-  const manager = kept(t, new ProxyManager(proxy, { timeout: 20_000, retries: false, ...call.options }));
+  const manager = kept(t, new ProxyManager(proxy, { timeout: 60_000, retries: false, ...call.options }));
   const outcome = await manager.request('GET', call.url, call.headers && { headers: call.headers }).then(
     ({ status }: HTTPResponse) => status,
     (error: unknown) => error,

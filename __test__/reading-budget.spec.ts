@@ -27,7 +27,7 @@ async function crowded(t: ExecutionContext): Promise<HTTPResponse> {
       await peer.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`);
       for (let at = 0; at < SIZE; at += 20_000) await peer.write(BODY.subarray(at, at + 20_000));
     },
-    { maxsize: 8, timeout: { total: 10_000 } },
+    { maxsize: 8, timeout: { total: 60_000 } },
   );
   configure({ memoryBudget: 30_000 });
   const first = await pool.request('GET', '/', STREAMED);

@@ -51,7 +51,8 @@ test('REDIR-07 POOL-21: a redirect whose body does not end costs 256 KiB and a c
     const began = performance.now();
     const response = await pool.request('GET', '/0');
     t.is(response.data.toString(), 'end', framing);
-    t.true(performance.now() - began < 5_000, framing);
+    // One that waited for the end would wait for ever.
+    t.true(performance.now() - began < 30_000, framing);
     t.is(server.peers.length, 2, framing);
     await server.peers[0]?.gone();
     // What the kernel has taken on top of what was read.
@@ -64,7 +65,7 @@ test('REDIR-07 POOL-21: a redirect whose body does not end costs 256 KiB and a c
   }
 });
 
-test('REDIR-07 POOL-21: a redirect whose body drips is left after half a second', async (t) => {
+clocked('REDIR-07 POOL-21: a redirect whose body drips is left after half a second', async (t) => {
   let dripping: NodeJS.Timeout | undefined;
   t.teardown(() => clearInterval(dripping));
   const { pool, server } = await following(t, async (peer) => {
@@ -163,7 +164,8 @@ test('THR-608 BODY-16: a redirect while the upload is still under way: a 303 lea
         for (let n = 0; n < 200; n += 1) {
           pulled += 1;
           yield Buffer.alloc(64 * 1024, 'x');
-          await new Promise((resolve) => setTimeout(resolve, 1));
+          // All of it takes a second: the answer is here long before.
+          await new Promise((resolve) => setTimeout(resolve, 5));
         }
       })(),
     );

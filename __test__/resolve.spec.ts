@@ -1,7 +1,4 @@
 /** `resolve` as a function: what it may answer, when it is asked, and what becomes of a call that it fails. */
-import { once } from 'node:events';
-import net from 'node:net';
-
 import test, { type ExecutionContext } from 'ava';
 
 import {
@@ -15,7 +12,7 @@ import {
 } from '../index.ts';
 import { blackHole } from './servers/black-hole.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
-import { rejection, scripted } from './support/fixtures.ts';
+import { closedPort, rejection, scripted } from './support/fixtures.ts';
 import { codeOf, leads, pastOf, reasonOf, THROWN, turn, world } from './support/origins.ts';
 
 const OK = reply('end');
@@ -96,10 +93,7 @@ test('resolve: it is asked once a dial: not for a connection that is reused, aga
 test('resolve: several addresses race as those of DNS do: one that hangs costs a moment, one that refuses none', async (t) => {
   const hole = await blackHole();
   t.teardown(() => hole.close());
-  const closed = net.createServer().listen(0, '127.0.0.1');
-  await once(closed, 'listening');
-  const refuses = (closed.address() as net.AddressInfo).port;
-  closed.close();
+  const refuses = await closedPort(t);
   const server = await rawServer(answers(OK));
   t.teardown(() => server.close());
   const addresses = [hole.port, refuses, server.port].map((port) => `127.0.0.1:${port}`);
@@ -261,7 +255,8 @@ test('resolve that hangs is cut by connect in phase dns, as often as Retry has i
     signals.push(signal);
     return new Promise(() => undefined);
   };
-  const pool = resolving(t, never, 80, { timeout: { connect: 60 } });
+  // So long that the function has been called by then, on a busy machine too.
+  const pool = resolving(t, never, 80, { timeout: { connect: 500 } });
   const error = await rejection(pool.request('GET', '/'), ConnectTimeoutError);
   t.deepEqual([error.code, error.phase, error.sent], ['ERR_CONNECT_TIMEOUT', 'dns', false]);
   t.deepEqual(
@@ -273,7 +268,7 @@ test('resolve that hangs is cut by connect in phase dns, as often as Retry has i
   t.deepEqual([again.reason?.name, pastOf(again).length, signals.length], ['ConnectTimeoutError', 2, 4]);
   t.true(signals.every(({ aborted }) => aborted));
 
-  const total = await rejection(pool.request('GET', '/', { timeout: { total: 60 } as never }), ConnectTimeoutError);
+  const total = await rejection(pool.request('GET', '/', { timeout: { total: 500 } as never }), ConnectTimeoutError);
   t.deepEqual([total.code, total.phase, total.during], ['ERR_TOTAL_TIMEOUT', 'total', 'dns']);
 
   const cut = new AbortController();

@@ -15,8 +15,8 @@ import {
   type RequestBody,
   type RequestOptions,
 } from '../index.ts';
-import { rawServer, reply, type Peer, type Script } from './servers/raw.ts';
-import { rejection, retrying } from './support/fixtures.ts';
+import { reply, type Peer, type Script } from './servers/raw.ts';
+import { closedPort, rejection, retrying } from './support/fixtures.ts';
 
 const WAIT = { timeout: { total: 20_000 } };
 const LARGE = Buffer.alloc(1_000_000, 'large and sent again; ');
@@ -219,12 +219,11 @@ test('BODY-14 BODY-15: a 303 needs no body, and a status that is not retried nei
 
 /** A pool whose first connections are refused, and then lead to this port. */
 async function refusing(t: ExecutionContext, port: number, times: number): Promise<HTTPConnectionPool> {
-  const dead = await rawServer(() => undefined);
-  await dead.close();
+  const dead = await closedPort(t);
   let asked = 0;
   const pool = new HTTPConnectionPool('refusing.test', {
     ...WAIT,
-    resolve: () => `127.0.0.1:${(asked += 1) > times ? port : dead.port}`,
+    resolve: () => `127.0.0.1:${(asked += 1) > times ? port : dead}`,
   });
   t.teardown(() => pool.close({ timeout: 0 }));
   return pool;

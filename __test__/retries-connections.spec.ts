@@ -41,7 +41,7 @@ for (const [what, first, type] of [
 ] as const) {
   test.serial(`POOL-17: after ${what}, the response that is not released still holds its connection`, async (t) => {
     const script = says(first, `${OK}Content-Length: 10\r\n\r\nhalf`);
-    const { pool } = await retrying(t, script, { block: true, timeout: { read: 600, total: 30_000 } });
+    const { pool } = await retrying(t, script, { block: true, timeout: { read: 800, total: 30_000 } });
     const response = await pool.request('GET', '/', { preloadContent: false, releaseConn: false, retries: LISTED });
     t.is(response.retries?.history.length, 1);
     t.true(type === null || response.retries?.history[0]?.error instanceof type);
@@ -201,7 +201,8 @@ test('THR-1206: a server that restarts under load: GETs see nothing of it, and f
     ...WAIT,
     maxsize: 10,
     block: true,
-    retries: new Retry({ total: 12, backoffFactor: 10, backoffMax: 250 }),
+    // Enough for a machine on which the server takes seconds to be back.
+    retries: new Retry({ total: 40, backoffFactor: 10, backoffMax: 250 }),
   });
   t.teardown(async () => {
     await pool.close({ timeout: 0 });

@@ -284,10 +284,11 @@ test('RETRY-13 RETRY-15: getBackoffTime and getRetryAfter say how long to wait',
   const began = performance.now();
   await rejection(pool.request('GET', '/503', { retries: new Waiting({ total: 2, status: 1 }) }), MaxRetryError);
   const once = performance.now() - began;
-  t.true(once >= 80 && once < 3000, `${once}`);
+  // Otherwise it would be an hour.
+  t.true(once >= 80 && once < 10_000, `${once}`);
   await rejection(pool.request('GET', '/close', { retries: new Waiting({ total: 2 }) }), MaxRetryError);
   const twice = performance.now() - began - once;
-  t.true(twice >= 240 && twice < 3000, `${twice}`);
+  t.true(twice >= 240 && twice < 10_000, `${twice}`);
 });
 
 test('RETRY-05 RETRY-15: isExhausted and parseRetryAfter are asked through the others', async (t) => {
@@ -309,7 +310,7 @@ test('RETRY-05 RETRY-15: isExhausted and parseRetryAfter are asked through the o
   );
   t.is(seen.length, 3);
   const took = performance.now() - began;
-  t.true(took >= 158 && took < 3000, `${took}`);
+  t.true(took >= 158 && took < 10_000, `${took}`);
 });
 
 test('RETRY-04: what an override gives that is no answer ends the call, by name', async (t) => {

@@ -23,7 +23,7 @@ import { answers, reply, type Peer, type Script } from './servers/raw.ts';
 import { closedPort, rejection, retrying, target } from './support/fixtures.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
-const WAIT = { total: 20_000 };
+const WAIT = { total: 60_000 };
 
 interface Failure {
   /** What the server does with a request that it has read. */
@@ -99,7 +99,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
 
 /** Only silence is waited out. */
 function patience(name: string): TimeoutLike {
-  return name.startsWith('silence') ? { ...WAIT, read: 600 } : WAIT;
+  return name.startsWith('silence') ? { ...WAIT, read: 700 } : WAIT;
 }
 
 /** Fails the first requests, over all connections, and answers the others. */

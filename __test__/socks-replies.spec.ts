@@ -104,7 +104,8 @@ test('SOCKS-04: a proxy that is not there: NewConnectionError of the system; one
   const stalled = await rawServer((peer) => peer.gone());
   t.teardown(() => stalled.close());
   for (const scheme of ['socks4', 'socks4a', 'socks5', 'socks5h']) {
-    const options = trusting({ timeout: { connect: 150 }, resolve: { 'h.test': '127.0.0.3' } });
+    // The proxy has to be reached within that time.
+    const options = trusting({ timeout: { connect: 600 }, resolve: { 'h.test': '127.0.0.3' } });
     const dead = kept(t, new SOCKSProxyManager(`${scheme}://127.0.0.1:${port}`, options));
     const error = await rejection(dead.request('GET', 'http://h.test/'), NewConnectionError);
     t.like(error, { code: 'ECONNREFUSED', phase: 'connect', sent: false });

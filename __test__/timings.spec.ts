@@ -89,7 +89,7 @@ test('what did not happen is null: no look-up for an address, no connect for a r
   t.true(looked.dns !== null && looked.connect !== null);
 });
 
-test('waiting for a connection is phase pool', async (t) => {
+clocked('waiting for a connection is phase pool', async (t) => {
   const { pool } = await served(t, (_, response) => void setTimeout(() => response.end('ok'), 150), { block: true });
   const [first, second] = await Promise.all([pool.request('GET', '/'), pool.request('GET', '/')]);
   t.true((timings(first).pool ?? Infinity) < 100);

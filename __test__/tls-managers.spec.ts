@@ -15,6 +15,7 @@ import {
 import { httpServer } from './servers/http.ts';
 import { httpsServer, type TlsServer } from './servers/tls.ts';
 import { outcome } from './support/child.ts';
+import { clocked } from './support/clocked.ts';
 import { rejection } from './support/fixtures.ts';
 import { folderOf, refused } from './support/secure.ts';
 import { usual } from './support/pki.ts';
@@ -136,24 +137,27 @@ test('MGR-07: a manager checks names and types at once, and files when its first
   });
 });
 
-test('MGR-07: while a manager reads its files, other pools of its thread are served, and the shelf can be seen', async (t) => {
-  // Thousands of certificates: hundreds of milliseconds, so that a busy machine serves some too.
-  const folder = folderOf(t, { 'many.pem': `${ca.pem}\n`.repeat(80_000) });
-  const { manager, http, https } = await both(t, { caCertData: undefined, caCerts: path.join(folder, 'many.pem') });
-  const { port } = new URL(http);
-  const other = new HTTPConnectionPool('localhost', { port: Number(port), maxsize: 1, block: true });
-  t.teardown(() => other.close());
-  await other.request('GET', '/');
-  const over = new AbortController();
-  const first = ['/', '/', '/'].map((at) => manager.request('GET', `${https}${at}`).finally(() => over.abort()));
-  let served = 0;
-  for (; !over.signal.aborted; served += 1) {
+clocked(
+  'MGR-07: while a manager reads its files, other pools of its thread are served, and the shelf can be seen',
+  async (t) => {
+    // Thousands of certificates: hundreds of milliseconds, so that a busy machine serves some too.
+    const folder = folderOf(t, { 'many.pem': `${ca.pem}\n`.repeat(80_000) });
+    const { manager, http, https } = await both(t, { caCertData: undefined, caCerts: path.join(folder, 'many.pem') });
+    const { port } = new URL(http);
+    const other = new HTTPConnectionPool('localhost', { port: Number(port), maxsize: 1, block: true });
+    t.teardown(() => other.close());
     await other.request('GET', '/');
-    t.true(manager.pools.size <= 1);
-  }
-  t.deepEqual(await Promise.all(first.map(async (one) => (await one).text())), ['https', 'https', 'https']);
-  t.true(served > 5, `${served} requests were served meanwhile`);
-});
+    const over = new AbortController();
+    const first = ['/', '/', '/'].map((at) => manager.request('GET', `${https}${at}`).finally(() => over.abort()));
+    let served = 0;
+    for (; !over.signal.aborted; served += 1) {
+      await other.request('GET', '/');
+      t.true(manager.pools.size <= 1);
+    }
+    t.deepEqual(await Promise.all(first.map(async (one) => (await one).text())), ['https', 'https', 'https']);
+    t.true(served > 5, `${served} requests were served meanwhile`);
+  },
+);
 
 test('MGR-07: all who wait for files that cannot be read hear why, and the next one has them read again', async (t) => {
   const file = path.join(folderOf(t, {}), 'late.pem');

@@ -215,7 +215,7 @@ test('ERR-08: a check that failed closes the socket at once, and the same reques
   ] satisfies TLSOptions[]) {
     const { pool, server } = await secured(t, greets, {}, { ...options, block: true });
     for (let n = 1; n <= 3; n += 1) {
-      await rejection(pool.request('GET', '/', { timeout: { total: 5_000 } }), SSLError);
+      await rejection(pool.request('GET', '/', { timeout: { total: 30_000 } }), SSLError);
       const socket = await server.accepts(n);
       if (!socket.destroyed) await new Promise((resolve) => socket.once('close', resolve));
     }

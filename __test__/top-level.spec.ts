@@ -6,6 +6,7 @@ import { httpServer } from './servers/http.ts';
 import { proxyServer } from './servers/proxy.ts';
 import { rawServer } from './servers/raw.ts';
 import { alone } from './support/alone.ts';
+import { clocked } from './support/clocked.ts';
 import { Street } from './support/street.ts';
 
 async function echo(t: { teardown(run: () => Promise<void>): void }): Promise<string> {
@@ -121,7 +122,7 @@ test('TOP-01: all callers share one manager, which is nobody else’s', async (t
   t.is((await request('GET', street.url(0))).connection?.reused, true);
 });
 
-test('TOP-01: after three seconds of silence it gives up, unless told otherwise', async (t) => {
+clocked('TOP-01: after three seconds of silence it gives up, unless told otherwise', async (t) => {
   const silent = await rawServer(async (peer) => void (await peer.request()));
   t.teardown(() => silent.close());
   const url = `http://127.0.0.1:${silent.port}/`;

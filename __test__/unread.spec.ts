@@ -4,6 +4,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import { ProtocolError, type HTTPResponse } from '../index.ts';
 import { rejection, scripted, target } from './support/fixtures.ts';
+import { until } from './support/street.ts';
 import type { Peer } from './servers/raw.ts';
 
 const MIB = 1024 * 1024;
@@ -76,10 +77,11 @@ test.serial(
     t.like(pool.stats(), { leased: 0, idle: 0, abandoned: 1 });
     // 64 KiB come unasked; what is left of the wire after them is not worth a connection, and is not decoded.
     const small = await pool.request('GET', '/coded', { preloadContent: false });
-    for (const until = Date.now() + 5_000; pool.stats().errors['ERR_UNREAD_TIMEOUT'] === 1 && Date.now() < until;) {
+    for (const end = Date.now() + 30_000; pool.stats().errors['ERR_UNREAD_TIMEOUT'] === 1 && Date.now() < end;) {
       await pool.request('GET', '/1');
     }
     await expired(t, small);
+    await until(() => pool.stats().leased === 0, 'its rest is drained');
     t.like(pool.stats(), { leased: 0, abandoned: 1 });
     t.true(pool.stats().decodedBytes < MIB);
     t.is(seen.length, 1);
@@ -106,9 +108,10 @@ test.serial(
 
 test.serial('THR-1006: a body that is being read is not let go, however slow its reader is', async (t) => {
   const { script, more } = sizes();
-  const unreadTimeout = 200;
+  // So long that each of them is begun in time, on a busy machine too.
+  const unreadTimeout = 1_000;
   const { pool } = await scripted(t, script, { unreadTimeout, maxsize: 3 });
-  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, unreadTimeout * 2));
+  const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, unreadTimeout + 200));
   const begun = await pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
   t.is((await begun.read(10)).length, 10);
   const stuck = await pool.request('GET', '/stuck/100000', { preloadContent: false });
@@ -126,11 +129,12 @@ test.serial('THR-1006: a body that is being read is not let go, however slow its
 test.serial('THR-1006: a body that is there already stays readable, and with 0 every body', async (t) => {
   const seen = warnings(t);
   const { script } = sizes();
-  const { pool } = await scripted(t, script, { unreadTimeout: 30 });
+  // So long that the whole of it is there by then, on a busy machine too.
+  const { pool } = await scripted(t, script, { unreadTimeout: 800 });
   const there = await pool.request('GET', '/50000', { preloadContent: false });
   const { pool: patient } = await scripted(t, sizes().script, { unreadTimeout: 0 });
   const large = await patient.request('GET', `/${8 * MIB}`, { preloadContent: false });
-  await new Promise((resolve) => setTimeout(resolve, 120));
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   t.is((await there.read()).length, 50_000);
   t.is((await large.read()).length, 8 * MIB);
   t.deepEqual(seen, []);
@@ -139,14 +143,15 @@ test.serial('THR-1006: a body that is there already stays readable, and with 0 e
 test.serial('THR-1006: what its owner lets go of is warned about by nobody', async (t) => {
   const seen = warnings(t);
   const { script } = sizes();
-  const { pool } = await scripted(t, script, { unreadTimeout: 200, maxsize: 4 });
+  // So long that each of them is let go of in time, on a busy machine too.
+  const { pool } = await scripted(t, script, { unreadTimeout: 1_000, maxsize: 4 });
   const open = (): Promise<HTTPResponse> => pool.request('GET', `/${8 * MIB}`, { preloadContent: false });
   (await open()).releaseConn();
   (await open()).close();
   await (await open()).drainConn();
   for await (const _ of await open()) break;
   await pool.request('GET', `/${8 * MIB}`, { accept: () => false });
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
   t.is(pool.stats().leased, 0);
   t.deepEqual(seen, []);
 });

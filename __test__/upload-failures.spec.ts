@@ -559,7 +559,8 @@ test('THR-908: a source that does not say whether it is empty is bounded by tota
     await new Promise<never>(() => {});
     yield PIECE;
   })();
-  const options = { body, headers: { 'Content-Length': '0' }, timeout: { read: 20, total: 300 } };
+  // The connection has to be there within that time.
+  const options = { body, headers: { 'Content-Length': '0' }, timeout: { read: 20, total: 700 } };
   const error = await rejection(pool.request('POST', '/', options), ReadTimeoutError);
   t.like(error, { code: 'ERR_TOTAL_TIMEOUT', during: 'send', sent: false });
 });

@@ -38,7 +38,7 @@ export async function probe(name, ceiling) {
     return { version: `hyper ${/name = "hyper"\r?\nversion = "([^"]+)"/.exec(lock)?.[1]}` };
   }
   try {
-    return await measured(process.execPath, [script, JSON.stringify({ client: name, probe: true })], 30);
+    return await measured(process.execPath, [script, JSON.stringify({ client: name, probe: true })], 120);
   } catch (error) {
     return { reason: name === 'ferropool' ? `${error.message} (is it built? npm run build)` : error.message };
   }
@@ -49,7 +49,8 @@ export async function measure(name, scenario, { server, seconds, warmup, size, c
   const { transport } = scenario;
   const { host, port, origin, proxy } = scenario.kind === 'stream-up' ? server.sink : server.over(transport);
   const expect = scenario.kind === 'stream-up' ? os.devNull : server.expect(scenario.path);
-  const within = seconds + 90;
+  // Ends what hangs; a busy machine may take several times as long as a quiet one.
+  const within = seconds + 400;
   if (name !== 'ceiling') {
     const task = {
       client: name,

@@ -2,7 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ask, root, run } from '../scripts/run.js';
+import { ask, root, run, runPatiently } from '../scripts/run.js';
 
 const bench = fileURLToPath(new URL('.', import.meta.url));
 
@@ -15,7 +15,7 @@ export function installRivals() {
   const onWindows = process.platform === 'win32';
   // Not `npm ci`: it wants every platform's optional package of the lock file to be had, wherever it runs.
   const words = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'];
-  return run(onWindows ? 'npm.cmd' : 'npm', words, { cwd: bench, shell: onWindows }) === 0;
+  return runPatiently(onWindows ? 'npm.cmd' : 'npm', words, { cwd: bench, shell: onWindows }) === 0;
 }
 
 /** Builds the ceiling unless it is fresh; gives the path of its binary, or null when that failed. */

@@ -4,10 +4,12 @@
  * gone again after `stop()`.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   appendFileSync,
   chmodSync,
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -15,7 +17,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -25,7 +27,7 @@ import { fileURLToPath } from 'node:url';
 const certificates = fileURLToPath(new URL('certificates', import.meta.url));
 
 /** How long a server may take to listen. */
-const listensWithin = 10_000;
+const listensWithin = 60_000;
 
 /** Whom a forward proxy is asked for: nobody, but the proxy itself knows what to answer. */
 const forwarded = 'http://origin.test';
@@ -158,7 +160,7 @@ async function startChild(command, words) {
 async function startNginx(folder, version, routes, bodies) {
   for (const place of ['', 'temporary', 'logs']) mkdirSync(path.join(folder, 'nginx', place), { recursive: true });
   for (let attempt = 1; ; attempt += 1) {
-    const ports = [await freePort(), await freePort(), await freePort()];
+    const ports = await freePorts(3);
     const file = path.join(folder, 'nginx.conf');
     writeFileSync(file, nginxConfiguration(folder, ports, version, routes, bodies));
     const log = path.join(folder, 'nginx', 'error.log');
@@ -166,7 +168,7 @@ async function startNginx(folder, version, routes, bodies) {
       stdio: 'ignore',
       env: nginxEnvironment,
     });
-    if (await listens(child, ports[0])) return { child, ports };
+    if (await listens(child, path.join(folder, 'nginx', 'nginx.pid'))) return { child, ports };
     await end(child);
     if (attempt === 5) throw new Error(`nginx did not start:\n${readFileSync(log, 'utf8')}`);
   }
@@ -238,35 +240,29 @@ function quoted(text) {
   return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
+/** So many ports that are free, each another: none is let go before all are known. */
+async function freePorts(count) {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
 }
 
-async function listens(child, port) {
+/**
+ * Whether nginx listens: it writes its number when it has all its ports. A connection would not tell: it accepts on the one
+ * while it waits for another, and somebody else may have the one.
+ */
+async function listens(child, pidFile) {
   child.once('error', () => {});
   for (const until = Date.now() + listensWithin; Date.now() < until && lives(child); await sleep(20)) {
-    if (await accepts(port)) return lives(child);
+    if (existsSync(pidFile) && readFileSync(pidFile, 'utf8').trim() === String(child.pid)) return lives(child);
   }
   return false;
 }
 
 function lives(child) {
   return child.pid !== undefined && child.exitCode === null && child.signalCode === null;
-}
-
-function accepts(port) {
-  return new Promise((resolve) => {
-    const socket = connect(port, '127.0.0.1');
-    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
-    socket.once('connect', () => socket.destroy());
-  });
 }
 
 /** Asks a process of ours to end and waits for it; one that does not listen is killed. */

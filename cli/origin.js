@@ -68,19 +68,23 @@ function serve(request, response) {
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-/** One page at a pace that shows in a timing: the head after 150 ms, then three pieces. */
-function serveSlowly(request, response) {
+/**
+ * One page at a pace that shows in a timing: the head after 150 ms (`?after=`), then three pieces, 60 ms (`?pause=`) after each
+ * of them.
+ */
+function serveSlowly(request, response, url) {
   request.resume();
+  const [after, pause] = [url.searchParams.get('after') ?? 150, url.searchParams.get('pause') ?? 60].map(Number);
   const pieces = ['one\n', 'two\n', 'three\n'];
   const next = () => {
     const piece = pieces.shift();
     if (piece === undefined) response.end();
-    else response.write(piece, () => setTimeout(next, 60));
+    else response.write(piece, () => setTimeout(next, pause));
   };
   setTimeout(() => {
     response.writeHead(200, { 'content-type': 'text/plain; charset=utf-8' });
     next();
-  }, 150);
+  }, after);
 }
 
 /** What came: method, headers, how many bytes the body has, and its first 1,000 of them as text. */

@@ -10,12 +10,12 @@ await using pool = new HTTPConnectionPool('localhost', { port, timeout: { connec
 
 await show('a page that is there', () => pool.request('GET', '/about'));
 await show('a page that is not', async () => (await pool.request('GET', '/nowhere')).raiseForStatus());
-await show('a server that is slow', () => pool.request('GET', '/slow', { timeout: { read: 60 } }));
-await show('a call that takes too long', () => pool.request('GET', '/slow', { timeout: { total: 200 } }));
+await show('a server that is slow', () => pool.request('GET', '/never', { timeout: { read: 60 } }));
+await show('a call that takes too long', () => pool.request('GET', '/never', { timeout: { total: 1_000 } }));
 await show('a page that is too large', () => pool.request('GET', '/gzip', { limits: { decoded: 1_000 } }));
 await show('a URL of another host', () => pool.request('GET', 'http://example.com/'));
 await show('an option that is misspelt', () => pool.request('GET', '/', { tiemout: 1_000 } as object));
-await show('a caller who gives up', () => pool.request('GET', '/slow', { signal: AbortSignal.timeout(60) }));
+await show('a caller who gives up', () => pool.request('GET', '/never', { signal: AbortSignal.timeout(60) }));
 
 async function show(what: string, ask: () => Promise<HTTPResponse>): Promise<void> {
   try {

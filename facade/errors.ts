@@ -34,7 +34,7 @@ export type { AnyPool, ErrorDetails, ErrorJSON, Phase } from './error-details.ts
  *
  * @example
  * try {
- *   await request('GET', 'http://localhost:8080/slow', { timeout: 60 });
+ *   await request('GET', 'http://localhost:8080/never', { timeout: { read: 60 } });
  * } catch (error) {
  *   if (!(error instanceof HTTPError)) throw error;
  *   console.log(error.code, error.phase, error.sent); // ERR_MAX_RETRY headers true

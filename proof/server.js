@@ -21,7 +21,8 @@ const bodies = {
   '/long': () => [Buffer.alloc(4 << 20, 'abcdefgh'), {}],
 };
 
-const server = createServer((asked, answer) => {
+// Longer than any program of a slow runtime is silent between two of its requests.
+const server = createServer({ keepAliveTimeout: 120_000 }, (asked, answer) => {
   if (asked.url === '/endless') {
     // One piece comes, so that who asks knows that the response has begun; the rest never does.
     answer.writeHead(200).write('begun');

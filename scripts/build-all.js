@@ -13,7 +13,7 @@ import process from 'node:process';
 import { complaintsAbout, MACOS, reportOf } from './binaries.js';
 import { isBuiltHere, platforms } from './platforms.js';
 import { installed } from './python.js';
-import { ask, root, run } from './run.js';
+import { ask, root, run, runPatiently } from './run.js';
 
 const at = (...parts) => path.join(root, ...parts);
 
@@ -41,7 +41,7 @@ export function buildAll(wanted) {
     return false;
   }
   if (!targetsInstalled(wanted.map(({ triple }) => triple))) return false;
-  if (run('cargo', ['fetch', '--locked']) !== 0) return false;
+  if (runPatiently('cargo', ['fetch', '--locked']) !== 0) return false;
   const floored = ({ triple, glibc }) => (glibc === null ? triple : `${triple}.${glibc}`);
   const targets = wanted.flatMap((one) => ['--target', process.platform === 'linux' ? floored(one) : one.triple]);
   const options = ['--release', '--locked', '-p', 'ferropool', '--target-dir', TARGETS];
@@ -111,7 +111,7 @@ function zig() {
 function targetsInstalled(triples) {
   const sysroot = ask('rustc', ['--print', 'sysroot']);
   const missing = triples.filter((triple) => !existsSync(path.join(sysroot ?? '', 'lib', 'rustlib', triple)));
-  return missing.length === 0 || run('rustup', ['target', 'add', ...missing]) === 0;
+  return missing.length === 0 || runPatiently('rustup', ['target', 'add', ...missing]) === 0;
 }
 
 /** The platforms that `--only` names, or all that can be built on this machine. */

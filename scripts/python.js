@@ -1,7 +1,7 @@
 /** Tools that come as Python packages: pinned with their hashes in a requirements file, installed into a folder of their own. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { ask, run } from './run.js';
+import { ask, runPatiently } from './run.js';
 
 /** Has `folder` hold what the file asks for, nothing that it does not name with a hash; whether that succeeded. */
 export function installed(requirements, folder, what) {
@@ -16,7 +16,7 @@ export function installed(requirements, folder, what) {
   mkdirSync(folder, { recursive: true });
   const quiet = ['--quiet', '--disable-pip-version-check', '--root-user-action', 'ignore'];
   const exact = ['--require-hashes', '--only-binary', ':all:', '--upgrade', '--target', folder, '-r', requirements];
-  if (run('python3', ['-m', 'pip', 'install', ...quiet, ...exact]) !== 0) return false;
+  if (runPatiently('python3', ['-m', 'pip', 'install', ...quiet, ...exact]) !== 0) return false;
   writeFileSync(stamp, pinned);
   return true;
 }

@@ -66,7 +66,7 @@ function main() {
     const paths = files.map((name) => path.relative(project, path.join(tarballs, name)));
     const npm = windows ? 'npm.cmd' : 'npm';
     const run = (command, args, shell = false) =>
-      spawnSync(command, args, { cwd: project, stdio: 'inherit', timeout: 300_000, shell }).status;
+      spawnSync(command, args, { cwd: project, stdio: 'inherit', timeout: 900_000, shell }).status;
     if (run(npm, ['install', ...options, ...paths], windows) !== 0) throw new Error('npm could not install it.');
     const status = run(process.execPath, ['probe.mjs']);
     if (status !== 0) throw new Error(`The probe ended with status ${status}.`);

@@ -18,6 +18,36 @@ export function run(command, args, options = {}) {
   return done.status ?? 1;
 }
 
+/** How often what comes from a network is asked for, and the milliseconds before each further time. */
+const PAUSES = [0, 10_000, 30_000];
+
+/** Like `run`, for what fetches: what is not to be had now may be to be had in a moment. */
+export function runPatiently(command, args, options = {}) {
+  let status = 1;
+  for (const pause of PAUSES) {
+    if (pause > 0) {
+      console.log(`${command} ended with status ${status}; once more in ${pause / 1_000} s …`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pause);
+    }
+    status = run(command, args, options);
+    if (status === 0) break;
+  }
+  return status;
+}
+
+/** The same for what does its work in promises. */
+export async function patiently(work) {
+  for (const pause of PAUSES.slice(1)) {
+    try {
+      return await work();
+    } catch (error) {
+      console.log(`${error.message}\nOnce more in ${pause / 1_000} s …`);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+  return work();
+}
+
 /** Runs a program quietly; gives its trimmed standard output, or null when it is missing or fails. */
 export function ask(command, args, options = {}) {
   const done = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, ...options });

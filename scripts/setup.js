@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { ask, root, run } from './run.js';
+import { ask, root, runPatiently } from './run.js';
 
 const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
 const cargoToml = readFileSync(path.join(root, 'Cargo.toml'), 'utf8');
@@ -18,7 +18,7 @@ if (missing) {
 
 if (packagesAreOld()) {
   console.log('Installing the development packages (npm ci) …');
-  const status = run(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts'], {
+  const status = runPatiently(process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--ignore-scripts'], {
     shell: process.platform === 'win32',
   });
   if (status !== 0) {

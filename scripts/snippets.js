@@ -24,8 +24,8 @@ const EXEMPTIONS = new Set(['no-run', 'no-compile']);
 /** What is shown and no program. */
 const TEXTS = new Set(['sh', 'text', 'json', 'yaml', 'toml', 'dockerfile', 'rust', 'diff']);
 
-/** Longer than any example has a reason to take. */
-const PATIENCE_MS = 20_000;
+/** Ends an example that hangs: longer than any has a reason to take, on a busy machine too. */
+const PATIENCE_MS = 120_000;
 
 /** The fenced blocks of one Markdown text: the line each begins on, the words on its fence, its code, whether it has an end. */
 function blocksOf(markdown) {
@@ -112,7 +112,9 @@ export async function snippetFailures(files) {
         const { failure, printed } = await runQuietly(source);
         if (failure !== null) complaints.push(`${file}:${line} ${failure}`);
         else {
-          const asWritten = ports.reduce((text, [written, real]) => text.replaceAll(real, written), printed);
+          // A port, not the same digits in the midst of another number.
+          const isReal = (real) => new RegExp(`(?<!\\d)${real}(?!\\d)`, 'g');
+          const asWritten = ports.reduce((text, [written, real]) => text.replaceAll(isReal(real), written), printed);
           const missing = firstUnprinted(promisesOf(code), asWritten);
           if (missing !== null)
             complaints.push(`${file}:${line} does not print "${missing}", but:\n      ${asWritten}`);

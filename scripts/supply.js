@@ -111,7 +111,7 @@ function cargoDeny() {
   if (has(own)) return own;
   console.log('Building cargo-deny below target/ (some minutes, once) …');
   const args = ['install', '--quiet', '--locked', '--root', path.join(tools, 'cargo'), `cargo-deny@${DENY}`];
-  return run('cargo', args) === 0 ? own : null;
+  return runPatiently('cargo', args) === 0 ? own : null;
 }
 
 function fromGo(module, version) {
@@ -123,7 +123,7 @@ function fromGo(module, version) {
   }
   console.log(`Installing ${path.basename(module)} below target/ …`);
   const env = { ...process.env, GOBIN: path.dirname(program), GOFLAGS: '-mod=mod' };
-  return run('go', ['install', `${module}@${version}`], { env }) === 0 ? program : null;
+  return runPatiently('go', ['install', `${module}@${version}`], { env }) === 0 ? program : null;
 }
 
 function fromPython() {

@@ -246,7 +246,7 @@ async function under(
 
 /** Waits until it is so. */
 async function until(isSo: () => boolean): Promise<void> {
-  const end = performance.now() + 8_000;
+  const end = performance.now() + 30_000;
   while (!isSo()) {
     if (performance.now() > end) throw new Error('it never was');
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -158,7 +158,7 @@ test.serial('THR-716 THR-705 one protocol where another is spoken is told apart:
   t.teardown(() => socks.close());
   for (const scheme of ['socks5h', 'socks4a'] as const) {
     const manager = managed(t, route('ssh -D', scheme), `${scheme}://127.0.0.1:${http.port}`, {
-      timeout: { connect: 500 },
+      timeout: { connect: 1_000 },
     });
     // It waits for more of what it takes for a request.
     const error = await rejection(manager.request('GET', at('/echo')), ConnectTimeoutError);

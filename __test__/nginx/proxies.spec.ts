@@ -235,7 +235,7 @@ function settled(manager: PoolManager): void {
 
 /** Waits until it is so. */
 async function until(isSo: () => boolean): Promise<void> {
-  const end = performance.now() + 8_000;
+  const end = performance.now() + 30_000;
   while (!isSo()) {
     if (performance.now() > end) throw new Error('it never was');
     await new Promise((resolve) => setTimeout(resolve, 5));

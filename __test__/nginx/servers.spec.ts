@@ -231,7 +231,7 @@ for (const front of FRONTS) {
   test.serial(`an answer that comes late comes, one that never comes costs its request alone ${over}`, async (t) => {
     const { pool } = await fronted(t, front, { maxsize: 2, block: true });
     const late = pool.request('GET', '/late/400');
-    const error = await rejection(pool.request('GET', '/never', { timeout: 250 }), ReadTimeoutError);
+    const error = await rejection(pool.request('GET', '/never', { timeout: { read: 250 } }), ReadTimeoutError);
     t.is(error.phase, 'headers');
     t.is((await late).text(), 'late');
     t.is((await pool.request('GET', '/echo')).status, 200);

@@ -24,7 +24,10 @@ export async function blackHole(): Promise<BlackHole> {
     const filler = net.connect(port, '127.0.0.1').on('error', () => undefined);
     fillers.push(filler);
     const silence = new Promise<false>((resolve) => setTimeout(() => resolve(false), 300));
-    if (!(await Promise.race([once(filler, 'connect').then(() => true), silence]))) return { port, close };
+    if (await Promise.race([once(filler, 'connect').then(() => true), silence])) continue;
+    // Where this process stood still, the time is up before what has happened meanwhile was looked at.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    if (filler.connecting) return { port, close };
   }
   close();
   throw new Error('the queue does not fill');

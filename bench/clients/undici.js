@@ -10,12 +10,15 @@ import { locate, versionOf } from '../packages.js';
 
 const entry = locate('undici');
 
+/** A thousand connections at once on a busy machine may each take more than its 10 s. */
+const connectTimeout = 120_000;
+
 export const version = () => versionOf('undici');
 
 export async function open({ origin, proxy, transport, ca }, concurrency) {
   const { Pool, ProxyAgent } = await import(entry);
   if (proxy) return throughProxy(ProxyAgent, { origin, proxy, transport, ca }, concurrency);
-  const pool = new Pool(origin, { connections: concurrency, ...over(transport, ca, concurrency) });
+  const pool = new Pool(origin, { connections: concurrency, connectTimeout, ...over(transport, ca, concurrency) });
   const get = async (path) => {
     const { statusCode, body } = await pool.request({ method: 'GET', path });
     if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
@@ -43,8 +46,11 @@ function throughProxy(ProxyAgent, { origin, proxy, transport, ca }, connections)
   const how =
     transport === 'forward'
       ? { proxyTunnel: false }
-      : { connections, requestTls: { secureContext: createSecureContext({ ca: readFileSync(ca) }) } };
-  const agent = new ProxyAgent({ uri: proxy, ...how });
+      : {
+          connections,
+          requestTls: { timeout: connectTimeout, secureContext: createSecureContext({ ca: readFileSync(ca) }) },
+        };
+  const agent = new ProxyAgent({ uri: proxy, proxyTls: { timeout: connectTimeout }, ...how });
   return {
     bytes: async (path) => {
       const { statusCode, body } = await agent.request({ origin, method: 'GET', path });
@@ -57,7 +63,7 @@ function throughProxy(ProxyAgent, { origin, proxy, transport, ca }, connections)
 
 function over(transport, ca, concurrency) {
   if (!transport) return {};
-  const connect = { secureContext: createSecureContext({ ca: readFileSync(ca) }) };
+  const connect = { timeout: connectTimeout, secureContext: createSecureContext({ ca: readFileSync(ca) }) };
   if (transport === 'https-new') return { connect, pipelining: 0 };
   if (transport === 'https') return { connect };
   return { connect, allowH2: true, connections: 1, pipelining: concurrency, maxConcurrentStreams: concurrency };

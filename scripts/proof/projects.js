@@ -1,7 +1,8 @@
 /** The empty projects that the tarballs are installed into, one a platform, and the servers that their programs ask. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { startOrigin } from '../../cli/start-origin.js';
 import { root } from '../run.js';
@@ -29,23 +30,27 @@ export async function installed(main, binary, { force = false } = {}) {
 export async function startServers() {
   const servers = await Promise.all(['origin.js', 'proxy.js', '../proof/server.js'].map((file) => startOrigin(file)));
   const [site, proxy, server] = servers;
+  const closed = await closedPort();
   const where = {
     site: site.port,
     tls: site.securePort,
     proxy: proxy.port,
     port: server.port,
-    closed: await freePort(),
+    closed: closed.port,
     authority: path.join(root, 'cli', 'authority.pem'),
   };
-  return { where, stop: () => servers.forEach((one) => one.stop()) };
+  return { where, stop: () => [...servers, closed].forEach((one) => one.stop()) };
 }
 
-/** A port that nobody listens on. */
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
+/** A port that nobody listens on, and nobody can until `stop()`: that of our own end of a connection. */
+async function closedPort() {
+  const server = createServer((socket) => socket.on('error', () => undefined).resume()).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client = connect(server.address().port, '127.0.0.1');
+  await once(client, 'connect');
+  const stop = () => {
+    client.destroy();
+    server.close();
+  };
+  return { port: client.localPort, stop };
 }

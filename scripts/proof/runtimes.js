@@ -29,7 +29,7 @@ export function runtimeChecks(runtimes, projects, where) {
   return runtimes.flatMap((runtime) => {
     const folder = projects[runtime.platform] ?? null;
     const needs = runtime.needs ?? (folder === null ? `there is no tarball for ${runtime.platform}` : null);
-    const patience = runtime.slow ? 180_000 : 30_000;
+    const patience = runtime.slow ? 600_000 : 180_000;
     const script = async (file, ...args) => {
       const command = [...runtime.command, file, ...args];
       const done = await exec(command, { cwd: folder, patience });

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import { root, run } from '../run.js';
+import { root, runPatiently } from '../run.js';
 
 export const proof = path.join(root, 'proof');
 export const consumers = path.join(proof, 'consumers');
@@ -19,7 +19,7 @@ export function installTools() {
   console.log('Installing runtimes, compilers and package managers (in proof/) …');
   // By force, since the Node.js for arm64 is wanted on x64 too, where qemu runs it.
   const words = ['ci', '--force', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  return run('npm', words, { cwd: proof }) === 0;
+  return runPatiently('npm', words, { cwd: proof }) === 0;
 }
 
 /** A file of a package of `proof/node_modules`. */

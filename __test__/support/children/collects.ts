@@ -14,7 +14,7 @@ const server = await httpServer((request, response) => {
 });
 const open = (): number => server.sockets.filter((socket) => !socket.destroyed).length;
 const settled = async (wanted: number): Promise<boolean> => {
-  const until = Date.now() + 5_000;
+  const until = Date.now() + 30_000;
   while (open() !== wanted && Date.now() < until) {
     collect();
     await turn();

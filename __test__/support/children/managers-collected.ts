@@ -14,7 +14,7 @@ const url = (n: number, path = ''): string => `http://127.0.0.1:${servers[n]?.po
 const open = (): string =>
   servers.map((server: HttpServer) => server.sockets.filter((socket) => !socket.destroyed).length).join('');
 async function settles(wanted: string): Promise<string> {
-  const until = Date.now() + 5_000;
+  const until = Date.now() + 30_000;
   while (open() !== wanted && Date.now() < until) {
     collect();
     await turn();

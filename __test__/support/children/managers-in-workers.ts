@@ -20,7 +20,7 @@ for (let round = 0; round < 3; round += 1) {
   await Promise.all(workers);
 }
 const open = (): number => servers.flatMap((server) => server.sockets).filter((socket) => !socket.destroyed).length;
-for (const until = Date.now() + 5_000; open() > 0 && Date.now() < until;)
+for (const until = Date.now() + 30_000; open() > 0 && Date.now() < until;)
   await new Promise((turn) => setImmediate(turn));
 console.log(JSON.stringify({ done, ended, open: open() }));
 for (const server of servers) await server.close();

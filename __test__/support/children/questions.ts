@@ -85,7 +85,7 @@ if (kind === 'collected') {
   const texts = await Promise.all(calls);
   calls.length = 0;
   const open = (): number => server.sockets.filter((socket) => !socket.destroyed).length;
-  const until = Date.now() + 5_000;
+  const until = Date.now() + 30_000;
   // What a WeakRef was asked for stays until the turn ends.
   while ((ref.deref() !== undefined || open() > 0) && Date.now() < until) {
     await turn();

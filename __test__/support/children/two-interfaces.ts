@@ -11,7 +11,7 @@ const { port } = server.address() as { port: number };
 const report: Record<string, string> = {};
 for (const host of ['127.0.0.1', '10.9.0.1']) {
   for (const name of [null, 'lo', 'near']) {
-    const pool = new HTTPConnectionPool(host, { port, interface: name, retries: false, timeout: { connect: 300 } });
+    const pool = new HTTPConnectionPool(host, { port, interface: name, retries: false, timeout: { connect: 800 } });
     report[`${name ?? 'any'} ${host}`] = await pool.request('GET', '/').then(
       (response) => String(response.status),
       (error: Error & { phase?: string }) => `${error.name} ${error.phase}`,

@@ -21,7 +21,7 @@ configure({ ioThreads: 2 });
 counts.push(io().length);
 /** A thread has its name a moment after it has begun. */
 async function settled(wanted: number): Promise<void> {
-  for (const until = Date.now() + 2_000; io().length < wanted && Date.now() < until;) {
+  for (const until = Date.now() + 30_000; io().length < wanted && Date.now() < until;) {
     await new Promise((resolve) => setImmediate(resolve));
   }
   counts.push(io().length);

@@ -115,7 +115,6 @@ impl<'a> Session<'a> {
     fn new(stream: TcpStream, counts: &'a Counts, last: usize) -> io::Result<Self> {
         let nth = counts.connections.fetch_add(1, Ordering::SeqCst);
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(IDLE))?;
         Ok(Self {
             stream,
             counts,
@@ -137,6 +136,8 @@ impl<'a> Session<'a> {
         if &preface != PREFACE {
             return Err(ErrorKind::InvalidData.into());
         }
+        // Not before: a client on a busy machine may take its time from the connection to its first byte.
+        self.stream.set_read_timeout(Some(IDLE))?;
         let streams = [&[0, MAX_CONCURRENT_STREAMS][..], &CONCURRENT.to_be_bytes()].concat();
         self.write(SETTINGS, 0, 0, &streams);
         loop {

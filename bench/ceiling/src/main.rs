@@ -125,4 +125,4 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// A thousand connections on a busy machine may need a moment; more than this is a fault, not load.
-const WARM_WITHIN: Duration = Duration::from_secs(30);
+const WARM_WITHIN: Duration = Duration::from_secs(120);

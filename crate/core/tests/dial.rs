@@ -57,6 +57,15 @@ fn closed_port() -> (Socket, u16) {
     (socket, port)
 }
 
+/// A port that 127.0.0.6 and 127.0.0.8 have free for as long as the socket lives: it is held at another address, so nobody
+/// gets it who asks for a port of all of them.
+fn free_elsewhere() -> (Socket, u16) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 7], 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
+}
+
 /// A listener whose queue is full: the system drops a SYN that comes.
 struct BlackHole {
     listener: Socket,
@@ -69,18 +78,47 @@ fn black_hole(at: SocketAddr) -> (BlackHole, u16) {
     listener.listen(1).unwrap();
     let bound = listener.local_addr().unwrap();
     let mut queued = Vec::new();
-    // On the loopback interface a connect that finds room is over when the call returns.
     for _ in 0..16 {
         let client = Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap();
         client.set_nonblocking(true).unwrap();
         drop(client.connect(&bound));
-        if client.peer_addr().is_err() {
+        if !connects(&client) {
             let port = bound.as_socket().unwrap().port();
             return (BlackHole { listener, _queued: queued }, port);
         }
         queued.push(client);
     }
     panic!("the queue does not fill");
+}
+
+/// Black holes at one port of these addresses. The system chooses it at the first; where somebody has it at another, one
+/// that is free at all of them is looked for.
+fn black_holes<const N: usize>(at: [IpAddr; N]) -> ([BlackHole; N], u16) {
+    for _ in 0..16 {
+        let (first, port) = black_hole((at[0], 0).into());
+        if at[1..].iter().all(|&ip| is_free(ip, port)) {
+            let mut first = Some(first);
+            return (at.map(|ip| first.take().unwrap_or_else(|| black_hole((ip, port).into()).0)), port);
+        }
+    }
+    panic!("no port is free at all of {at:?}");
+}
+
+fn is_free(ip: IpAddr, port: u16) -> bool {
+    let at = SocketAddr::from((ip, port));
+    Socket::new(Domain::for_address(at), Type::STREAM, None).unwrap().bind(&at.into()).is_ok()
+}
+
+/// Whether there was room in the queue. On the loopback interface a connect that finds some is over when the call returns,
+/// unless the system has no time for it at once; one that finds none is tried again by the system after a second, and in
+/// vain.
+fn connects(client: &Socket) -> bool {
+    (0..30).any(|look| {
+        if look > 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        client.peer_addr().is_ok()
+    })
 }
 
 /// Sockets of this machine that wait for an answer from this port (`SYN_SENT` is 2).
@@ -147,8 +185,7 @@ async fn a_local_address_and_port_are_what_the_server_sees() {
     assert_eq!(dialled.local, Endpoint::Ip(peer));
     drop((dialled, accepted));
 
-    let (closed, free) = closed_port();
-    drop(closed);
+    let (_held, free) = free_elsewhere();
     let (second, second_port) = listener().await;
     for (server, port) in [(server, port), (second, second_port)] {
         // The second time, the port is still in TIME_WAIT from the first, where our end closed before the server's.
@@ -279,7 +316,8 @@ async fn a_dial_into_a_full_queue_hangs_until_it_is_dropped_and_leaves_no_socket
         let dialling = dial(&plan, &resolver, &progress, None);
         assert!(tokio::time::timeout(Duration::from_millis(100), dialling).await.is_err(), "it hangs");
     }
-    assert!(began.elapsed() < Duration::from_secs(5));
+    // By itself it would hang for two minutes.
+    assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(progress.get(), Phase::Connect, "the caller sees what it cut");
     assert_eq!(knocking_at(port), 0, "the socket is closed");
 }
@@ -287,16 +325,14 @@ async fn a_dial_into_a_full_queue_hangs_until_it_is_dropped_and_leaves_no_socket
 // THR-901: the same while a race is on.
 #[tokio::test]
 async fn a_dropped_race_closes_all_its_sockets() {
-    let (_first, port) = black_hole((V4, 0).into());
-    let (_second, port) = black_hole(([127, 0, 0, 2], port).into());
-    let (_third, port) = black_hole((V6, port).into());
     let addresses = [V4.into(), IpAddr::from([127, 0, 0, 2]), V6.into()];
+    let (_holes, port) = black_holes(addresses);
     let plan = plan(&PoolSettings::default(), "any.test", port);
     {
         let mut dialling = Box::pin(dial_any(&plan, &addresses));
         let mut most = 0;
         let began = Instant::now();
-        while most < 3 && began.elapsed() < Duration::from_secs(10) {
+        while most < 3 && began.elapsed() < Duration::from_secs(30) {
             let waited = tokio::time::timeout(Duration::from_millis(20), dialling.as_mut()).await;
             assert!(waited.is_err(), "it hangs");
             most = most.max(knocking_at(port));
@@ -309,13 +345,19 @@ async fn a_dropped_race_closes_all_its_sockets() {
 // THR-1208: the first address is a black hole; the winner is remembered.
 #[tokio::test]
 async fn after_250_ms_the_next_address_is_tried_and_the_winner_goes_first_from_then_on() {
-    let (server, port) = listener().await;
+    let (server, port) = loop {
+        let (server, port) = listener().await;
+        if is_free(V6.into(), port) {
+            break (server, port);
+        }
+    };
     let (_hole, port) = black_hole((V6, port).into());
     let addresses = [V6.into(), V4.into()];
     let plan = plan(&PoolSettings::default(), "any.test", port);
     let dialled = dial_any(&plan, &addresses).await.unwrap();
     assert!(dialled.connect >= Duration::from_millis(250), "{:?}", dialled.connect);
-    assert!(dialled.connect < Duration::from_secs(2), "{:?}", dialled.connect);
+    // The first alone would take two minutes.
+    assert!(dialled.connect < Duration::from_secs(30), "{:?}", dialled.connect);
     assert_eq!(dialled.remote, Endpoint::Ip(server.local_addr().unwrap()));
     let [hole, won] = &dialled.tried[..] else { panic!("{:?}", dialled.tried) };
     assert_eq!(hole.address, format!("[::1]:{port}"));
@@ -334,36 +376,39 @@ async fn after_a_refusal_the_next_address_is_tried_at_once() {
     let (_server, port) = listener().await;
     let dead: Vec<IpAddr> = (2..12).map(|n| IpAddr::from([127, 0, 0, n])).collect();
     let addresses = [&dead[..], &[V4.into()]].concat();
-    let dialled = dial_any(&plan(&PoolSettings::default(), "any.test", port), &addresses).await.unwrap();
-    assert_eq!(dialled.tried.len(), 11);
-    assert!(dialled.connect < Duration::from_secs(1), "{:?}", dialled.connect);
+    let mut quickest = Duration::MAX;
+    for _ in 0..3 {
+        let dialled = dial_any(&plan(&PoolSettings::default(), "any.test", port), &addresses).await.unwrap();
+        assert_eq!(dialled.tried.len(), 11);
+        quickest = quickest.min(dialled.connect);
+    }
+    // Pauses of 250 ms would be 2.5 s each time; a machine that stands still for a moment does so once.
+    assert!(quickest < Duration::from_secs(1), "{quickest:?}");
 }
 
 // THR-1208: a slow first address may still win.
 #[tokio::test]
 async fn an_older_attempt_that_connects_while_the_next_one_hangs_wins() {
-    let (hole, port) = black_hole((V4, 0).into());
-    let (_other, port) = black_hole((V6, port).into());
+    let ([hole, _other], port) = black_holes([V4.into(), V6.into()]);
     let plan = plan(&PoolSettings::default(), "any.test", port);
     let addresses = [V4.into(), V6.into()];
     let mut dialling = Box::pin(dial_any(&plan, &addresses));
     let began = Instant::now();
     while knocking_at(port) < 2 {
-        assert!(began.elapsed() < Duration::from_secs(10));
+        assert!(began.elapsed() < Duration::from_secs(30));
         assert!(tokio::time::timeout(Duration::from_millis(20), dialling.as_mut()).await.is_err());
     }
-    // Room in the queue: the system sends the first SYN again after a second.
+    // Room in the queue: the system sends the first SYN again after a second, and after three, seven, fifteen.
     drop(hole.listener.accept().unwrap());
     drop(hole.listener.accept().unwrap());
-    let dialled = tokio::time::timeout(Duration::from_secs(10), dialling).await.unwrap().unwrap();
+    let dialled = tokio::time::timeout(Duration::from_secs(60), dialling).await.unwrap().unwrap();
     assert_eq!(dialled.remote, Endpoint::Ip((V4, port).into()));
     assert_eq!(dialled.tried[0].error, None);
 }
 
 #[tokio::test]
 async fn a_socket_that_connects_to_itself_is_refused() {
-    let (closed, port) = closed_port();
-    drop(closed);
+    let (_held, port) = free_elsewhere();
     let error = dial_any(&plan(&bound_to("127.0.0.8", port), "127.0.0.8", port), &[]).await.unwrap_err();
     assert_eq!(error.fields().causes[0].code.as_deref(), Some("ECONNREFUSED"));
 }

@@ -15,7 +15,7 @@ use ferropool_core::dial::resolve::limit_threads;
 use ferropool_core::dial::{DialPlan, Lookup, Remember, Resolver, dial};
 use ferropool_policy::error::{Kind, Phase};
 use ferropool_policy::settings::PoolSettings;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::spawn_local;
 
 /// A resolver of the test's: names that begin with `stall` are answered when the gate opens, the others at once.
@@ -59,7 +59,7 @@ impl Lookup for Names {
         self.asked.lock().unwrap().push(host.to_owned());
         if host.starts_with("stall") {
             let gate = self.gate.lock().unwrap();
-            drop(self.opened.wait_timeout_while(gate, Duration::from_secs(20), |open| !*open).unwrap());
+            drop(self.opened.wait_timeout_while(gate, Duration::from_secs(120), |open| !*open).unwrap());
         }
         let answer = self.answers.lock().unwrap().get(host).cloned();
         match answer {
@@ -102,7 +102,7 @@ fn alone<F: Future<Output = ()>>(future: F) {
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(15), "never came true: {what}");
+        assert!(began.elapsed() < Duration::from_secs(60), "never came true: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
@@ -158,7 +158,7 @@ fn a_dead_name_is_remembered_for_a_moment_and_asked_for_again() {
         names.answer("dead.test", Answer::Addresses(vec![IpAddr::from([127, 0, 0, 9])]));
         let mut found = None;
         while found.is_none() {
-            assert!(began.elapsed() < Duration::from_secs(10), "the failure is never forgotten");
+            assert!(began.elapsed() < Duration::from_secs(30), "the failure is never forgotten");
             found = resolver.resolve("dead.test").await.ok();
         }
         assert_eq!(found.unwrap()[..], [IpAddr::from([127, 0, 0, 9])]);
@@ -170,8 +170,10 @@ fn a_dead_name_is_remembered_for_a_moment_and_asked_for_again() {
 fn of_four_thousand_addresses_sixteen_are_tried() {
     alone(async {
         let (names, _opens, resolver) = names();
-        // Bound and gone: nobody listens there, on any address.
-        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        // Bound by a socket that never listens, so nobody does there, on any address.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("0.0.0.0:0".parse().unwrap()).unwrap();
+        let port = closed.local_addr().unwrap().port();
         names.answer(
             "many.test",
             Answer::Addresses((0..4_096_u32).map(|n| (0x7f01_0000 + n).to_be_bytes().into()).collect()),
@@ -206,7 +208,7 @@ fn names_that_hang_hold_up_nobody_else() {
         .await;
         let plan = DialPlan::new(&PoolSettings::default(), "other.test", port).unwrap();
         let progress = Cell::new(Phase::Pool);
-        let dialled = tokio::time::timeout(Duration::from_secs(5), dial(&plan, &resolver, &progress, None)).await;
+        let dialled = tokio::time::timeout(Duration::from_secs(30), dial(&plan, &resolver, &progress, None)).await;
         let dialled = dialled.expect("another name resolves").unwrap();
         assert_eq!(dialled.remote.port(), port);
         assert!(dialled.dns.is_some());
@@ -267,7 +269,7 @@ fn a_look_up_that_nobody_waits_for_any_more_gives_its_place_away() {
         tokio::time::sleep(deadline).await;
         assert!(!patient.is_finished());
         hanging[1].abort();
-        let patient = tokio::time::timeout(Duration::from_secs(5), patient).await;
+        let patient = tokio::time::timeout(Duration::from_secs(30), patient).await;
         patient.expect("its turn has come").unwrap().unwrap();
         joins.abort();
         for waiter in hanging.drain(2..) {
@@ -311,45 +313,57 @@ impl Drop for Limited {
 #[test]
 fn the_number_of_threads_is_the_callers_to_choose() {
     alone(async {
-        let limited = Limited::to(1);
-        until("those of other tests end at once", || threads() <= 1).await;
-        limit_threads(3);
-        let (names, opens, resolver) = names();
-        let ask = |prefix: &str| -> Vec<_> {
-            let hosts: Vec<_> = (0..9).map(|n| format!("stall-{prefix}{n}.test")).collect();
-            let wait = |host: String| {
-                let resolver = Rc::clone(&resolver);
-                spawn_local(async move { resolver.resolve(&host).await })
-            };
-            hosts.into_iter().map(wait).collect()
-        };
-        let first = ask("a");
-        until("three hang", || names.total() == 3).await;
-        assert_eq!(threads(), 3);
-        drop(limited);
-        let second = ask("b");
-        until("each has a thread", || names.total() == 18).await;
-        assert_eq!(threads(), 18);
-        let limited = Limited::to(1);
-        let began = Instant::now();
-        drop(opens);
-        for waiter in first.into_iter().chain(second) {
-            waiter.await.unwrap().unwrap();
+        let mut quickest = Duration::MAX;
+        for _ in 0..3 {
+            quickest = quickest.min(threads_end_in().await);
         }
-        until("the others end", || threads() == 1).await;
-        assert!(began.elapsed() < Duration::from_secs(4), "with their work, not after having been idle");
-        resolver.resolve("last.test").await.unwrap();
-        assert_eq!(threads(), 1);
-        drop(limited);
+        // An idle one ends after five seconds; a machine that stands still for a moment does so once.
+        assert!(quickest < Duration::from_secs(4), "with their work, not after having been idle: {quickest:?}");
     });
+}
+
+/// How long it takes until the threads that are too many have ended.
+#[cfg(target_os = "linux")]
+async fn threads_end_in() -> Duration {
+    let limited = Limited::to(1);
+    until("those of other tests end at once", || threads() <= 1).await;
+    limit_threads(3);
+    let (names, opens, resolver) = names();
+    let ask = |prefix: &str| -> Vec<_> {
+        let hosts: Vec<_> = (0..9).map(|n| format!("stall-{prefix}{n}.test")).collect();
+        let wait = |host: String| {
+            let resolver = Rc::clone(&resolver);
+            spawn_local(async move { resolver.resolve(&host).await })
+        };
+        hosts.into_iter().map(wait).collect()
+    };
+    let first = ask("a");
+    until("three hang", || names.total() == 3).await;
+    assert_eq!(threads(), 3);
+    drop(limited);
+    let second = ask("b");
+    until("each has a thread", || names.total() == 18).await;
+    assert_eq!(threads(), 18);
+    let limited = Limited::to(1);
+    let began = Instant::now();
+    drop(opens);
+    for waiter in first.into_iter().chain(second) {
+        waiter.await.unwrap().unwrap();
+    }
+    until("the others end", || threads() == 1).await;
+    let took = began.elapsed();
+    resolver.resolve("last.test").await.unwrap();
+    assert_eq!(threads(), 1);
+    drop(limited);
+    took
 }
 
 // THR-1218: a name that moves.
 #[test]
 fn new_connections_see_a_name_move_once_its_answer_is_old() {
     alone(async {
-        let (names, _opens, resolver) =
-            remembering(Remember { found: Duration::from_millis(80), ..Remember::default() });
+        // So long that the dial below finds what was remembered just before it.
+        let (names, _opens, resolver) = remembering(Remember { found: Duration::from_secs(2), ..Remember::default() });
         let old = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = old.local_addr().unwrap().port();
         let new = TcpListener::bind(("127.0.0.2", port)).await.unwrap();
@@ -359,7 +373,8 @@ fn new_connections_see_a_name_move_once_its_answer_is_old() {
         names.answer("moves.test", Answer::Addresses(vec![new.local_addr().unwrap().ip()]));
         let began = Instant::now();
         while resolver.resolve("moves.test").await.unwrap()[..] == [old.local_addr().unwrap().ip()] {
-            assert!(began.elapsed() < Duration::from_secs(10), "the move is never seen");
+            assert!(began.elapsed() < Duration::from_secs(30), "the move is never seen");
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let dialled = dial(&plan, &resolver, &Cell::new(Phase::Pool), None).await.unwrap();
         assert_eq!(dialled.remote.address(), "127.0.0.2");
@@ -424,7 +439,7 @@ fn a_look_up_whose_waiters_left_before_its_turn_is_never_begun() {
         }
         assert_eq!(names.total(), 33);
         for host in ["left7.test", "late7.test"] {
-            let again = tokio::time::timeout(Duration::from_secs(10), resolver.resolve(host)).await;
+            let again = tokio::time::timeout(Duration::from_secs(60), resolver.resolve(host)).await;
             again.expect("whoever wants it later gets an answer").unwrap();
             assert_eq!(names.asked(host), 1);
         }

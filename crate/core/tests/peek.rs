@@ -55,7 +55,7 @@ fn serve(listener: &TcpListener, deeds: &Receiver<Deed>, done: &Sender<()>) {
     for stream in listener.incoming() {
         let mut stream = stream.unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
         let mut served = false;
         while let Some(path) = request(&mut stream) {
             answer(&mut stream, &path);
@@ -118,7 +118,7 @@ fn what_a_busy_thread_has_not_been_told_of_is_never_a_response() {
             host: "127.0.0.1".to_owned(),
             port: Some(port),
             block: true,
-            timeout: Timeouts { total: Some(10_000.0), ..Timeouts::default() },
+            timeout: Timeouts { total: Some(60_000.0), ..Timeouts::default() },
             retries: Some(Retry { total: Count::Off, ..Retry::default() }),
             ..PoolSettings::default()
         };
@@ -138,7 +138,7 @@ fn what_a_busy_thread_has_not_been_told_of_is_never_a_response() {
             spoken += u64::from(now.speaks());
             // The I/O thread is busy with something else until the bytes are in the socket; the reactor has had no turn.
             deed.send(now).unwrap();
-            done.recv_timeout(Duration::from_secs(10)).unwrap();
+            done.recv_timeout(Duration::from_secs(60)).unwrap();
             let second = format!("/second-{round}");
             let (body, reused) = get(&pool, second.clone()).await;
             mixed += u64::from(body != second.as_bytes());

@@ -86,7 +86,7 @@ fn run(source: &Rc<Source>, strike: Strike) -> (Vec<Result<(), Kind>>, u64, Vec<
         let mut outcomes = Vec::new();
         for method in ["GET", "POST"] {
             let mut request = Request::new(method, "/", Instant::now());
-            request.timeout = Some(Timeouts { connect: None, read: None, total: Some(10_000.0) });
+            request.timeout = Some(Timeouts { connect: None, read: None, total: Some(60_000.0) });
             if method == "POST" {
                 request.body = Payload::Pieces(Rc::clone(source));
             }
@@ -125,7 +125,7 @@ fn pool(port: u16) -> Rc<Pool> {
 }
 
 fn serve(mut stream: TcpStream, arrived: &mpsc::Sender<String>) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(120)))?;
     let mut received = String::new();
     loop {
         while request_of(&received).is_none() {

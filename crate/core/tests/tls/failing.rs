@@ -43,7 +43,7 @@ async fn against(said: &[u8], leaving: Leaving) -> Error {
     let settings = TlsSettings { cert_reqs: CertReqs::None, ..TlsSettings::default() };
     let stream = TcpStream::connect(address).await.unwrap();
     let handshake = plan(&settings, "localhost");
-    let outcome = tokio::time::timeout(Duration::from_secs(10), handshake.handshake(stream)).await.unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(60), handshake.handshake(stream)).await.unwrap();
     let error = outcome.unwrap_err();
     assert_eq!(error.fields().phase, Some(Phase::Tls));
     serving.await.unwrap();

@@ -157,7 +157,7 @@ async fn visit(server: &Server, plan: &TlsPlan) -> &'static str {
         Ok(connected) => connected,
         Err(error) => return reason(&error),
     };
-    let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut [0; 9])).await.unwrap();
+    let read = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut [0; 9])).await.unwrap();
     match read {
         Ok(5) => "hello",
         Ok(_) => "closed",

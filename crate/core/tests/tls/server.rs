@@ -60,7 +60,7 @@ impl Server {
 
     /// The next client that has gone.
     pub(crate) async fn seen(&mut self) -> Seen {
-        tokio::time::timeout(Duration::from_secs(10), self.seen.recv()).await.unwrap().unwrap()
+        tokio::time::timeout(Duration::from_secs(60), self.seen.recv()).await.unwrap().unwrap()
     }
 
     pub(crate) async fn connect(&self, plan: &TlsPlan) -> Result<(TlsStream<TcpStream>, Secured), Error> {

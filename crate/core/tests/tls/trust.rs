@@ -154,7 +154,8 @@ async fn ten_megabytes_of_authorities_or_of_junk_take_little_time() {
     assert!(refusal(&trusting(&[Authority::File(scratch.write("junk.pem", junk))])).1.contains("holds no certificate"));
     let endless = format!("-----BEGIN CERTIFICATE-----\n{}", "QUJD\n".repeat(2_000_000));
     assert!(refusal(&trusting(&[Authority::File(scratch.write("endless.pem", endless))])).1.contains("has no end"));
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // What is not linear would take hours.
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     // What never ends, and what never begins, is not waited for.
     #[cfg(target_os = "linux")]
     assert!(refusal(&trusting(&[Authority::File("/dev/zero".to_owned())])).1.contains("not a regular file"));
