@@ -44,7 +44,7 @@ async function scripts(peer: Peer): Promise<void> {
 }
 
 /** Until a call has its connection. */
-function isLeased(pool: HTTPConnectionPool): Promise<void> {
+function leased(pool: HTTPConnectionPool): Promise<void> {
   return until(() => pool.pool?.leased === 1 && pool.numConnections === 1, 'a connection');
 }
 
@@ -64,7 +64,7 @@ const cases: {
     run: async (pool) => {
       const leave = new AbortController();
       const left = pool.request('GET', '/silent', { signal: leave.signal }).catch(() => null);
-      await isLeased(pool);
+      await leased(pool);
       leave.abort();
       await left;
     },
@@ -87,7 +87,7 @@ const cases: {
     reason: 'closed',
     run: async (pool) => {
       const cut: Promise<HTTPResponse | null> = pool.request('GET', '/silent').catch(() => null);
-      await isLeased(pool);
+      await leased(pool);
       await pool.close({ timeout: 0 });
       await cut;
     },

@@ -381,7 +381,7 @@ test('THR-1203 THR-1202: a reused connection that ends on our request: an error,
   }
 });
 
-test('THR-1206: a server that restarts: its idle connections go, and later requests see nothing of it', async (t) => {
+test('THR-1206: all connections of a server end, as when it restarts, and later requests see nothing of it', async (t) => {
   // To its clients a restart is that all connections end and new ones are taken. The port is kept: one that was given up for
   // a moment may be somebody's by then, of a spec that runs beside this one.
   let name = 'first';

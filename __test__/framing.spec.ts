@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 import { HTTPConnectionPool, ProtocolError, ReadTimeoutError, type HTTPResponse, type PoolOptions } from '../index.ts';
 import { answers, choices, reply, type RawServer } from './servers/raw.ts';
 import { rejection, scripted, target, type Fixture } from './support/fixtures.ts';
-import { clocked } from './support/clocked.ts';
+import { clocked, within } from './support/clocked.ts';
 import { until } from './support/street.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\n';
@@ -249,7 +249,7 @@ clocked(
     t.is(pool.stats().idle, 1);
     await (await server.peer(1)).gone();
     const took = performance.now() - began;
-    t.true(took > 400 && took < 900, `${took} ms`);
+    within(t, took > 400 && took < 900, `${took} ms`);
     await until(() => pool.stats().live === 0, 'the close');
     await pool.request('GET', '/');
     t.is(pool.stats().idle, 0);

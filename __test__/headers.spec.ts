@@ -507,8 +507,9 @@ test('THR-124: one name in any case ten thousand times is one name, in linear ti
   t.is(headers.size, 1);
   t.deepEqual(headers.getAll('X-FLOOD').slice(0, 3), ['0', '1', '2']);
   t.is(headers.getAll('X-FLOOD').length, 10_000);
-  const [small, large] = [time(1_000), time(10_000)];
-  t.true(large / small < 15, `${large} ns for 10,000 lines, ${small} ns for 1,000`);
+  const [small, large] = [time(1_000), time(50_000)];
+  // Linear is 50, quadratic is 2,500: between them there is room for a machine that has other things to do.
+  t.true(large / small < 500, `${large} ns for 50,000 lines, ${small} ns for 1,000`);
 });
 
 test('THR-522: only own properties are read, of objects and of options', (t) => {

@@ -6,16 +6,11 @@ import test, { type ExecutionContext } from 'ava';
 
 import { httpServer } from './servers/http.ts';
 import { outcome } from './support/child.ts';
-import { clocked } from './support/clocked.ts';
+import { clockedOnLinux, within } from './support/clocked.ts';
 
 /** What only Linux can show. */
 function onLinux(title: string, run: (t: ExecutionContext) => Promise<void>): void {
   if (process.platform === 'linux') test.serial(title, run);
-}
-
-/** The same where time or memory is what is judged. */
-function clockedOnLinux(title: string, run: (t: ExecutionContext) => Promise<void>): void {
-  if (process.platform === 'linux') clocked(title, run);
 }
 
 /** Whether this machine lets anybody make a network of his own. */
@@ -47,7 +42,7 @@ clockedOnLinux(
     const { '200 ok': served = 0, 'NewConnectionError EMFILE': refused = 0, ...rest } = seen.many;
     t.deepEqual(rest, {});
     t.is(served + refused, 1_000);
-    t.true(served > 100);
+    within(t, served > 100);
     t.is(seen.lost, 0);
     t.deepEqual(seen.after, { '200 ok': 20 });
     // With none at all: a while of patience, without a spin, and then its code; for a name as for an address.
@@ -58,8 +53,8 @@ clockedOnLinux(
       2,
     );
     t.is(value['200 ok'], undefined);
-    t.true(took >= 900 && took < 5_000, `${took} ms`);
-    t.true(busy < took / 2, `${busy} ms of ${took} ms on a processor`);
+    within(t, took >= 900 && took < 5_000, `${took} ms`);
+    within(t, busy < took / 2, `${busy} ms of ${took} ms on a processor`);
     t.deepEqual(seen.again, { '200 ok': 1 });
   },
 );
@@ -84,12 +79,12 @@ clockedOnLinux(
     t.log(seen);
     t.deepEqual(seen.many, { '200 ok': 200 });
     t.deepEqual(seen.none.value, ['NewConnectionError', 'EADDRNOTAVAIL', 'connect']);
-    t.true(seen.none.took >= 900 && seen.none.took < 10_000, `${seen.none.took} ms`);
-    t.true(seen.none.busy < seen.none.took / 2, `${seen.none.busy} ms on a processor`);
+    within(t, seen.none.took >= 900 && seen.none.took < 10_000, `${seen.none.took} ms`);
+    within(t, seen.none.busy < seen.none.took / 2, `${seen.none.busy} ms on a processor`);
     const { '200 ok': served = 0, 'NewConnectionError EADDRNOTAVAIL': refused = 0, ...rest } = seen.held;
     t.deepEqual(rest, {});
     t.is(served + refused, 20);
-    t.true(served > 0 && served <= 16);
+    within(t, served > 0 && served <= 16);
     t.deepEqual(seen.again, { '200 ok': 1 });
     t.is(seen.lost, 0);
   },
@@ -155,7 +150,7 @@ for (const [way, names] of [
       const text = `resident: ${seen.resident.map((bytes) => Math.round(bytes / 1_048_576)).join(' ')} MiB`;
       t.log(text);
       // 14,000 connections alone take some 10 MiB until the allocator has settled. A pool's own memory would be 40 more.
-      t.true(last - third < 24 * 1_048_576, text);
+      within(t, last - third < 24 * 1_048_576, text);
     },
   );
 }

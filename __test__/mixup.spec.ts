@@ -6,7 +6,7 @@ import test from 'ava';
 import { HTTPConnectionPool, HTTPError, type PoolStats } from '../index.ts';
 import { httpServer, type HttpServer } from './servers/http.ts';
 import { rawServer, reply } from './servers/raw.ts';
-import { clocked } from './support/clocked.ts';
+import { clocked, within } from './support/clocked.ts';
 
 function balanced({ opened, closed, idle, leased, waiting }: PoolStats): boolean {
   return opened === closed + idle + leased && leased === 0 && waiting === 0;
@@ -190,7 +190,7 @@ clocked(
     t.is(response.text(), 'second');
     const { deliver = 0, total = null } = response.timings ?? {};
     t.true(deliver > 700, `deliver ${deliver}`);
-    t.true(total !== null && total < 900, `total ${total}`);
+    within(t, total !== null && total < 900, `total ${total}`);
     await pool.close();
   },
 );

@@ -70,6 +70,8 @@ test('PROXY-02 PROXY-03 SOCKS-02: uploads of every kind of body reach the origin
   }
 });
 
+const WHOLE = 16 * 1024 * 1024;
+
 /** Origins that say `/N` bytes, or hash what they are sent; while it is held they read no more than its first piece. */
 interface Heavy {
   readonly routes: Origins['routes'];
@@ -149,6 +151,10 @@ test.serial(
         if (read > 2 * between) break;
       }
       t.true(read > 2 * between && all.taken.bytes > read, `${name}: it goes on as it is read`);
+      const whole = await manager.request('GET', `${url}${WHOLE}`, { preloadContent: false });
+      let last = 0;
+      for await (const piece of whole) last += piece.length;
+      t.is(last, WHOLE, name);
       await manager.close();
     }
   },

@@ -18,8 +18,8 @@ import {
 import { blackHole } from './servers/black-hole.ts';
 import { rawServer, type Script } from './servers/raw.ts';
 import { saying } from './servers/proxy.ts';
-import { rejection } from './support/fixtures.ts';
-import { closedPort, origins, proxied, through } from './support/proxied.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
+import { origins, proxied, through } from './support/proxied.ts';
 import { usual } from './support/pki.ts';
 
 /** For a peer that is silent. By then the one before it has been reached, on a busy machine too. */

@@ -17,8 +17,8 @@ import {
   type ProxyManagerOptions,
 } from '../index.ts';
 import { Notices } from './support/notices.ts';
-import { closedPort, kept, origins, proxied, through, trusting } from './support/proxied.ts';
-import { rejection } from './support/fixtures.ts';
+import { kept, origins, proxied, through, trusting } from './support/proxied.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
 import { usual } from './support/pki.ts';
 
 const SECRET = /s3cret|user|czNjcmV0/;

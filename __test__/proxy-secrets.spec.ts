@@ -6,7 +6,8 @@ import { basic } from './servers/proxy.ts';
 import { say } from './servers/tunnels.ts';
 import { start } from './support/child.ts';
 import { usual } from './support/pki.ts';
-import { closedPort, namesIn, origins, proxied, socksed } from './support/proxied.ts';
+import { closedPort } from './support/fixtures.ts';
+import { namesIn, origins, proxied, socksed } from './support/proxied.ts';
 
 /** The secret as it is, in octets as they are printed, and in Base64 wherever it begins. */
 const SECRET = new RegExp(

@@ -12,9 +12,9 @@ import {
 import { blackHole } from './servers/black-hole.ts';
 import { rawServer, type RawServer, type Script } from './servers/raw.ts';
 import type { Verdict } from './servers/proxy.ts';
-import { rejection } from './support/fixtures.ts';
-import { closedPort, origins, proxied, socksed, through } from './support/proxied.ts';
-import { clocked } from './support/clocked.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
+import { origins, proxied, socksed, through } from './support/proxied.ts';
+import { clocked, within } from './support/clocked.ts';
 
 /** How late a deadline may be on a machine that others use; never early. */
 const LATE = 3_000;
@@ -209,12 +209,12 @@ clocked(
     t.is(tunnelled.status, 200);
     const { timings } = tunnelled;
     t.true((timings?.proxy ?? 0) >= 1_150, JSON.stringify(timings));
-    t.true((timings?.headers ?? Infinity) < 1_150 && (timings?.connect ?? Infinity) < 1_150);
+    within(t, (timings?.headers ?? Infinity) < 1_150 && (timings?.connect ?? Infinity) < 1_150);
     t.true((timings?.tls ?? -1) >= 0);
     // A forwarded request's wait is for its answer.
     const forwarded = await manager.request('GET', 'http://h.test/');
     t.true((forwarded.timings?.headers ?? 0) >= 1_150, JSON.stringify(forwarded.timings));
-    t.true((forwarded.timings?.proxy ?? 0) < 1_150);
+    within(t, (forwarded.timings?.proxy ?? 0) < 1_150);
     const error = await rejection(
       manager.request('GET', 'http://h.test/', { timeout: { total: 700 } }),
       ReadTimeoutError,
@@ -269,7 +269,7 @@ clocked('THR-902: a thousand stalls at once, and other origins and proxies go on
     t.is((await manager.request('GET', `http://h.test/${nth}`, { proxy: good.url })).status, 200);
     last = Math.max(last, performance.now() - began);
   }
-  t.true(last < 1_400, `${last} ms`);
+  within(t, last < 1_400, `${last} ms`);
   for (const [nth, error] of (await Promise.all(stalls)).entries()) {
     const inner = nth % 2 === 0 ? (error as ProxyError).originalError : error;
     if (!(inner instanceof ConnectTimeoutError)) t.fail(`${nth}: ${error.message}`);
@@ -313,11 +313,9 @@ clocked(
       ...Array.from({ length: 4 }, () => hopeless(dead, 'dead')),
       ...Array.from({ length: 20 }, () => hopeless(stalls, 'stalled')),
     ];
-    const after = await lasts(busy);
-    ending.abort();
-    await Promise.all(others);
-    t.true(outcomes.dead > 0 && outcomes.stalled > 0);
+    const [after] = await Promise.all([lasts(busy).finally(() => ending.abort()), ...others]);
+    within(t, outcomes.dead > 0 && outcomes.stalled > 0);
     // 200 requests; one that waited for a stalling proxy once would show.
-    t.true(after < before * 3 + 350, `${before} ms alone, ${after} ms beside ${JSON.stringify(outcomes)}`);
+    within(t, after < before * 3 + 350, `${before} ms alone, ${after} ms beside ${JSON.stringify(outcomes)}`);
   },
 );

@@ -4,7 +4,8 @@ import test from 'ava';
 import { HTTPError, type HTTPResponse } from '../index.ts';
 import { rawServer, type Script } from './servers/raw.ts';
 import { saying, type Manner } from './servers/proxy.ts';
-import { closedPort, origins, proxied, socksed, through, toldBy } from './support/proxied.ts';
+import { closedPort } from './support/fixtures.ts';
+import { origins, proxied, socksed, through, toldBy } from './support/proxied.ts';
 import { until } from './support/street.ts';
 
 const REQUESTS = 1_200;

@@ -11,8 +11,8 @@ import {
 } from '../index.ts';
 import { rawServer } from './servers/raw.ts';
 import type { SocksOptions, SocksReply, SocksServer, SocksStep } from './servers/socks.ts';
-import { rejection } from './support/fixtures.ts';
-import { closedPort, kept, origins, socksed, toldBy, trusting } from './support/proxied.ts';
+import { closedPort, rejection } from './support/fixtures.ts';
+import { kept, origins, socksed, toldBy, trusting } from './support/proxied.ts';
 
 type Scheme = 'socks4a' | 'socks5h';
 

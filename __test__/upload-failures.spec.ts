@@ -20,7 +20,7 @@ import {
 } from '../index.ts';
 import { reply } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
-import { clocked } from './support/clocked.ts';
+import { clocked, within } from './support/clocked.ts';
 
 const WAIT = { total: 20_000 };
 const PIECE = Buffer.alloc(64 * 1024, 'x');
@@ -546,7 +546,7 @@ for (const timeout of [0, 30]) {
       await ended;
       t.is(forced, 1);
       // It does not wait for what it has cut off longer than a turn or two.
-      t.true(elapsed < 900, `${elapsed} ms`);
+      within(t, elapsed < 900, `${elapsed} ms`);
       await (await server.peer(1)).gone();
       t.is((await server.peer(1)).received.length, 0);
     },

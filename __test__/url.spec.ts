@@ -8,7 +8,7 @@ import type { NewConnectionError } from '../index.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
 import { vectors } from './support/vectors.ts';
 import type { Raised } from './support/vectors.ts';
-import { clocked } from './support/clocked.ts';
+import { clocked, within } from './support/clocked.ts';
 
 interface Parsed {
   scheme: string | null;
@@ -506,7 +506,7 @@ clocked('THR-513, URL-07: names are IDNA 2008, strictly, and no name takes long'
   }
   t.is(parseUrl(`http://${'@'.repeat(10_000)}h/`).host, 'h');
   t.throws(() => parseUrl(`http://${'@'.repeat(100_000)}h:x/`), parseError);
-  t.true(performance.now() - began < 2_000);
+  within(t, performance.now() - began < 2_000);
   t.throws(() => new HTTPConnectionPool(`${'a.'.repeat(126)}aa`), parseError);
   t.is(new HTTPConnectionPool('a'.repeat(63)).host.length, 63);
 });

@@ -24,8 +24,9 @@ if (!chosen) {
 }
 
 const sum = { passed: 0, failed: 0 };
-/** What failed, by name: said again at the end, since thousands of lines stand between. */
+/** What failed, by name, and what held in a later attempt only: said again at the end, since thousands of lines stand between. */
 const failures = [];
+const wavering = [];
 if (await build(chosen.build)) {
   for (const suite of chosen.run) {
     const { passed, failed } = await suite();
@@ -35,6 +36,7 @@ if (await build(chosen.build)) {
 } else {
   sum.failed += 1;
 }
+for (const line of wavering) console.log(line);
 for (const name of failures) console.log(`✘ ${name}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed`);
 process.exitCode = sum.failed === 0 && sum.passed > 0 ? 0 : 1;
@@ -97,6 +99,7 @@ async function ava(args) {
       count[ok ? 'passed' : 'failed'] += 1;
       console.log(`${ok ? '✔' : '✘'} ${test[2]}`);
     } else if (!/^(TAP version|1\.\.\d+$|# (tests|pass|fail) \d+$|\s*$)/.test(line)) {
+      if (/^#\s+attempt \d+ of .* did not hold/.test(line)) wavering.push(line);
       console.log(line);
     }
   };

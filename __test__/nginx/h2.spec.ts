@@ -9,6 +9,7 @@ import type { HTTPResponse, HTTPSConnectionPool, PoolOptions, TLSOptions } from 
 import { nginx, type Nginx, type NginxSetup } from '../servers/nginx.ts';
 import { certificates, fronted, FRONTS, pooled, secured, trusting } from '../support/fronts.ts';
 import { rejection } from '../support/fixtures.ts';
+import { until } from '../support/street.ts';
 
 const OVER_H2 = FRONTS.filter(({ server, protocol }) => server !== 'node' && protocol === 'h2');
 
@@ -104,7 +105,7 @@ test.serial('a connection that nginx ended while it was idle costs nothing', asy
     { retries: false },
   );
   const first = await pool.request('POST', '/', { body: 'once' });
-  await until(() => pool.stats().live === 0 || pool.stats().closed === 1);
+  await until(() => pool.stats().live === 0 || pool.stats().closed === 1, 'the end of the connection');
   const second = await pool.request('POST', '/', { body: 'once' });
   t.not(second.connection?.id, first.connection?.id);
   t.is(second.attempts, 1);
@@ -242,13 +243,4 @@ async function under(
   await happens(progress).finally(() => (load.over = true));
   await busy;
   return load;
-}
-
-/** Waits until it is so. */
-async function until(isSo: () => boolean): Promise<void> {
-  const end = performance.now() + 30_000;
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error('it never was');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -10,6 +10,7 @@ import type { Echo } from '../servers/backend.ts';
 import { BLOCK, blockAt, Follower } from '../servers/pattern.ts';
 import { rejection } from '../support/fixtures.ts';
 import { behind, isSocks, keeps, managed, origin, ROUTES, speaking, WAYS } from '../support/installed.ts';
+import { until } from '../support/street.ts';
 
 const MIB = 1024 * 1024;
 
@@ -147,7 +148,7 @@ for (const way of WAYS) {
       const begun = await manager.request('GET', at('/begun'), { preloadContent: false });
       const waits = manager.request('POST', at('/never'), { body: 'once', timeout: { read: 20_000 } });
       const ends = rejection(waits, HTTPError);
-      await until(() => heard.includes('/never'));
+      await until(() => heard.includes('/never'), '/never');
       await proxy.kill();
       const error = await ends;
       t.is(error.code, 'ERR_PROTOCOL', error.message);
@@ -230,14 +231,5 @@ function settled(manager: PoolManager): void {
   const { leased, waiting, opened, closed, idle } = manager.stats();
   if (leased !== 0 || waiting !== 0 || opened !== closed + idle) {
     throw new Error(`not settled: ${JSON.stringify({ leased, waiting, opened, closed, idle })}`);
-  }
-}
-
-/** Waits until it is so. */
-async function until(isSo: () => boolean): Promise<void> {
-  const end = performance.now() + 30_000;
-  while (!isSo()) {
-    if (performance.now() > end) throw new Error('it never was');
-    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

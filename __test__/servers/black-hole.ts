@@ -38,5 +38,5 @@ const HOLDER = `
   server.listen({ host: '127.0.0.1', port: 0, backlog: 1 }, () => {
     process.stdout.write(server.address().port + '\\n');
     // From here on nobody looks at the queue.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30_000);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120_000);
   });`;

@@ -118,5 +118,4 @@ export function through(t: ExecutionContext, url: string | null, options: PoolMa
   return kept(t, new PoolManager(trusting({ ...(url === null ? {} : { proxy: url }), ...options })));
 }
 
-export { closedPort } from './fixtures.ts';
 export { kept } from './street.ts';

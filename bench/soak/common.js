@@ -40,10 +40,9 @@ export class Memory {
     return [`memory rose by ${grown.toFixed(0)} MiB over ${this.#base.toFixed(0)}, at most ${most} are allowed`];
   }
 
-  /**
-   * `slack` MiB are allowed besides: a small run has a heap that is still finding its size, whatever it does.
-   */
-  complaints(slack = 0) {
+  /** A run that is not `long` has a heap that is still finding its size, whatever it does: 32 MiB are allowed besides. */
+  complaints(long = true) {
+    const slack = long ? 0 : 32;
     const third = this.#samples.length / 3;
     if (third < 4) return [];
     const most = (samples) => Math.max(...samples.map(([, size]) => size));

@@ -16,8 +16,8 @@ const READ = 300;
 /** Milliseconds that the client's JavaScript may take in one turn. */
 const OWN = 50;
 
-/** From so many requests on it is a long run; the MiB by which the memory of a small one may be off. */
-const [LONG, SLACK] = [50_000, 32];
+/** From so many requests on it is a long run. */
+const LONG = 50_000;
 
 /** Where nothing listens. */
 const CLOSED = { address: '127.0.0.1', port: 1 };
@@ -172,7 +172,7 @@ export async function crawl(product, { requests, hosts = 2_000, width = 500, con
     report.inPauses === 0,
     `${report.hits.busy ?? 0} attempts on busy hosts, ${report.inPauses} attempts within a pause`,
   );
-  const grown = memory.complaints(done < LONG ? SLACK : 0);
+  const grown = memory.complaints(done >= LONG);
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

@@ -145,8 +145,7 @@ export async function h2({ HTTPConnectionPool, HTTPError }, { requests, streams 
     leased === 0 && waiting === 0 && opened === closed + idle,
     `at the end ${leased} leased, ${waiting} waiting; ${opened} opened = ${closed} closed + ${idle} idle`,
   );
-  // Before that the heap is still finding its size; a busy machine takes as long for much less.
-  const grown = seconds < 20 || count < LONG ? [] : memory.complaints();
+  const grown = memory.complaints(count >= LONG);
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

@@ -76,8 +76,7 @@ export async function handshakes({ HTTPSConnectionPool, SSLError }, { requests, 
   );
   check(seen.resumed > 0, `${seen.resumed} sessions were resumed, all of them with the right authority`);
   check(unbalanced.length === 0, unbalanced[0] ?? 'the books of both pools balance');
-  // Before that the heap is still finding its size; a busy machine takes as long for much less.
-  const grown = seconds < 20 || count < LONG ? [] : memory.complaints();
+  const grown = memory.complaints(count >= LONG);
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

@@ -164,8 +164,7 @@ export async function proxiesDying({ PoolManager }, { requests, proxies = 500 })
   );
   check(connections === 0, `${connections} connections left on the proxies`);
   check(left === open, `${left} descriptors, ${open} before`);
-  // Before that the heap is still finding its size; a busy machine takes as long for much less.
-  const grown = seconds < 20 || count < LONG ? [] : memory.complaints();
+  const grown = memory.complaints(count >= LONG);
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

@@ -3,8 +3,8 @@ import { getEventListeners, once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { lanes, Memory } from './common.js';
 
-/** From so many requests on it is a long run; the MiB by which the memory of a small one may be off. */
-const [LONG, SLACK] = [50_000, 32];
+/** From so many requests on it is a long run. */
+const LONG = 50_000;
 
 const script = `
   const { parentPort } = require('node:worker_threads');
@@ -65,7 +65,7 @@ export async function signal({ HTTPConnectionPool }, { requests, width = 50 }) {
     leased === 0 && waiting === 0 && opened === closed + idle,
     `at the end ${leased} leased, ${waiting} waiting; ${opened} opened = ${closed} closed + ${idle} idle`,
   );
-  const grown = memory.complaints(done < LONG ? SLACK : 0);
+  const grown = memory.complaints(done >= LONG);
   check(grown.length === 0, grown[0] ?? memory.toString());
   return { lines, complaints };
 }

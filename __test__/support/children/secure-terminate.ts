@@ -28,7 +28,7 @@ const open = (): number =>
   [...server.sockets, ...stuck.peers.filter((peer) => !peer.ended).map(({ socket }) => socket)].filter(
     (socket) => !socket.destroyed,
   ).length;
-for (const until = Date.now() + 5_000; open() > 0 && Date.now() < until;)
+for (const until = Date.now() + 30_000; open() > 0 && Date.now() < until;)
   await new Promise((resolve) => setImmediate(resolve));
 const sockets = open();
 await server.close();

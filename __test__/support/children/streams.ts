@@ -43,7 +43,7 @@ if (way === 'small' || way === 'whole') {
   const ask = async (): Promise<number> => (await get('/gigabyte')).status;
   for (let n = 0; n < 4; n += 1) await ask();
   const held = await get('/gigabyte');
-  const until = Date.now() + 10_000;
+  const until = Date.now() + 30_000;
   while (pool.stats().leased > 1 && Date.now() < until) {
     gc();
     await new Promise((resolve) => setImmediate(resolve));
