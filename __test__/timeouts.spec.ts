@@ -285,8 +285,9 @@ test.serial('THR-908: total is one deadline over all phases, not a span for each
 const onLinux = (process.platform === 'linux' ? test.serial : () => undefined) as typeof test;
 
 onLinux('THR-901 TIME-06 TIME-11: a connect that gets no answer is a ConnectTimeoutError at its time', async (t) => {
-  const { port, close } = await blackHole();
-  t.teardown(close);
+  const hole = await blackHole();
+  t.teardown(() => hole.close());
+  const { port } = hole;
   const pool = new HTTPConnectionPool('127.0.0.1', { retries: false, port, maxsize: 4 });
   t.teardown(() => pool.close({ timeout: 0 }));
   const attempt = async (timeout: TimeoutLike, span: number): Promise<ConnectTimeoutError> => {
