@@ -1,11 +1,16 @@
 /** Servers that choose HTTP/2 for one connection and HTTP/1.1 for the next, under a bound over all connections. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import http2 from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import https from 'node:https';
+import net from 'node:net';
 
 import test from 'ava';
 
 import { PoolManager } from '../index.ts';
 import { usual } from './support/pki.ts';
+
+type Asked = IncomingMessage | http2.Http2ServerRequest;
+type Answered = ServerResponse | http2.Http2ServerResponse;
 
 const HOSTS = 4;
 const REQUESTS = 600;
@@ -14,33 +19,38 @@ const WORKERS = 40;
 test('H2-05 MGR-01: peers that change their mind with each connection hold nobody up, and lose nobody', async (t) => {
   const { ca, leaf } = usual();
   let handshakes = 0;
-  const servers = Array.from({ length: HOSTS }, (_, nth) =>
-    http2.createSecureServer(
-      {
-        key: leaf.keyPem,
-        cert: leaf.pem,
-        allowHTTP1: true,
-        settings: { maxConcurrentStreams: 1 + nth },
-        // Every other connection, a few in a row now and then.
-        ALPNCallback: () => ((handshakes += 1) % 5 < 3 ? 'h2' : 'http/1.1'),
-      } as http2.SecureServerOptions,
-      (request, response) => {
-        request.resume();
-        request.on('end', () => {
-          // A goodbye with the answer, now and then: the next request needs a connection again.
-          if (request.url.endsWith('7') && request.httpVersionMajor === 2) request.stream.session?.close();
-          else if (request.url.endsWith('3') && request.httpVersionMajor === 1)
-            response.setHeader('connection', 'close');
-          response.end(request.url);
-        });
-      },
-    ),
-  );
+  const answer = (request: Asked, response: Answered): void => {
+    const { url = '' } = request;
+    request.resume();
+    request.on('end', () => {
+      // A goodbye with the answer, now and then: the next request needs a connection again.
+      if ('stream' in request) {
+        if (url.endsWith('7')) request.stream.session?.close();
+      } else if (url.endsWith('3')) response.setHeader('connection', 'close');
+      response.end(url);
+    });
+  };
+  const identity = { key: leaf.keyPem, cert: leaf.pem };
+  // Two servers behind one port, since one that chooses by ALPNCallback ends Node 20 itself now and then ("corrupted size vs.
+  // prev_size", in a process of nothing but such servers too).
+  const servers = Array.from({ length: HOSTS }, (_, nth) => {
+    const settings = { maxConcurrentStreams: 1 + nth };
+    const second = http2.createSecureServer({ ...identity, settings }, answer);
+    const first = https.createServer(identity, answer);
+    for (const server of [first, second]) {
+      for (const event of ['sessionError', 'tlsClientError', 'clientError', 'error']) server.on(event, () => undefined);
+    }
+    return net.createServer((socket) => {
+      socket.on('error', () => undefined);
+      handshakes += 1;
+      // Every other connection, a few in a row now and then.
+      (handshakes % 5 < 3 ? second : first).emit('connection', socket);
+    });
+  });
   const ports = await Promise.all(
     servers.map(async (server) => {
-      for (const event of ['sessionError', 'tlsClientError', 'clientError', 'error']) server.on(event, () => undefined);
       await new Promise<void>((listening) => void server.listen(0, '127.0.0.1', listening));
-      return (server.address() as AddressInfo).port;
+      return (server.address() as net.AddressInfo).port;
     }),
   );
   for (const bound of [
