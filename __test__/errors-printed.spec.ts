@@ -38,6 +38,17 @@ async function listen(server: Server): Promise<number> {
 /** Says this to each request, and hangs up. */
 const saying = (text: string): Promise<number> =>
   listen(createTcpServer((socket) => socket.once('data', () => socket.end(text))));
+/** Hangs up once something of a body in chunks is there: then it was taken from its source. */
+const takingSome = (): Promise<number> =>
+  listen(
+    createTcpServer((socket) => {
+      let got = '';
+      socket.on('data', (piece: Buffer) => {
+        got += piece.toString();
+        if (got.includes('one')) socket.end();
+      });
+    }),
+  );
 const silent = (): Promise<number> => listen(createTcpServer((socket) => socket.resume()));
 const site = (): Promise<number> =>
   listen(
@@ -94,7 +105,7 @@ const cases: [start: (t: ExecutionContext) => Promise<number>, ask: (port: numbe
   [site, (port) => bare(port, { limits: { decoded: 3 } }).request('GET', '/')],
   [site, (port) => bare(port, { retries: 3 }).request('GET', '/loop')],
   [site, (port) => bare(port, { retries: new Retry({ total: 1, statusForcelist: [503] }) }).request('GET', '/busy')],
-  [() => saying(''), (port) => bare(port, { retries: 3 }).request('PUT', '/', { body: pieces() })],
+  [takingSome, (port) => bare(port, { retries: 3 }).request('PUT', '/', { body: pieces() })],
   [site, (port) => new PoolManager({ denyAddresses: 'private' }).request('GET', `http://localhost:${port}/`)],
   [
     closedPort,
