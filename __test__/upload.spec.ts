@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Duplex, PassThrough, Readable } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
+import undici from 'undici';
 
 import {
   encodeMultipartFormdata,
@@ -458,6 +459,51 @@ test('what cannot be sent any more is refused before anything is sent', async (t
       code: 'ERR_INVALID_BODY',
     });
   }
+  t.is(server.peers.length, 0);
+});
+
+test('BODY-02: a FormData of another package is sent as the platform’s is, as a body and as fields', async (t) => {
+  const { post } = await receiver(t);
+  const form = new undici.FormData();
+  t.false((form as unknown) instanceof FormData);
+  form.append('a', 'ä\nb');
+  form.append('f', new File(['bytes'], 'n.txt', { type: 'text/plain' }));
+  for (const options of [{ body: form }, { fields: form }] as unknown as RequestOptions[]) {
+    const { headers, body } = await post(options);
+    const found = await new Response(body, { headers: { 'content-type': headers['content-type'] ?? '' } }).formData();
+    const [[name, text], [other, file]] = [...found] as [[string, string], [string, File]];
+    t.deepEqual([name, text, other, file.name, file.type], ['a', 'ä\r\nb', 'f', 'n.txt', 'text/plain']);
+    t.is(await file.text(), 'bytes');
+  }
+  const empty = await post({ fields: new undici.FormData() });
+  t.is(empty.headers['content-type'], undefined);
+});
+
+test('what gives pairs and no pieces is refused as a body before anything is sent, and told where it can go', async (t) => {
+  const { pool, server } = await scripted(t, () => {});
+  class Foreign {
+    readonly [Symbol.toStringTag] = 'URLSearchParams';
+    *[Symbol.iterator](): Generator<[string, string]> {
+      yield ['a', '1'];
+    }
+  }
+  class Unreadable {
+    readonly [Symbol.toStringTag] = 'FormData';
+    *[Symbol.iterator](): Generator<[string, object]> {
+      yield ['f', { name: 'a file of its own', type: '' }];
+    }
+  }
+  for (const body of [new Map([['a', '1']]), new Map(), new Headers(), new undici.Headers({ a: '1' }), new Foreign()]) {
+    const error = await t.throwsAsync(pool.request('POST', '/', { body: body as unknown as RequestBody }), {
+      instanceOf: TypeError,
+      code: 'ERR_INVALID_BODY',
+    });
+    t.regex(error.message, /^'body' is a (Map|Headers|URLSearchParams), which gives pairs .* pass it as 'fields'$/);
+  }
+  await t.throwsAsync(pool.request('POST', '/', { body: new Unreadable() as unknown as RequestBody }), {
+    instanceOf: TypeError,
+    message: /^the field 'f' of a FormData is a string or a File of Node.js, not an object$/,
+  });
   t.is(server.peers.length, 0);
 });
 

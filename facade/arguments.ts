@@ -78,11 +78,27 @@ export function describe(value: unknown): string {
   // The commonest slip has a name.
   if (isPromise(value)) return 'a Promise, which was not awaited';
   if (value instanceof URL) return 'a URL object';
-  const tag = TAGGED.exec(Object.prototype.toString.call(value))?.[1];
-  if (tag !== undefined) return `${/^[AEIO]/.test(tag) ? 'an' : 'a'} ${tag}`;
+  const tag = tagOf(value);
+  if (TAGGED.has(tag)) return `${/^[AEIO]/.test(tag) ? 'an' : 'a'} ${tag}`;
   const type = typeof value;
   return type === 'undefined' ? type : `${type === 'object' ? 'an' : 'a'} ${type}`;
 }
 
+/** What an object calls itself, whichever class or realm it is of. @internal */
+export function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice(8, -1);
+}
+
 /** Objects of the platform that are given where none of them will do. What others call their own is not repeated. */
-const TAGGED = /^\[object (AbortSignal|ArrayBuffer|Date|Error|FormData|Headers|Map|RegExp|Set|URLSearchParams)\]$/;
+const TAGGED: ReadonlySet<string> = new Set([
+  'AbortSignal',
+  'ArrayBuffer',
+  'Date',
+  'Error',
+  'FormData',
+  'Headers',
+  'Map',
+  'RegExp',
+  'Set',
+  'URLSearchParams',
+]);

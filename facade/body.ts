@@ -4,7 +4,7 @@
  */
 import { Readable } from 'node:stream';
 
-import { argumentError, describe } from './arguments.ts';
+import { argumentError, describe, tagOf } from './arguments.ts';
 import { InParts, Made, ofArray, OfIterable, OfReadable, OfWebStream } from './body-sources.ts';
 import type { Call } from './boundary/marshal.ts';
 import * as layout from './boundary/generated.ts';
@@ -12,7 +12,7 @@ import type { Source } from './boundary/stream.ts';
 import { bytesOf } from './bytes.ts';
 import { requestFields, type FormFields } from './fields.ts';
 import { wireLines, type HeaderSource } from './headers.ts';
-import { multipartParts } from './multipart.ts';
+import { isFormData, multipartParts } from './multipart.ts';
 import { encodeFormUrlencoded } from './urlencoded.ts';
 
 /** A piece of a body: a string goes out as UTF-8. */
@@ -92,11 +92,12 @@ function bodyFrom(value: unknown, boundary: string | null): Body {
   if (typeof value !== 'object' || value === null) throw noBody(value);
   if (value instanceof URLSearchParams)
     return whole(value.toString(), 'application/x-www-form-urlencoded;charset=UTF-8');
-  if (value instanceof FormData) return multipart(value, boundary);
+  if (isFormData(value)) return multipart(value, boundary);
   if (value instanceof Blob) return ofBlob(value);
   if (isWebStream(value)) return sourced(new OfWebStream(value));
   if (isReadable(value)) return sourced(new OfReadable(value));
   if (Array.isArray(value)) return sourced(ofArray(value));
+  if (PAIRS.has(tagOf(value))) throw noPieces(value);
   if (has(value, Symbol.asyncIterator)) {
     return sourced(new OfIterable(() => (value as AsyncIterable<unknown>)[Symbol.asyncIterator](), true));
   }
@@ -112,7 +113,7 @@ function bodyOfFields(fields: unknown, { encodeMultipart, boundary }: BodyOption
     const text = encodeFormUrlencoded(fields as Parameters<typeof encodeFormUrlencoded>[0]);
     return text === '' ? null : whole(text, 'application/x-www-form-urlencoded');
   }
-  if (fields instanceof FormData) return fields.keys().next().done === true ? null : multipart(fields, boundary);
+  if (isFormData(fields)) return fields[Symbol.iterator]().next().done === true ? null : multipart(fields, boundary);
   const parts = [...requestFields(fields)];
   return parts.length === 0 ? null : multipart(parts, boundary);
 }
@@ -166,7 +167,7 @@ function typed(lines: NonNullable<Call['lines']>, type: string): NonNullable<Cal
 
 function ofMade(value: unknown): Source {
   if (typeof value === 'function') throw argumentError('type', CODE, 'a function makes a body, not another function');
-  if (value instanceof FormData) {
+  if (isFormData(value)) {
     const hint = 'pass it as the body itself: it can be sent again as it is';
     throw argumentError(
       'type',
@@ -221,5 +222,13 @@ function noBody(value: unknown): Error {
   return argumentError('type', CODE, `'body' must be ${kinds}. Instead was ${describe(value)}`);
 }
 
+/** Its pairs would be taken for pieces, once the head is out. */
+function noPieces(value: object): Error {
+  const message = `'body' is ${describe(value)}, which gives pairs and no pieces of a body; pass it as 'fields'`;
+  return argumentError('type', CODE, message);
+}
+
+/** What iterates over names and values, whosever class it is. */
+const PAIRS: ReadonlySet<string> = new Set(['Headers', 'Map', 'URLSearchParams']);
 const CODE = 'ERR_INVALID_BODY';
 const OPTION = 'ERR_INVALID_OPTION';

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 
-import { argumentError, describe } from './arguments.ts';
+import { argumentError, describe, tagOf } from './arguments.ts';
 import { dataOf, formatMultipartHeaderParam, requestFields, RequestField, type FormFields } from './fields.ts';
 
 /** A multipart body as what it is sent from. */
@@ -57,7 +57,7 @@ export function multipartParts(
   boundary?: string | null,
   choose: () => string = chooseBoundary,
 ): MultipartParts {
-  const sections = fields instanceof FormData ? formDataSections(fields) : fieldSections(fields);
+  const sections = isFormData(fields) ? formDataSections(fields) : fieldSections(fields);
   const chosen = boundary == null ? free(sections, choose) : checked(sections, boundary);
   const delimiter = Buffer.from(`--${chosen}\r\n`);
   const parts: (Buffer | Blob)[] = [];
@@ -79,6 +79,19 @@ export function multipartParts(
   return { contentType: `multipart/form-data; boundary=${parameter(chosen)}`, length, parts };
 }
 
+/**
+ * Whether it is a `FormData`: the platform's, or that of another package (undici's own), which is no instance of it and gives
+ * the same pairs.
+ *
+ * @internal
+ */
+export function isFormData(value: unknown): value is FormData {
+  if (value instanceof FormData) return true;
+  // A plain object is none: a polluted prototype would speak for it.
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) === Object.prototype) return false;
+  return tagOf(value) === 'FormData' && typeof Reflect.get(value, Symbol.iterator) === 'function';
+}
+
 /** What stands between two boundaries. */
 interface Section {
   readonly head: Buffer;
@@ -98,6 +111,14 @@ function formDataSections(form: FormData): Section[] {
     const disposition = [formatMultipartHeaderParam('name', lines(name))];
     if (typeof value === 'string') return section(disposition, null, Buffer.from(lines(value)));
     // An empty file name is written too: without one, a server takes the file for a text.
+    if (!(value instanceof Blob)) {
+      const given = describe(value);
+      throw argumentError(
+        'type',
+        CODE,
+        `the field '${name}' of a FormData is a string or a File of Node.js, not ${given}`,
+      );
+    }
     disposition.push(formatMultipartHeaderParam('filename', value.name));
     return section(disposition, value.type === '' ? 'application/octet-stream' : value.type, value);
   });
