@@ -18,36 +18,11 @@ import { amountOf, BodyReader } from './reader.ts';
 import { historyOf } from './history.ts';
 import { ownParts, type HTTPResponseInit, type Made } from './response-own.ts';
 import { Retry } from './retry.ts';
+import { measured, type Timings } from './timings.ts';
 import { hostOf } from './url.ts';
 
 export type { HTTPResponseInit } from './response-own.ts';
-
-/** How long each phase of the last attempt took, in milliseconds; `null`: it did not happen. `total` is the whole call. */
-export interface Timings {
-  /** Waiting for a connection. */
-  readonly pool: number | null;
-  /** Resolving the name. */
-  readonly dns: number | null;
-  /** Connecting. */
-  readonly connect: number | null;
-  /** What a proxy took: TLS with it, CONNECT, SOCKS. */
-  readonly proxy: number | null;
-  /** The TLS handshake. */
-  readonly tls: number | null;
-  /** Until the kernel had the whole request. */
-  readonly send: number | null;
-  /** From there to the response's head. */
-  readonly headers: number | null;
-  /**
-   * From the end of the core's work (of a body in pieces: from the head) to JavaScript: how long a busy thread let it lie. No
-   * part of `total`, and never `null`.
-   */
-  readonly deliver: number;
-  /** From the head to the end of the body. */
-  readonly body: number | null;
-  /** The whole call, earlier attempts and hops included, to the end of the body; without `deliver`. */
-  readonly total: number | null;
-}
+export type { Timings } from './timings.ts';
 
 /**
  * A response: with its body read and decoded, or (`preloadContent: false`) with a body that is still to be read.
@@ -578,10 +553,6 @@ export interface Head {
 interface Notes {
   readonly defects: string[];
   readonly story: StoryRecord | null;
-}
-
-function measured(milliseconds: number | undefined): number | null {
-  return milliseconds === undefined || Number.isNaN(milliseconds) ? null : milliseconds;
 }
 
 const EMPTY: Buffer = Buffer.alloc(0);
