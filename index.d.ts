@@ -1155,9 +1155,9 @@ export declare class HTTPResponse {
    * const response = new HTTPResponse('{"ok":true}', { headers: { 'content-type': 'application/json' } });
    * console.log(response.json()); // { ok: true }
    */
-  constructor(body?: string | Uint8Array | null, init?: HTTPResponseInit);
-  /** Makes a response of one's own, as the constructor does, and throws what it throws. */
-  static from(body?: string | Uint8Array | null, init?: HTTPResponseInit): HTTPResponse;
+  constructor(body?: BodyPiece | null, init?: HTTPResponseInit);
+  /** Makes a response of one's own (of a subclass, one of that), as the constructor does, and throws what it throws. */
+  static from<Own extends HTTPResponse>(this: new (body?: BodyPiece | null, init?: HTTPResponseInit) => Own, body?: BodyPiece | null, init?: HTTPResponseInit): Own;
   /** The reason phrase as the peer sent it, `''` where it sent none. */
   get reason(): string | null;
   /** 10 for HTTP/1.0, 11 for HTTP/1.1, 20 for HTTP/2: the peer's. */
@@ -1179,7 +1179,7 @@ export declare class HTTPResponse {
    */
   get data(): Buffer;
   /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
+   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1); a byte order mark is passed over.
    *
    * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
    */
@@ -1238,7 +1238,7 @@ export declare class HTTPResponse {
    *
    * @throws (rejects with) what {@link HTTPResponse.read} does.
    */
-  readInto(target: Uint8Array): Promise<number>;
+  readInto(target: Uint8Array | Uint8ClampedArray): Promise<number>;
   /**
    * Pieces of exactly `amount` decoded bytes (default 65,536), the last one smaller. With `null` a body of known length is
    * one piece, any other comes as it arrives. Leaving the loop lets go of the response.
@@ -1305,7 +1305,7 @@ export interface HTTPResponseInit {
   headers?: HeaderSource | undefined;
   /** The reason phrase. Default `null`. */
   reason?: string | null | undefined;
-  /** What it is the response of. Default `''`. */
+  /** What it is the response of; user info in it is left out, as of every response's. Default `''`. */
   url?: string | undefined;
 }
 

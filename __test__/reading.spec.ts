@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import zlib from 'node:zlib';
 
 import { once } from 'node:events';
@@ -242,6 +243,34 @@ test('READ-01 RESP-14 RESP-15: after one read() the body is data, json() and tex
   t.throws(() => parts.data, { instanceOf: ResponseNotRead, message: /in pieces/ });
 });
 
+test('RESP-14 RESP-23: of a body that was drained there is no data, read on or not; of one that was read before there is', async (t) => {
+  const pool = await always(t, reply('hello'));
+  const response = await pool.request('GET', '/', STREAMED);
+  await response.drainConn();
+  const drained = { instanceOf: ResponseNotRead, code: 'ERR_NOT_READ', message: /was drained/ };
+  t.throws(() => response.data, drained);
+  t.is((await response.read()).length, 0);
+  await response.drainConn();
+  response.close();
+  t.is((await response.read()).length, 0);
+  for (const get of [() => response.data, () => response.text(), () => response.json()]) t.throws(get, drained);
+
+  const parts = await pool.request('GET', '/', STREAMED);
+  await parts.read(1);
+  await parts.drainConn();
+  t.throws(() => parts.data, { instanceOf: ResponseNotRead, message: /in pieces/ });
+
+  const whole = await pool.request('GET', '/', STREAMED);
+  await whole.read();
+  await whole.drainConn();
+  t.is(whole.text(), 'hello');
+
+  const empty = await pool.request('HEAD', '/', STREAMED);
+  await empty.drainConn();
+  t.is((await empty.read()).length, 0);
+  t.is(empty.text(), '', 'nothing was dropped');
+});
+
 test('READ-08: the server’s chunks are not told apart: there is no readChunked, and the page of differences says so', async (t) => {
   const { pool } = await scripted(t, async (peer) => {
     await peer.request();
@@ -310,6 +339,22 @@ test('READ-09: readInto writes into the view that it was given, and nowhere else
   t.is(Buffer.from(memory).toString(), '..hello..');
   t.is(await response.readInto(memory), 6);
   t.is(Buffer.from(memory).toString(), ' worldo..');
+});
+
+test('READ-09: readInto fills bytes of another realm and clamped ones, and no other view', async (t) => {
+  const pool = await always(t, reply('hello'));
+  const response = await pool.request('GET', '/', STREAMED);
+  const elsewhere = runInNewContext('new Uint8Array(2)') as Uint8Array;
+  const clamped = new Uint8ClampedArray(2);
+  t.deepEqual([await response.readInto(elsewhere), await response.readInto(clamped)], [2, 2]);
+  t.is(String.fromCharCode(...elsewhere, ...clamped), 'hell');
+  for (const other of [new Uint16Array(2), new ArrayBuffer(2), [0, 0]]) {
+    await t.throwsAsync(response.readInto(other as unknown as Uint8Array), {
+      instanceOf: TypeError,
+      code: 'ERR_INVALID_OPTION',
+    });
+  }
+  t.is((await response.read()).toString(), 'o');
 });
 
 test('READ-07: stream(n) gives pieces of exactly n bytes, stream(null) one piece, or what arrives of a chunked body', async (t) => {

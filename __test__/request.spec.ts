@@ -4,6 +4,7 @@
  */
 import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import {
@@ -452,8 +453,16 @@ test('HDR-03: SKIP_HEADER leaves out a default of the pool’s or the request’
 test('HDR-04, THR-503: bytes and numbers are values, every byte above 0x7F goes out as it is', async (t) => {
   const { pool, last } = await bench(t);
   const high = Uint8Array.from({ length: 128 }, (_, at) => at + 128);
+  const elsewhere = runInNewContext('new Uint8Array([97, 98])') as Uint8Array;
   await pool.request('GET', '/', {
-    headers: { Latin: 'é', Bytes: high, Utf8: Buffer.from('日本'), N: 42, List: ['a', Buffer.from('b'), 3] },
+    headers: {
+      Latin: 'é',
+      Bytes: high,
+      Utf8: Buffer.from('日本'),
+      N: 42,
+      List: ['a', Buffer.from('b'), 3],
+      Else: elsewhere,
+    },
   });
   const sent = new Map(
     lines(last())
@@ -464,6 +473,7 @@ test('HDR-04, THR-503: bytes and numbers are values, every byte above 0x7F goes 
   t.deepEqual(Buffer.from(sent.get('Bytes') ?? '', 'latin1'), Buffer.from(high));
   t.is(Buffer.from(sent.get('Utf8') ?? '', 'latin1').toString(), '日本');
   t.is(sent.get('N'), '42');
+  t.is(sent.get('Else'), 'ab');
   t.deepEqual(
     lines(last()).filter((line) => line.startsWith('List')),
     ['List: a', 'List: b', 'List: 3'],

@@ -1,8 +1,9 @@
 /** A response and its text: what it holds, in which charset, and what hostile bytes may not do to it. */
 import { inspect } from 'node:util';
+import { runInNewContext } from 'node:vm';
 import test, { type ExecutionContext } from 'ava';
 
-import { HTTPResponse, ResponseError, Retry, type HTTPResponseInit } from '../index.ts';
+import { HTTPResponse, ResponseError, Retry, type BodyPiece, type HTTPResponseInit } from '../index.ts';
 import { scripted, served, target } from './support/fixtures.ts';
 import { clocked, within } from './support/clocked.ts';
 
@@ -52,10 +53,13 @@ test('RESP-15: json() reads UTF-8 and nothing else, whatever the header says', a
   t.deepEqual(response.json(), { city: 'Köln', n: [1, 2.5, null, true] });
   const latin1 = await received(t, Buffer.from('{"city":"Köln"}', 'latin1'), 'application/json; charset=iso-8859-1');
   t.throws(() => latin1.json(), { instanceOf: TypeError, code: 'ERR_INVALID_BODY' });
-  for (const broken of ['', '{', 'nonsense', '{"a":1}trailing', '\ufeff{}', "{'a':1}", 'NaN']) {
+  for (const broken of ['', '{', 'nonsense', '{"a":1}trailing', '\ufeff', '\ufeff\ufeff{}', "{'a':1}", 'NaN']) {
     t.throws(() => own(broken).json(), { instanceOf: SyntaxError }, JSON.stringify(broken));
   }
   t.is(own('null').json(), null);
+  t.deepEqual(own('\ufeff{"a":1}').json(), { a: 1 });
+  t.deepEqual((await received(t, '\ufeff{"a":1}', 'application/json')).json(), { a: 1 });
+  t.throws(() => own(Buffer.from('\ufeff{}', 'utf16le')).json(), { instanceOf: TypeError, code: 'ERR_INVALID_BODY' });
   t.is(own(' 1e3\n').json<number>(), 1000);
 });
 
@@ -418,4 +422,41 @@ test('a response of one’s own is made of what it says, and of nothing else', (
     t.throws(() => new HTTPResponse(null, { status }), { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' });
   }
   t.is(new HTTPResponse(null, { status: undefined, url: undefined }).status, 200);
+});
+
+test('a response of one’s own is made of bytes of every kind and realm, which stay the caller’s', (t) => {
+  const bytes = Uint8Array.from([0x61, 0x62]);
+  const shared = new Uint8Array(new SharedArrayBuffer(2));
+  shared.set(bytes);
+  const elsewhere = runInNewContext('new Uint8Array([97, 98])') as Uint8Array;
+  t.false(elsewhere instanceof Uint8Array);
+  const kinds: BodyPiece[] = [bytes, bytes.buffer, new DataView(bytes.buffer), shared, shared.buffer, elsewhere];
+  for (const kind of kinds) t.is(new HTTPResponse(kind).text(), 'ab');
+  const { data } = new HTTPResponse(bytes.buffer);
+  bytes.fill(0);
+  t.is(data.toString(), 'ab');
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] });
+  t.throws(() => new HTTPResponse(bytes), { instanceOf: TypeError, code: 'ERR_INVALID_BODY', message: /detached/ });
+});
+
+test('a response of one’s own has no user info in its URL, nor has what is told of it', (t) => {
+  const response = new HTTPResponse('', { status: 500, url: 'http://usr:pa55@h/x?token=q1' });
+  t.is(response.url, 'http://h/x?token=q1');
+  const error = t.throws(() => response.raiseForStatus(), { instanceOf: ResponseError });
+  t.is(error.message, '500 for http://h/x');
+  for (const told of [inspect(response), inspect(error), JSON.stringify(error), error.stack, error.url]) {
+    t.notRegex(told ?? '', /usr|pa55/);
+  }
+  t.notRegex(JSON.stringify(error), /q1/);
+});
+
+test('from makes a response of the class that it is asked of', (t) => {
+  class Twice extends HTTPResponse {
+    get twice(): string {
+      return this.text() + this.text();
+    }
+  }
+  t.is(Twice.from('ab', { status: 201 }).twice, 'abab');
+  t.true(Twice.from() instanceof Twice);
+  t.false(HTTPResponse.from() instanceof Twice);
 });

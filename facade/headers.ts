@@ -6,6 +6,7 @@
  * `headers['content-type']`, `in` and spreading; a response that nobody asks for its headers never makes one.
  */
 import { inspect } from 'node:util';
+import { isUint8Array } from 'node:util/types';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
 import { boolean } from './checks.ts';
@@ -544,8 +545,7 @@ function checkName(name: unknown): string {
 function checkValue(name: string, value: unknown): HeaderValue {
   if (typeof value === 'string' || value === SKIP_HEADER) return value;
   if (typeof value === 'number') return String(value);
-  if (value instanceof Uint8Array)
-    return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
+  if (isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1');
   const wanted = 'a string, a number or bytes';
   throw argumentError('type', CODE, `the value of header ${inspect(name)} is ${wanted}, not ${describe(value)}`);
 }

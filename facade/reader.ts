@@ -35,6 +35,8 @@ export class BodyReader {
   /** Whether the reader has seen the end: the last byte where the length is known, else a read that gave nothing. */
   #seen = false;
   #closed = false;
+  /** Whether what was left was dropped: what is read after that is not the whole. */
+  #drained = false;
   /** Whether a read has met what the body failed of. */
   #failed = false;
   /** What a read is told that comes after the letting go of a body whose end nobody has seen. */
@@ -51,6 +53,7 @@ export class BodyReader {
     if (this.#data !== null) return this.#data;
     if (this.#given > 0)
       throw new ResponseNotRead('the body was read in pieces, so it is not kept as a whole', known());
+    if (this.#drained) throw new ResponseNotRead('the body was drained: drainConn() drops it', known());
     throw new ResponseNotRead(
       this.#closed
         ? 'the body was let go of before it was read'
@@ -111,7 +114,7 @@ export class BodyReader {
       }
       this.#give(all.length);
       this.#seen = true;
-      if (first && this.#data === null && !this.#closed) this.#data = all;
+      if (first && this.#data === null && !this.#closed && !this.#drained) this.#data = all;
       return all;
     });
   }
@@ -151,7 +154,7 @@ export class BodyReader {
   }
 
   /** Fills as much of `target` as it can; how much. */
-  readInto(target: Uint8Array): Promise<number> {
+  readInto(target: Uint8Array | Uint8ClampedArray): Promise<number> {
     return this.#exclusive(async () => {
       const inflow = this.#inflow;
       const room = roomOf(target);
@@ -331,6 +334,7 @@ export class BodyReader {
   drain(): Promise<void> {
     return this.#exclusive(async () => {
       if (this.#closed) return;
+      if (!this.#seen) this.#drained = true;
       const inflow = this.#inflow;
       inflow.drain();
       while (!inflow.over) await inflow.wait();
@@ -506,7 +510,7 @@ class Pieces implements AsyncIterableIterator<Buffer> {
 }
 
 /** The length of an array whose memory is there: one that was transferred away says 0 as an empty one does. */
-function roomOf(target: Uint8Array): number {
+function roomOf(target: Uint8Array | Uint8ClampedArray): number {
   if (target.length > 0) return target.length;
   try {
     return new Uint8Array(target).length;

@@ -1,7 +1,9 @@
 /** A response of one's own: what it may be made of. */
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { bytesOf } from './bytes.ts';
 import { CODE, integer, wrong } from './checks.ts';
 import { HTTPHeaderDict, type HeaderSource } from './headers.ts';
+import { withoutUserInfo } from './secrets.ts';
 
 /** What a response of one's own is made of. */
 export interface HTTPResponseInit {
@@ -11,7 +13,7 @@ export interface HTTPResponseInit {
   headers?: HeaderSource | undefined;
   /** The reason phrase. Default `null`. */
   reason?: string | null | undefined;
-  /** What it is the response of. Default `''`. */
+  /** What it is the response of; user info in it is left out, as of every response's. Default `''`. */
   url?: string | undefined;
 }
 
@@ -44,16 +46,18 @@ export function ownParts(body: unknown, init: HTTPResponseInit): OwnParts {
   if (typeof url !== 'string') throw wrong('url', 'a string', url);
   return {
     status,
-    made: { reason, url },
+    made: { reason, url: withoutUserInfo(url) },
     headers: new HTTPHeaderDict(own(init, 'headers') ?? {}),
-    data: bytesOf(body),
+    data: copied(body),
   };
 }
 
-function bytesOf(body: unknown): Buffer {
+/** Its own from now on: what becomes of the caller's memory is nobody's business. */
+function copied(body: unknown): Buffer {
   if (body === null || body === undefined) return Buffer.alloc(0);
   if (typeof body === 'string') return Buffer.from(body);
-  if (body instanceof Uint8Array) return Buffer.from(body);
+  const bytes = bytesOf(body);
+  if (bytes !== null) return Buffer.from(bytes);
   throw argumentError(
     'type',
     'ERR_INVALID_BODY',

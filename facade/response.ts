@@ -5,12 +5,14 @@
 import { isUtf8 } from 'node:buffer';
 import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
+import { isUint8Array, isUint8ClampedArray } from 'node:util/types';
 
 import { argumentError, describe } from './arguments.ts';
+import type { BodyPiece } from './body.ts';
 import type { Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { Inflow, type Carrier } from './boundary/stream.ts';
-import { decodeText, sniff, type Charset } from './charset.ts';
+import { decodeText, markOf, sniff, type Charset } from './charset.ts';
 import { connectionInfo, type ConnectionInfo } from './connection-info.ts';
 import { ResponseError, type ErrorDetails } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict } from './headers.ts';
@@ -52,7 +54,7 @@ export class HTTPResponse {
    * const response = new HTTPResponse('{"ok":true}', { headers: { 'content-type': 'application/json' } });
    * console.log(response.json()); // { ok: true }
    */
-  constructor(body: string | Uint8Array | null = null, init: HTTPResponseInit = {}) {
+  constructor(body: BodyPiece | null = null, init: HTTPResponseInit = {}) {
     if (body instanceof Private) {
       const { raw } = body;
       this.#raw = raw;
@@ -72,9 +74,13 @@ export class HTTPResponse {
     this.#data = data;
   }
 
-  /** Makes a response of one's own, as the constructor does, and throws what it throws. */
-  static from(body: string | Uint8Array | null = null, init: HTTPResponseInit = {}): HTTPResponse {
-    return new HTTPResponse(body, init);
+  /** Makes a response of one's own (of a subclass, one of that), as the constructor does, and throws what it throws. */
+  static from<Own extends HTTPResponse>(
+    this: new (body?: BodyPiece | null, init?: HTTPResponseInit) => Own,
+    body: BodyPiece | null = null,
+    init: HTTPResponseInit = {},
+  ): Own {
+    return new this(body, init);
   }
 
   /** @internal */
@@ -118,21 +124,21 @@ export class HTTPResponse {
    * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
    * (`Buffer.from(r.data)`) to keep a small one for long.
    *
-   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
+   * @throws ResponseNotRead for a streamed body that was not read by one `read()`, or was drained.
    */
   get data(): Buffer {
     return (this.#data ??= this.#raw?.inflow ? (this.#reader as BodyReader).data(() => this.#known()) : this.#body());
   }
 
   /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1).
+   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1); a byte order mark is passed over.
    *
    * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
    */
   json<T = unknown>(): T {
     const { data } = this;
     if (!isUtf8(data)) throw argumentError('type', 'ERR_INVALID_BODY', 'the body is not UTF-8, so it is no JSON');
-    return JSON.parse(data.toString('utf8')) as T;
+    return JSON.parse(data.toString('utf8', markOf(data))) as T;
   }
 
   /**
@@ -269,8 +275,8 @@ export class HTTPResponse {
    *
    * @throws (rejects with) what {@link HTTPResponse.read} does.
    */
-  readInto(target: Uint8Array): Promise<number> {
-    if (!(target instanceof Uint8Array)) {
+  readInto(target: Uint8Array | Uint8ClampedArray): Promise<number> {
+    if (!isUint8Array(target) && !isUint8ClampedArray(target)) {
       const message = `readInto takes a Uint8Array, not ${describe(target)}`;
       return Promise.reject(argumentError('type', 'ERR_INVALID_OPTION', message));
     }
