@@ -172,6 +172,7 @@ const noFields: [name: string, fields: unknown][] = [
   ['null as the data of a file', { a: ['x', null] }],
   ['a file name that is a number', { a: [1, 'x'] }],
   ['a type that is a number', { a: ['f', 'x', 1] }],
+  ['a type without a slash', { a: ['f.png', Buffer.from('x'), 'png'] }],
   ['a RequestField under another name', { a: RequestField.fromTuples('b', 'x') }],
 ];
 for (const [name, fields] of noFields) {
@@ -179,6 +180,20 @@ for (const [name, fields] of noFields) {
     t.throws(() => encodeMultipartFormdata(fields as FormFields), invalidOption);
   });
 }
+
+test('BODY-01: three values of one name do not become a file, and the message says what they are given as', (t) => {
+  const list = { tag: ['red', 'green', 'blue'] as const };
+  const message =
+    /no '\/' in this content type; for several values of one name give pairs: \[\['a', 1\], \['a', 2\]\]$/;
+  t.throws(() => encodeMultipartFormdata(list), { ...invalidOption, message });
+  t.throws(() => RequestField.fromTuples('tag', list.tag), { ...invalidOption, message });
+  const pairs = list.tag.map((value) => ['tag', value] as const);
+  t.deepEqual(
+    partsOf(pairs).map(([, data]) => data),
+    ['red', 'green', 'blue'],
+  );
+  for (const none of ['', null]) t.notRegex(String(partsOf({ f: ['n', 'x', none] })[0]?.[0]), /Content-Type/);
+});
 
 test('BODY-02: memory that was transferred away is refused, and later changes of memory change nothing', (t) => {
   const gone = new Uint8Array([1, 2, 3]);

@@ -17,7 +17,7 @@ export type FieldData = string | number | bigint | boolean | ArrayBuffer | Array
 
 /**
  * A value of a multipart form's field. A file is `[filename, data]`, whose type is guessed from its name, or
- * `[filename, data, contentType]`, where `null` is "no type". A `File` is a file under its own name, a `Blob` one that
+ * `[filename, data, contentType]`, where `null` is "no type" and every other has a `/`: three values of one name are pairs. A `File` is a file under its own name, a `Blob` one that
  * is called `blob`.
  */
 export type FormFieldValue =
@@ -263,6 +263,11 @@ function taken(value: unknown): {
       throw argumentError('type', CODE, `a file is [filename, data], and a filename is no ${typeof first}; ${SEVERAL}`);
     }
     const [filename, data, contentType] = value as [string | Uint8Array | null, FieldData, string | null | undefined];
+    // Of three texts, the third would become a type without a word; what is no type at all may be left out as ''.
+    if (typeof contentType === 'string' && contentType !== '' && !contentType.includes('/')) {
+      const message = "a file is [filename, data, contentType], and there is no '/' in this content type";
+      throw argumentError('type', CODE, `${message}; ${SEVERAL}`);
+    }
     return { filename: filename ?? null, data, contentType };
   }
   if (value instanceof Blob) {
