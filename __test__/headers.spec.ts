@@ -567,3 +567,14 @@ test('THR-510: a name that is none is refused without being shown, and add() tak
   }
   t.is(headers.size, 0);
 });
+
+test('names that members have are in toJSON() and in iteration, not in a spread', (t) => {
+  const fields = { size: '1', get: '2', items: '3', update: '4', x: '5' };
+  const headers = new HTTPHeaderDict(fields);
+  const spread: object = Object.assign({}, headers);
+  t.deepEqual(spread, { x: '5' });
+  t.deepEqual(Object.keys(headers), ['x']);
+  t.deepEqual({ ...headers.toJSON() }, fields);
+  t.deepEqual(Object.fromEntries(headers), fields);
+  t.is(headers.get('size'), '1');
+});

@@ -228,7 +228,8 @@ export class HeaderDict {
   /**
    * An object without a prototype, from which the constructor makes an equal dictionary: a string for one line, an
    * array for several, `null` for {@link SKIP_HEADER}. Also what to hand to `structuredClone`, which takes no Proxy.
-   * To others the lines are handed one by one, so that each Set-Cookie stays by itself.
+   * It has every name, `{ ...headers }` those that no member is called like. To others the lines are handed one by one, so that
+   * each Set-Cookie stays by itself.
    *
    * @example
    * const headers = new HTTPHeaderDict([['Vary', 'Accept'], ['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2']]);
@@ -265,8 +266,9 @@ export class HeaderDict {
 /**
  * A case-insensitive dictionary of header fields that keeps order, spelling and repeats.
  *
- * `headers['content-type']` reads like `headers.get('content-type')`, except for names that are methods (`get`, `keys`,
- * `constructor`): there the method wins, and `get(name)` reads the header. Index access only reads; `set` writes.
+ * `headers['content-type']` reads like `headers.get('content-type')`, except for names that are members (`get`, `size`, `items`,
+ * `update`, `constructor`): there the member wins, and `get(name)` reads the header. So `{ ...headers }` and `Object.keys` are
+ * without such names, and `toJSON()` and `[...headers]` have them all. Index access only reads; `set` writes.
  *
  * @example
  * const headers = new HTTPHeaderDict({ Accept: 'text/html' });
