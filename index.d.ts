@@ -215,10 +215,10 @@ export interface PoolOptions {
   /** Of requests that bring none: milliseconds, or a {@link Timeout}. Default (`null` too) none: what is not set never fires. */
   timeout?: TimeoutLike;
   /**
-   * Sent with every request that does not give its own {@link RequestOptions.headers}, which replace them. Default none. What is of an
+   * Sent with every request that does not give its own {@link RequestOptions.headers}, which replace them. Default (`null`) none. What is of an
    * interface is spread, `{ ...own }`: it has no index signature.
    */
-  headers?: HeaderSource | undefined;
+  headers?: HeaderSource | null | undefined;
   /** What Accept-Encoding asks for: `true` for {@link ACCEPT_ENCODING}, a string for itself. Default `false`: `identity`, as in urllib3. */
   acceptEncoding?: boolean | string | undefined;
   /**
@@ -274,8 +274,8 @@ export interface PoolOptions {
    * {@link HTTPResponse.defects}. Default `true`; `false` is RFC 9112 to the letter, and everything else a {@link ProtocolError}.
    */
   lenient?: boolean | undefined;
-  /** What a response may cost, where its request does not say. Default: those of {@link Limits}. */
-  limits?: Limits | undefined;
+  /** What a response may cost, where its request does not say. Default (`null`): those of {@link Limits}. */
+  limits?: Limits | null | undefined;
   /**
    * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
    * only garbage collection lets go.
@@ -1017,7 +1017,7 @@ export type FormFields = Iterable<readonly [string, FormFieldValue | undefined] 
 
 /**
  * A value of a multipart form's field. A file is `[filename, data]`, whose type is guessed from its name, or
- * `[filename, data, contentType]`, where `null` is "no type". A `File` is a file under its own name, a `Blob` one that
+ * `[filename, data, contentType]`, where `null` is "no type" and every other has a `/`: three values of one name are pairs. A `File` is a file under its own name, a `Blob` one that
  * is called `blob`.
  */
 export type FormFieldValue =
@@ -1175,7 +1175,7 @@ export declare class HTTPResponse {
    * The whole, decoded body. A view into memory that it may share with up to 64 KiB of neighbours; copy it
    * (`Buffer.from(r.data)`) to keep a small one for long.
    *
-   * @throws ResponseNotRead for a streamed body that was not read by one `read()`.
+   * @throws ResponseNotRead for a streamed body that was not read by one `read()`, or was drained.
    */
   get data(): Buffer;
   /**
@@ -1417,8 +1417,9 @@ export interface CertificateInfo {
 /**
  * A case-insensitive dictionary of header fields that keeps order, spelling and repeats.
  *
- * `headers['content-type']` reads like `headers.get('content-type')`, except for names that are methods (`get`, `keys`,
- * `constructor`): there the method wins, and `get(name)` reads the header. Index access only reads; `set` writes.
+ * `headers['content-type']` reads like `headers.get('content-type')`, except for names that are members (`get`, `size`, `items`,
+ * `update`, `constructor`): there the member wins, and `get(name)` reads the header. So `{ ...headers }` and `Object.keys` are
+ * without such names, and `toJSON()` and `[...headers]` have them all. Index access only reads; `set` writes.
  *
  * @example
  * const headers = new HTTPHeaderDict({ Accept: 'text/html' });
@@ -1515,7 +1516,8 @@ declare class HeaderDict {
   /**
    * An object without a prototype, from which the constructor makes an equal dictionary: a string for one line, an
    * array for several, `null` for {@link SKIP_HEADER}. Also what to hand to `structuredClone`, which takes no Proxy.
-   * To others the lines are handed one by one, so that each Set-Cookie stays by itself.
+   * It has every name, `{ ...headers }` those that no member is called like. To others the lines are handed one by one, so that
+   * each Set-Cookie stays by itself.
    *
    * @example
    * const headers = new HTTPHeaderDict([['Vary', 'Accept'], ['Set-Cookie', 'a=1'], ['Set-Cookie', 'b=2']]);

@@ -19,6 +19,7 @@ import {
 import { Batch } from '../facade/boundary/marshal.ts';
 import type { PoolOptions, RequestOptions } from '../index.ts';
 import { answers, rawServer, reply } from './servers/raw.ts';
+import { served } from './support/fixtures.ts';
 
 const type = { instanceOf: TypeError, code: 'ERR_INVALID_OPTION' };
 const range = { instanceOf: RangeError, code: 'ERR_INVALID_OPTION' };
@@ -580,6 +581,19 @@ test('close takes a span of milliseconds', async (t) => {
   t.not(pool.pool, null);
   t.like(await pool.close({ timeout: Infinity }), { closed: 0, forced: 0 });
   await t.notThrowsAsync(pool.close({ timeout: 0 }));
+});
+
+test('null is the default of a pool’s and a manager’s headers and limits, as of a request’s', async (t) => {
+  const options = { headers: null, limits: null } as const;
+  const { pool, server } = await served(t, (_, response) => response.end('x'.repeat(300)), options);
+  t.is(pool.headers.size, 0);
+  const manager = new PoolManager(options);
+  t.teardown(() => manager.close());
+  t.is(manager.headers.size, 0);
+  for (const own of [options, {}]) t.is((await pool.request('GET', '/', own)).data.length, 300);
+  t.is((await manager.request('GET', `http://127.0.0.1:${server.port}/`, options)).data.length, 300);
+  const few = manager.connectionFromUrl(`http://127.0.0.1:${server.port}/`, options);
+  t.is((await few.request('GET', '/')).data.length, 300);
 });
 
 test('undefined is absent, everywhere', async (t) => {

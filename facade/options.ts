@@ -90,10 +90,10 @@ export interface PoolOptions {
   /** Of requests that bring none: milliseconds, or a {@link Timeout}. Default (`null` too) none: what is not set never fires. */
   timeout?: TimeoutLike;
   /**
-   * Sent with every request that does not give its own {@link RequestOptions.headers}, which replace them. Default none. What is of an
+   * Sent with every request that does not give its own {@link RequestOptions.headers}, which replace them. Default (`null`) none. What is of an
    * interface is spread, `{ ...own }`: it has no index signature.
    */
-  headers?: HeaderSource | undefined;
+  headers?: HeaderSource | null | undefined;
   /** What Accept-Encoding asks for: `true` for {@link ACCEPT_ENCODING}, a string for itself. Default `false`: `identity`, as in urllib3. */
   acceptEncoding?: boolean | string | undefined;
   /**
@@ -149,8 +149,8 @@ export interface PoolOptions {
    * {@link HTTPResponse.defects}. Default `true`; `false` is RFC 9112 to the letter, and everything else a {@link ProtocolError}.
    */
   lenient?: boolean | undefined;
-  /** What a response may cost, where its request does not say. Default: those of {@link Limits}. */
-  limits?: Limits | undefined;
+  /** What a response may cost, where its request does not say. Default (`null`): those of {@link Limits}. */
+  limits?: Limits | null | undefined;
   /**
    * Milliseconds after which a streamed body whose reading has not begun is let go. Default 60,000; 0 is never. Once begun,
    * only garbage collection lets go.
@@ -433,7 +433,7 @@ const POOL = {
   block: boolean,
   maxWaiting: (value, name) => integer(value, name, 0, MOST),
   timeout: (value) => Timeout.from(value as TimeoutLike),
-  headers: (value) => headerLines(value as HeaderSource),
+  headers: (value) => (value === null ? undefined : headerLines(value as HeaderSource)),
   acceptEncoding: (value, name) => {
     if (typeof value === 'string') return value;
     if (typeof value !== 'boolean') throw wrong(name, 'a boolean or a string', value);
@@ -477,7 +477,7 @@ const POOL = {
     return value ? 'on' : undefined;
   },
   lenient: boolean,
-  limits: limitsOf,
+  limits: (value, name) => (value === null ? undefined : limitsOf(value, name)),
   unreadTimeout: milliseconds,
   resolve: (value, name) => {
     if (value === null) return undefined;
