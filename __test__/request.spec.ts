@@ -18,7 +18,7 @@ import {
   Retry,
   SKIP_HEADER,
 } from '../index.ts';
-import type { HeaderSource, PoolOptions, RequestOptions } from '../index.ts';
+import type { HeaderSource, HTTPResponse, PoolOptions, RequestOptions } from '../index.ts';
 import { MANAGER_NAMES } from '../facade/manager.ts';
 import { httpServer } from './servers/http.ts';
 import { rawServer, reply } from './servers/raw.ts';
@@ -165,6 +165,31 @@ test('REQ-01: request upper-cases a method, urlopen sends it as it is', async (t
     await pool.urlopen(method, '/');
     t.true(last().startsWith(`${method} / HTTP/1.1\r\n`), method);
   }
+});
+
+test('REQ-01: what a subclass overrides is called by its callers, and request by requestMany too', async (t) => {
+  const calls: string[] = [];
+  class Heard extends HTTPConnectionPool {
+    override request(...given: Parameters<HTTPConnectionPool['request']>): Promise<HTTPResponse> {
+      calls.push('request');
+      return super.request(...given);
+    }
+    override urlopen(...given: Parameters<HTTPConnectionPool['urlopen']>): Promise<HTTPResponse> {
+      calls.push('urlopen');
+      return super.urlopen(...given);
+    }
+  }
+  const server = await httpServer((_, response) => response.end('ok'));
+  const pool = new Heard('127.0.0.1', { port: server.port });
+  t.teardown(async () => {
+    await pool.close();
+    await server.close();
+  });
+  await pool.request('GET', '/');
+  await pool.urlopen('GET', '/');
+  for await (const { ok } of pool.requestMany(['/'])) t.true(ok);
+  await pool.requestEncodeUrl('GET', '/');
+  t.deepEqual(calls, ['request', 'urlopen', 'request']);
 });
 
 test('BODY-09: whether a request without a body says so is decided without regard to case', async (t) => {

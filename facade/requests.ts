@@ -131,7 +131,8 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
 
   /**
    * The lowest level: the method goes out as it is given, in whatever case, and no option is merged into another. Retries and
-   * redirects are as with {@link RequestMethods.request}.
+   * redirects are as with {@link RequestMethods.request}, which does not come through here (urllib3's does): a subclass that means
+   * every request overrides both.
    *
    * @throws (rejects with) what {@link RequestMethods.request} does.
    */
