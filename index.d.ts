@@ -175,7 +175,8 @@ declare abstract class RequestMethods<Options extends RequestOptions = RequestOp
   requestEncodeBody<M extends Method, Given extends RequestOptions | object>(method: M, url: string, options?: Together<Given, Options, "body">): Promise<HTTPResponse>;
   /**
    * The lowest level: the method goes out as it is given, in whatever case, and no option is merged into another. Retries and
-   * redirects are as with {@link RequestMethods.request}.
+   * redirects are as with {@link RequestMethods.request}, which does not come through here (urllib3's does): a subclass that means
+   * every request overrides both.
    *
    * @throws (rejects with) what {@link RequestMethods.request} does.
    */
@@ -1219,8 +1220,9 @@ export declare class HTTPResponse {
   /** Whether the body has been read to its end, or to where it failed, or closed. Always, when preloaded. */
   get closed(): boolean;
   /**
-   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
-   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
+   * Reads exactly `amount` decoded bytes: fewer at the end, or before an error, which the next read rejects with, so that the
+   * end is where a read is empty. Without an amount (or with `null` or -1) everything that is left, which then is
+   * {@link HTTPResponse.data} too if nothing was read before.
    *
    * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
    * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
@@ -1233,8 +1235,8 @@ export declare class HTTPResponse {
    */
   read1(amount?: number | null): Promise<Buffer>;
   /**
-   * Fills `target` with decoded bytes and gives their number: fewer than its length at the end only, 0 after it. urllib3's
-   * `readinto`.
+   * Fills `target` with decoded bytes and gives their number: fewer than its length at the end, or before an error, which the next
+   * read rejects with; 0 at the end alone. urllib3's `readinto`.
    *
    * @throws (rejects with) what {@link HTTPResponse.read} does.
    */
@@ -1270,7 +1272,7 @@ export declare class HTTPResponse {
   releaseConn(): void;
   /**
    * Closes the connection of a body whose last byte has not come; it is back in the pool otherwise. A read in progress
-   * fails, and so does a later one, unless the body was read to its end.
+   * fails (one of so many bytes gives those it has), and so does a later one, unless the body was read to its end.
    */
   close(): void;
   /** The Location of a 301, 302, 303, 307 or 308 (`null` if it has none); `false` for every other status. */

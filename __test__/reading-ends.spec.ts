@@ -473,6 +473,35 @@ test('RESP-22: an aborted signal ends a body: a read that waits, the next one, a
   }
 });
 
+test('RESP-09 READ-02 READ-09: a short read(n) or readInto may come before an error: the next read rejects with it', async (t) => {
+  const target = Buffer.alloc(10);
+  const short: Record<string, (response: HTTPResponse) => Promise<Buffer>> = {
+    'read(n)': (response) => response.read(10),
+    readInto: async (response) => target.subarray(0, await response.readInto(target)),
+  };
+  for (const [way, read] of Object.entries(short)) {
+    for (const [how, message] of [
+      ['cut', /IncompleteRead\(3 bytes read, 97 more expected\)/],
+      ['close()', /close\(\) was called before the body's end/],
+    ] as const) {
+      const what = `${way}, ${how}`;
+      const one = await begun(t, `${OK}Content-Length: 100\r\n\r\nabc`);
+      // The rest of the piece is at hand then.
+      t.is((await one.response.read(1)).toString(), 'a', what);
+      const reading = read(one.response);
+      if (how === 'cut') one.peer.end();
+      else one.response.close();
+      t.is((await reading).toString(), 'bc', what);
+      for (let nth = 0; nth < 2; nth += 1) {
+        const error = await rejection(read(one.response), ProtocolError);
+        t.is(error.code, 'ERR_INCOMPLETE_READ', what);
+        t.regex(error.message, message, what);
+      }
+      t.true(one.response.closed, what);
+    }
+  }
+});
+
 test('RESP-22 RESP-20: close() fails the read that waits and every one after it, and closes the connection', async (t) => {
   const one = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\nhello`);
   const reading = one.response.read();

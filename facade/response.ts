@@ -241,8 +241,9 @@ export class HTTPResponse {
   }
 
   /**
-   * Reads exactly `amount` decoded bytes, fewer only at the end; everything that is left without an amount (or with `null`
-   * or -1), which then is {@link HTTPResponse.data} too if nothing was read before. Empty at the end.
+   * Reads exactly `amount` decoded bytes: fewer at the end, or before an error, which the next read rejects with, so that the
+   * end is where a read is empty. Without an amount (or with `null` or -1) everything that is left, which then is
+   * {@link HTTPResponse.data} too if nothing was read before.
    *
    * @throws (rejects with) ProtocolError (its `partial` what had come), DecodeError, ReadTimeoutError, ResponseTooLarge, or
    * the signal's reason; RangeError or TypeError ERR_INVALID_OPTION.
@@ -270,8 +271,8 @@ export class HTTPResponse {
   }
 
   /**
-   * Fills `target` with decoded bytes and gives their number: fewer than its length at the end only, 0 after it. urllib3's
-   * `readinto`.
+   * Fills `target` with decoded bytes and gives their number: fewer than its length at the end, or before an error, which the next
+   * read rejects with; 0 at the end alone. urllib3's `readinto`.
    *
    * @throws (rejects with) what {@link HTTPResponse.read} does.
    */
@@ -355,7 +356,7 @@ export class HTTPResponse {
 
   /**
    * Closes the connection of a body whose last byte has not come; it is back in the pool otherwise. A read in progress
-   * fails, and so does a later one, unless the body was read to its end.
+   * fails (one of so many bytes gives those it has), and so does a later one, unless the body was read to its end.
    */
   close(): void {
     if (this.#raw?.inflow) (this.#reader as BodyReader).close(() => this.#known());
