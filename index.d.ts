@@ -1180,7 +1180,8 @@ export declare class HTTPResponse {
    */
   get data(): Buffer;
   /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1); a byte order mark is passed over.
+   * The body as JSON. It must be UTF-8 without a byte order mark (RFC 8259, 8.1); `JSON.parse(response.text())` takes one with
+   * a mark.
    *
    * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
    */

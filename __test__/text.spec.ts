@@ -53,12 +53,10 @@ test('RESP-15: json() reads UTF-8 and nothing else, whatever the header says', a
   t.deepEqual(response.json(), { city: 'Köln', n: [1, 2.5, null, true] });
   const latin1 = await received(t, Buffer.from('{"city":"Köln"}', 'latin1'), 'application/json; charset=iso-8859-1');
   t.throws(() => latin1.json(), { instanceOf: TypeError, code: 'ERR_INVALID_BODY' });
-  for (const broken of ['', '{', 'nonsense', '{"a":1}trailing', '\ufeff', '\ufeff\ufeff{}', "{'a':1}", 'NaN']) {
+  for (const broken of ['', '{', 'nonsense', '{"a":1}trailing', '\ufeff{}', "{'a':1}", 'NaN']) {
     t.throws(() => own(broken).json(), { instanceOf: SyntaxError }, JSON.stringify(broken));
   }
   t.is(own('null').json(), null);
-  t.deepEqual(own('\ufeff{"a":1}').json(), { a: 1 });
-  t.deepEqual((await received(t, '\ufeff{"a":1}', 'application/json')).json(), { a: 1 });
   t.throws(() => own(Buffer.from('\ufeff{}', 'utf16le')).json(), { instanceOf: TypeError, code: 'ERR_INVALID_BODY' });
   t.is(own(' 1e3\n').json<number>(), 1000);
 });

@@ -49,7 +49,8 @@ export function decodeText(data: Buffer, label: string): string {
     throw argumentError('type', 'ERR_INVALID_OPTION', `a charset is a string, not ${describe(label)}`);
   }
   if (label === 'utf-8' && (data.length < SHORT || isAscii(data))) {
-    return data.toString(data.length < SHORT ? 'utf8' : 'latin1', markOf(data));
+    const from = data.length >= 3 && data[0] === 0xef && data[1] === 0xbb && data[2] === 0xbf ? 3 : 0;
+    return data.toString(data.length < SHORT ? 'utf8' : 'latin1', from);
   }
   const text = guarded(() => addon.decodeText(data, label));
   if (text === null) {
@@ -66,11 +67,6 @@ export function decodeText(data: Buffer, label: string): string {
     });
   }
   return text;
-}
-
-/** How long the byte order mark of UTF-8 in front is; 0 without one. @internal */
-export function markOf(data: Uint8Array): number {
-  return data.length >= 3 && data[0] === 0xef && data[1] === 0xbb && data[2] === 0xbf ? 3 : 0;
 }
 
 /** About where a call of the binary pays for UTF-8 beyond ASCII: between 300 and 700 bytes, by the language. */

@@ -12,7 +12,7 @@ import type { BodyPiece } from './body.ts';
 import type { Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import { Inflow, type Carrier } from './boundary/stream.ts';
-import { decodeText, markOf, sniff, type Charset } from './charset.ts';
+import { decodeText, sniff, type Charset } from './charset.ts';
 import { connectionInfo, type ConnectionInfo } from './connection-info.ts';
 import { ResponseError, type ErrorDetails } from './errors.ts';
 import { headersFromLines, HTTPHeaderDict } from './headers.ts';
@@ -131,14 +131,15 @@ export class HTTPResponse {
   }
 
   /**
-   * The body as JSON. It must be UTF-8 (RFC 8259, 8.1); a byte order mark is passed over.
+   * The body as JSON. It must be UTF-8 without a byte order mark (RFC 8259, 8.1); `JSON.parse(response.text())` takes one with
+   * a mark.
    *
    * @throws SyntaxError for what is no JSON, TypeError ERR_INVALID_BODY for what is no UTF-8.
    */
   json<T = unknown>(): T {
     const { data } = this;
     if (!isUtf8(data)) throw argumentError('type', 'ERR_INVALID_BODY', 'the body is not UTF-8, so it is no JSON');
-    return JSON.parse(data.toString('utf8', markOf(data))) as T;
+    return JSON.parse(data.toString('utf8')) as T;
   }
 
   /**
