@@ -10,6 +10,7 @@ import { argumentError, describe } from './arguments.ts';
 import type { Inflow } from './boundary/stream.ts';
 import { IncompleteRead, InvalidChunkLength, ProtocolError, ResponseNotRead, ResponseTooLarge } from './errors.ts';
 import type { ErrorDetails } from './errors.ts';
+import { Gathered } from './gathered.ts';
 
 /** What a reader has to know of its response. */
 export interface Announced {
@@ -438,50 +439,6 @@ export class BodyReader {
   }
 }
 
-/** Pieces that become one. Small ones are copied together: each by itself costs far more memory than it has bytes. */
-class Gathered {
-  #pieces: Buffer[] = [];
-  /** Where small pieces go, behind each other; it is the last of the pieces, once it has any. */
-  #block: Buffer | null = null;
-  #used = 0;
-  length = 0;
-
-  add(piece: Buffer): void {
-    this.length += piece.length;
-    if (piece.length >= WORTH_KEEPING || this.#pieces.length < FEW) {
-      this.#seal();
-      this.#pieces.push(piece);
-      return;
-    }
-    let at = 0;
-    while (at < piece.length) {
-      if (this.#block === null || this.#used === this.#block.length) {
-        this.#seal();
-        this.#block = Buffer.allocUnsafeSlow(STEP);
-      }
-      const copied = piece.copy(this.#block, this.#used, at);
-      this.#used += copied;
-      at += copied;
-    }
-  }
-
-  /** All of them; it is empty then. */
-  take(): Buffer {
-    this.#seal();
-    const [first, second] = this.#pieces;
-    const all = first !== undefined && second === undefined ? first : Buffer.concat(this.#pieces, this.length);
-    this.#pieces = [];
-    this.length = 0;
-    return all;
-  }
-
-  #seal(): void {
-    if (this.#block !== null) this.#pieces.push(this.#block.subarray(0, this.#used));
-    this.#block = null;
-    this.#used = 0;
-  }
-}
-
 /** By hand: an async generator costs three promises a piece. */
 class Pieces implements AsyncIterableIterator<Buffer> {
   readonly #reader: BodyReader;
@@ -581,8 +538,5 @@ const LINE_FEED = 0x0a;
 const STEP = 64 * 1024;
 /** Bytes that are here or on their way while a body is read piece by piece. */
 const WINDOW = 2 * 1024 * 1024;
-/** Pieces that are put together when they are few, or as large as this, are not copied first. */
-const FEW = 16;
-const WORTH_KEEPING = 16 * 1024;
 /** A line is put together in memory. */
 const LONGEST_LINE = 256 * 1024 * 1024;
