@@ -1249,7 +1249,7 @@ export declare class HTTPResponse {
   stream(amount?: number | null): AsyncIterableIterator<Buffer>;
   /** Pieces as they arrive, without a copy. (urllib3 gives lines here; see {@link HTTPResponse.lines}.) */
   [Symbol.asyncIterator](): AsyncIterableIterator<Buffer>;
-  /** Lines of the decoded body as bytes, each with its line feed, the last one as it is. */
+  /** Lines of the decoded body as bytes, each with its line feed, the last one as it is. Leaving the loop lets go of the response. */
   lines(): AsyncIterableIterator<Buffer>;
   /** The body as a stream of the web's. Cancelling it lets go of the response. */
   toWeb(): ReadableStream<Uint8Array>;

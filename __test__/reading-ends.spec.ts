@@ -1,4 +1,7 @@
 /** How the reading of a body ends when it does not end well, and what becomes of its connection however it ends. */
+import { once } from 'node:events';
+import { Readable, Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib';
 
 import test, { type ExecutionContext } from 'ava';
@@ -763,6 +766,106 @@ test('an iteration that is left lets go of its body', async (t) => {
       });
     }
   }
+});
+
+const ITERATIONS: Record<string, (response: HTTPResponse) => AsyncIterableIterator<Buffer>> = {
+  iteration: (response) => response[Symbol.asyncIterator](),
+  'stream(64)': (response) => response.stream(64),
+  'stream(null)': (response) => response.stream(null),
+  'lines()': (response) => response.lines(),
+};
+
+/** Ways to leave an iteration whose next piece may never come; each is over when it has left. */
+const LEAVINGS: Record<string, (t: ExecutionContext, pieces: AsyncIterableIterator<Buffer>) => Promise<unknown>> = {
+  'return() while next() waits': async (t, pieces) => {
+    const waiting = untilItWaits(pieces);
+    await pause(10);
+    t.deepEqual(await pieces.return?.(), { done: true, value: undefined });
+    t.like(await waiting, { code: 'ERR_INCOMPLETE_READ' });
+    t.deepEqual(await pieces.next(), { done: true, value: undefined });
+  },
+  'return() before the first next()': async (t, pieces) => {
+    t.deepEqual(await pieces.return?.(), { done: true, value: undefined });
+    t.deepEqual(await pieces.next(), { done: true, value: undefined });
+  },
+  'throw() while next() waits': async (t, pieces) => {
+    const waiting = untilItWaits(pieces);
+    await pause(10);
+    const thrown = new Error('out');
+    t.is(await rejection(Promise.resolve(pieces.throw?.(thrown)), Error), thrown);
+    t.like(await waiting, { code: 'ERR_INCOMPLETE_READ' });
+  },
+  'destroy() of a stream that reads': async (_, pieces) => {
+    const stream = Readable.from(pieces).on('data', () => undefined);
+    await pause(10);
+    await once(stream.destroy(), 'close');
+  },
+  'destroy(error) of a stream that reads': async (t, pieces) => {
+    const stream = Readable.from(pieces).on('data', () => undefined);
+    await pause(10);
+    const thrown = new Error('out');
+    t.deepEqual(await once(stream.destroy(thrown), 'error'), [thrown]);
+  },
+  'destroy() of a stream that nobody reads': (_, pieces) => once(Readable.from(pieces).destroy(), 'close'),
+  'cancel() of a stream of the web': async (_, pieces) => {
+    const reader = ReadableStream.from(pieces).getReader();
+    const read = async (): Promise<void> => {
+      while (!(await reader.read()).done);
+    };
+    const reading = read();
+    await pause(10);
+    await reader.cancel();
+    await reading;
+  },
+  'a pipeline whose signal is aborted': async (_, pieces) => {
+    const sink = new Writable({ write: (_piece, _coding, goOn) => goOn() });
+    await rejection(pipeline(Readable.from(pieces), sink, { signal: AbortSignal.timeout(10) }), Error);
+  },
+};
+
+/** What the `next()` that waits for ever rejects with. */
+async function untilItWaits(pieces: AsyncIterableIterator<Buffer>): Promise<unknown> {
+  try {
+    while ((await pieces.next()).done !== true);
+  } catch (error) {
+    return error;
+  }
+  return null;
+}
+
+for (const [leaving, leave] of Object.entries(LEAVINGS)) {
+  test(`an iteration that waits for a server is left at once: ${leaving}`, async (t) => {
+    for (const [way, iterate] of Object.entries(ITERATIONS)) {
+      // Not a generator: it has no throw().
+      if (way === 'iteration' && leaving.startsWith('throw()')) continue;
+      const { pool, response, peer } = await begun(t, `${OK}Content-Length: ${LARGE}\r\n\r\none\ntwo\n`);
+      const pieces = iterate(response);
+      const left = leave(t, pieces);
+      await until(() => pool.stats().leased === 0, `${way}: the connection let go of`);
+      await left;
+      t.true(response.closed, way);
+      await peer.gone();
+    }
+  });
+}
+
+test('returning to an iteration that has come to its end changes nothing', async (t) => {
+  const one = await begun(t, `${OK}Content-Length: 0\r\n\r\n`);
+  for (const [way, iterate] of Object.entries(ITERATIONS)) {
+    const response = await one.pool.request('GET', '/', STREAMED);
+    const pieces = iterate(response);
+    t.is(Buffer.concat((await all(pieces)) as Buffer[]).toString(), '/', way);
+    await pieces.return?.();
+    t.is((await response.read()).length, 0, way);
+  }
+  for (const iterate of [ITERATIONS['lines()'], ITERATIONS['stream(64)']]) {
+    const pieces = iterate?.(one.response);
+    t.deepEqual(await pieces?.next(), { done: true, value: undefined });
+    await pieces?.return?.();
+  }
+  t.is((await one.response.read()).length, 0);
+  t.is(one.response.data.length, 0);
+  await next(t, one, 1);
 });
 
 test('close() of a pool waits for a body that is being read; with a time-out it ends it', async (t) => {

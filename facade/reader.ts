@@ -11,6 +11,7 @@ import type { Inflow } from './boundary/stream.ts';
 import { IncompleteRead, InvalidChunkLength, ProtocolError, ResponseNotRead, ResponseTooLarge } from './errors.ts';
 import type { ErrorDetails } from './errors.ts';
 import { Gathered } from './gathered.ts';
+import { leavable } from './leavable.ts';
 
 /** What a reader has to know of its response. */
 export interface Announced {
@@ -223,13 +224,19 @@ export class BodyReader {
   }
 
   /** Pieces of exactly so many bytes, the last one smaller. */
-  async *exactly(amount: number): AsyncGenerator<Buffer, void, undefined> {
+  exactly(amount: number): AsyncIterableIterator<Buffer> {
+    return this.#leavable((isLeft) => this.#exactly(amount, isLeft));
+  }
+
+  async *#exactly(amount: number, isLeft: () => boolean): AsyncGenerator<Buffer, void, undefined> {
     let done = false;
     try {
       for (;;) {
         this.#inflow.want(Math.max(WINDOW, amount), WINDOW >> 1);
         const piece = await this.readExactly(amount);
         if (piece.length === 0) break;
+        // A `next` that waited for more of it must not take it for the last one: after it the iteration is over.
+        if (piece.length < amount && isLeft()) this.#endOrThrow();
         yield piece;
       }
       done = true;
@@ -239,7 +246,11 @@ export class BodyReader {
   }
 
   /** Everything as one piece. */
-  async *whole(): AsyncGenerator<Buffer, void, undefined> {
+  whole(): AsyncIterableIterator<Buffer> {
+    return this.#leavable(() => this.#whole());
+  }
+
+  async *#whole(): AsyncGenerator<Buffer, void, undefined> {
     const all = await this.readAll();
     if (all.length > 0) yield all;
   }
@@ -250,7 +261,11 @@ export class BodyReader {
   }
 
   /** Lines, each with its line feed; the last one as it is. */
-  async *lines(): AsyncGenerator<Buffer, void, undefined> {
+  lines(): AsyncIterableIterator<Buffer> {
+    return this.#leavable(() => this.#lines());
+  }
+
+  async *#lines(): AsyncGenerator<Buffer, void, undefined> {
     let done = false;
     const begun = new Gathered();
     try {
@@ -276,6 +291,19 @@ export class BodyReader {
       if (!done) this.leave();
     }
     if (begun.length > 0) yield begun.take();
+  }
+
+  #leavable(begin: (isLeft: () => boolean) => AsyncGenerator<Buffer, void, undefined>): AsyncIterableIterator<Buffer> {
+    let left = false;
+    const leave = (): void => {
+      left = true;
+      // Streams return to what has come to its end too: then there is nothing to let go of.
+      if (!this.closed) this.leave();
+    };
+    return leavable(
+      begin(() => left),
+      leave,
+    );
   }
 
   /** As a stream of Node's. Destroyed early, it closes the response. */

@@ -301,7 +301,7 @@ export class HTTPResponse {
     return this.#reading().pieces();
   }
 
-  /** Lines of the decoded body as bytes, each with its line feed, the last one as it is. */
+  /** Lines of the decoded body as bytes, each with its line feed, the last one as it is. Leaving the loop lets go of the response. */
   lines(): AsyncIterableIterator<Buffer> {
     return this.#reading().lines();
   }
