@@ -4,8 +4,10 @@
 import { isNativeError } from 'node:util/types';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { Signals } from './boundary/signals.ts';
 import { CODE, integer } from './checks.ts';
 import type { ErrorCode } from './error-codes.ts';
+import { leavable } from './leavable.ts';
 import type { ManagerRequestOptions, RequestOptions } from './options.ts';
 import type { HTTPResponse } from './response.ts';
 import type { Method } from './together.ts';
@@ -91,31 +93,37 @@ export function requestMany(
   return run(requester, requests, concurrency);
 }
 
-async function* run(
+function run(
   requester: Requester,
   requests: Iterable<AnyPlanned> | AsyncIterable<AnyPlanned>,
   concurrency: number,
+): AsyncIterableIterator<AnySettled> {
+  const flight = new Flight(requester);
+  return leavable(go(flight, requests, concurrency), () => flight.leave());
+}
+
+async function* go(
+  flight: Flight,
+  requests: Iterable<AnyPlanned> | AsyncIterable<AnyPlanned>,
+  concurrency: number,
 ): AsyncGenerator<AnySettled, void, undefined> {
-  const leave = new AbortController();
   const source: Iterator<AnyPlanned> | AsyncIterator<AnyPlanned> =
     Symbol.asyncIterator in requests ? requests[Symbol.asyncIterator]() : requests[Symbol.iterator]();
   const settled: AnySettled[] = [];
-  let wake: (() => void) | null = null;
   let flying = 0;
   let index = 0;
   let state = 'ready' as 'ready' | 'pulling' | 'ended';
   let failure = null as { error: unknown } | null;
-  let isThrough = false;
   const settle = (one: AnySettled): void => {
     flying -= 1;
     settled.push(one);
-    wake?.();
+    flight.wake?.();
   };
   const launch = (request: AnyPlanned): void => {
     const at = index;
     index += 1;
     flying += 1;
-    issue(requester, request, leave.signal).then(
+    flight.issue(request).then(
       (response) => settle({ index: at, request, ok: true, response }),
       (error: unknown) => settle({ index: at, request, ok: false, error: asError(error) }),
     );
@@ -126,29 +134,28 @@ async function* run(
     try {
       const next = await source.next();
       state = next.done === true ? 'ended' : 'ready';
-      if (next.done !== true && !leave.signal.aborted) launch(next.value);
+      if (next.done !== true && !flight.isLeft) launch(next.value);
     } catch (error) {
       state = 'ended';
       failure = { error };
     }
-    wake?.();
+    flight.wake?.();
   };
   try {
-    for (;;) {
+    while (!flight.isLeft) {
       const one = settled.shift();
       // What is settled but not taken counts too: a slow consumer slows the requests.
       if (state === 'ready' && flying + settled.length + (one === undefined ? 0 : 1) < concurrency) void pull();
       if (one !== undefined) yield one;
       else if (failure !== null) throw failure.error;
       else if (state === 'ended' && flying === 0) {
-        isThrough = true;
+        flight.isThrough = true;
         return;
-      } else await new Promise<void>((resolve) => (wake = resolve));
-      wake = null;
+      } else await new Promise<void>((resolve) => (flight.wake = resolve));
+      flight.wake = null;
     }
   } finally {
-    // Who has taken everything may still be reading bodies in pieces.
-    if (!isThrough) leave.abort();
+    flight.leave();
     // A generator answers `return` only once its pending `next` is done: that may be never.
     if (state === 'ready') await source.return?.();
     else if (state === 'pulling') Promise.resolve(source.return?.()).catch(() => {});
@@ -161,16 +168,77 @@ function asError(error: unknown): Error {
   return new Error('the request rejected with what is no Error', { cause: error });
 }
 
-function issue(requester: Requester, request: AnyPlanned, leave: AbortSignal): Promise<HTTPResponse> {
-  if (typeof request === 'string') return requester.request('GET', request, { signal: leave });
-  if (typeof request !== 'object' || request === null) {
-    return Promise.reject(argumentError('type', CODE, `a request is a URL or an object, not ${describe(request)}`));
+/** The requests of one iteration: what makes them, and what ends those that are under way. */
+class Flight {
+  readonly #requester: Requester;
+  readonly #leaving = new AbortController();
+  /** Those that have a signal of their own, by it and by the one of them all: what `AbortSignal.any` made would be kept by both. */
+  readonly #signals = new Signals<AbortController>((one, reason) => one.abort(reason));
+  /** Everything was taken. Who has taken it may still be reading bodies in pieces. */
+  isThrough = false;
+  /** Ends the wait for something to be settled. */
+  wake: (() => void) | null = null;
+
+  constructor(requester: Requester) {
+    this.#requester = requester;
   }
-  const { tag: _tag, method: _method, url: _url, ...options } = request;
-  const signal = own(options, 'signal');
-  const both = signal instanceof AbortSignal ? AbortSignal.any([signal, leave]) : (signal ?? leave);
-  return requester.request(own(request, 'method') ?? 'GET', own(request, 'url') as string, {
-    ...options,
-    signal: both,
-  });
+
+  get isLeft(): boolean {
+    return this.#leaving.signal.aborted;
+  }
+
+  leave(): void {
+    if (this.isThrough || this.isLeft) return;
+    this.#leaving.abort();
+    this.wake?.();
+  }
+
+  /** Rejects for whatever an item is, and does: it may have getters. */
+  issue(request: AnyPlanned): Promise<HTTPResponse> {
+    if (typeof request === 'string') {
+      return this.#requester.request('GET', request, { signal: this.#leaving.signal });
+    }
+    try {
+      if (typeof request !== 'object' || request === null) {
+        throw argumentError('type', CODE, `a request is a URL or an object, not ${describe(request)}`);
+      }
+      // Read once, and only what it has by itself.
+      return this.#issue({ ...request });
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #issue(request: PlannedRequest & ManagerRequestOptions): Promise<HTTPResponse> {
+    const { tag: _tag, method: _method, url: _url, ...options } = request;
+    const signal = own(options, 'signal');
+    const leaving = this.#leaving.signal;
+    const ask = (until: AbortSignal): Promise<HTTPResponse> =>
+      this.#requester.request(own(request, 'method') ?? 'GET', own(request, 'url') as string, {
+        ...options,
+        signal: until,
+      });
+    // What is no signal is refused as one.
+    if (!(signal instanceof AbortSignal)) return ask(signal ?? leaving);
+    if (signal.aborted || leaving.aborted) return ask(signal.aborted ? signal : leaving);
+    const both = new AbortController();
+    this.#signals.watch(signal, both);
+    this.#signals.watch(leaving, both);
+    const over = (): void => {
+      this.#signals.unwatch(signal, both);
+      this.#signals.unwatch(leaving, both);
+    };
+    return ask(both.signal).then(
+      (response) => {
+        const { inflow } = response;
+        if (inflow === null) over();
+        else void inflow.whenOver().then(over);
+        return response;
+      },
+      (error: unknown) => {
+        over();
+        throw error;
+      },
+    );
+  }
 }

@@ -88,7 +88,13 @@ export class Inflow {
   /** Resolves when nothing more will come from the core, read or not. It asks for nothing and holds nothing. */
   whenOver(): Promise<void> {
     if (this.over) return Promise.resolve();
-    return new Promise((resolve) => (this.#over = resolve));
+    const before = this.#over;
+    return new Promise((resolve) => {
+      this.#over = () => {
+        before?.();
+        resolve();
+      };
+    });
   }
 
   /**
