@@ -6,7 +6,7 @@ import test, { type ExecutionContext } from 'ava';
 
 import { HTTPConnectionPool, HTTPSConnectionPool, PoolManager } from '../index.ts';
 import { answer, SETTING } from './servers/h2-frames.ts';
-import { each, h2Server, type H2Server } from './servers/h2-raw.ts';
+import { each, h2Server, type H2Request, type H2Server } from './servers/h2-raw.ts';
 import { httpServer } from './servers/http.ts';
 import { nodeServer, type NodeServer } from './servers/h2-node.ts';
 import { answers, reply } from './servers/raw.ts';
@@ -17,6 +17,7 @@ import { securePool, type SecureOptions } from './support/secure.ts';
 import { until } from './support/street.ts';
 
 const WAIT = { total: 60_000 };
+const NO_TLS = 'no TLS here\r\n';
 const paths = (count: number): string[] => Array.from({ length: count }, (_, n) => `/${n}`);
 
 /** Frames behind TLS, and a pool that offers HTTP/2. */
@@ -29,6 +30,46 @@ async function framed(
   const server = await h2Server(script, { ...manners, tls: { ...usual().leaf.identity, ...manners.tls } });
   t.teardown(() => server.close());
   return { pool: securePool(t, server.port, { http2: true, timeout: WAIT, ...options }), server };
+}
+
+/** A port whose connections are those of another one, but for those that are taken. */
+async function fronted(t: ExecutionContext, behind: number, takes: (socket: net.Socket) => boolean): Promise<number> {
+  const front = net.createServer((socket) => {
+    socket.on('error', () => undefined);
+    if (takes(socket)) return;
+    const to = net.connect(behind, '127.0.0.1');
+    socket.pipe(to).pipe(socket);
+    socket.on('error', () => to.destroy());
+    to.on('error', () => socket.destroy());
+  });
+  front.listen(0, '127.0.0.1');
+  await once(front, 'listening');
+  t.teardown(() => void front.close());
+  return (front.address() as net.AddressInfo).port;
+}
+
+/** The first connections are taken, and fail one by one when that is said. */
+class Doomed {
+  readonly #most: number;
+  readonly #taken: net.Socket[] = [];
+  #failed = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  readonly takes = (socket: net.Socket): boolean => this.#taken.length < this.#most && this.#taken.push(socket) > 0;
+
+  /** Waits for so many of them. */
+  taken(count: number): Promise<void> {
+    return until(() => this.#taken.length >= count, `${count} dials`);
+  }
+
+  async fail(): Promise<void> {
+    await this.taken(this.#failed + 1);
+    this.#taken[this.#failed]?.end(NO_TLS);
+    this.#failed += 1;
+  }
 }
 
 test('TLS-15: offered by `http2: true`, h2 is taken where the server knows it, and spoken at once', async (t) => {
@@ -118,20 +159,11 @@ test('H2-05: a handshake that fails teaches nothing: the next request finds out'
   const { leaf } = usual();
   const behind = await h2Server(each(echo), { tls: leaf.identity });
   t.teardown(() => behind.close());
-  const front = net.createServer((socket) => {
-    if (broken) {
-      socket.end('no TLS here\r\n');
-      return;
-    }
-    const to = net.connect(behind.port, '127.0.0.1');
-    socket.pipe(to).pipe(socket);
-    socket.on('error', () => to.destroy());
-    to.on('error', () => socket.destroy());
+  const port = await fronted(t, behind.port, (socket) => {
+    if (broken) socket.end(NO_TLS);
+    return broken;
   });
-  front.listen(0, '127.0.0.1');
-  await once(front, 'listening');
-  t.teardown(() => void front.close());
-  const pool = securePool(t, (front.address() as net.AddressInfo).port, { http2: true, maxsize: 4, block: true });
+  const pool = securePool(t, port, { http2: true, maxsize: 4, block: true });
   const errors = await Promise.all(paths(6).map((path) => failure(get(pool, path))));
   for (const error of errors) t.like(error, { name: 'SSLError', code: 'ERR_TLS', reason: 'ERR_NOT_TLS' });
   t.like(pool.stats(), { idle: 0, leased: 0, waiting: 0 });
@@ -140,6 +172,79 @@ test('H2-05: a handshake that fails teaches nothing: the next request finds out'
   const responses = await Promise.all(paths(6).map((path) => get(pool, path)));
   t.true(responses.every(({ version }) => version === 20));
   t.is(pool.numConnections, dials + 1);
+});
+
+test('H2-05: those who waited for a dial that failed share the next connection, and nobody overtakes them', async (t) => {
+  const { leaf, ca } = usual();
+  const tls = { ...leaf.identity };
+  for (const bound of [{ maxsize: 1, block: true }, { maxTotalConnections: 1 }]) {
+    const server = await h2Server(() => undefined, { tls, settings: [[SETTING.MAX_CONCURRENT_STREAMS, 3]] });
+    t.teardown(() => server.close());
+    const doomed = new Doomed(2);
+    const port = await fronted(t, server.port, doomed.takes);
+    const manager = new PoolManager({ http2: true, caCertData: ca.pem, timeout: WAIT, retries: false, ...bound });
+    t.teardown(() => manager.close({ timeout: 0 }));
+    const ask = (path: string, options = {}): Promise<string> =>
+      manager.request('GET', `https://127.0.0.1:${port}${path}`, options).then(
+        (response) => response.text(),
+        (error: Error) => error.name,
+      );
+    const leave = new AbortController();
+    const waiting = (count: number): Promise<void> => until(() => manager.stats().waiting === count, `${count} wait`);
+    const dials = ask('/dials');
+    await doomed.taken(1);
+    const others: Promise<string>[] = [];
+    for (const path of ['/second', '/leaves', '/1', '/2', '/3', '/4']) {
+      others.push(ask(path, path === '/leaves' ? { signal: leave.signal } : {}));
+      await waiting(others.length);
+    }
+    await doomed.fail();
+    t.is(await dials, 'SSLError');
+    // All of them want a connection now, and one may dial: its dial fails too.
+    await waiting(5);
+    leave.abort();
+    t.is(await others[1], 'AbortError');
+    await waiting(4);
+    await doomed.fail();
+    t.is(await others[0], 'SSLError');
+    // None of these has an answer: one connection has room for three of them.
+    const peer = await server.peer(1);
+    await peer.until(() => peer.requests.length === 3);
+    const newcomer = ask('/newcomer');
+    await waiting(2);
+    for (let n = 0; n < 5; n += 1) {
+      await peer.until(() => peer.requests.length > n);
+      await echo(peer.requests[n] as H2Request, peer);
+    }
+    t.deepEqual(await Promise.all(others.slice(2)), ['/1', '/2', '/3', '/4']);
+    t.is(await newcomer, '/newcomer');
+    t.deepEqual(
+      server.requests.map(({ path }) => path),
+      ['/1', '/2', '/3', '/4', '/newcomer'],
+    );
+    t.is(server.peers.length, 1);
+    await until(() => manager.stats().leased === 0, 'all back');
+    t.like(manager.stats(), { waiting: 0, live: 1 });
+  }
+});
+
+test('H2-05: those who waited for a dial that failed are served by a peer of http/1.1 too', async (t) => {
+  const { leaf } = usual();
+  const server = await nodeServer('https', (request, response) => void response.end(request.url), leaf.identity);
+  t.teardown(() => server.close());
+  const doomed = new Doomed(1);
+  const pool = securePool(t, await fronted(t, server.port, doomed.takes), { http2: true, maxsize: 1, block: true });
+  const dials = failure(get(pool, '/dials'));
+  await doomed.taken(1);
+  const others = paths(10).map((path) => get(pool, path));
+  await until(() => pool.stats().waiting === 10, 'ten wait');
+  await doomed.fail();
+  t.is((await dials).name, 'SSLError');
+  t.deepEqual(await Promise.all(others.map(async (other) => (await other).text())), paths(10));
+  t.is((await get(pool, '/next')).text(), '/next');
+  t.is(server.connections, 1);
+  await until(() => pool.stats().leased === 0, 'all back');
+  t.like(pool.stats(), { idle: 1, waiting: 0 });
 });
 
 test('H2-05: an aborted dial is taken over by one who waits', async (t) => {

@@ -24,7 +24,8 @@ use crate::ledger::{Queue, Ticket};
 pub struct Streams<C> {
     carriers: Vec<Carrier<C>>,
     queue: Queue,
-    /// Callers that were told to get a connection and have not said yet what came of it.
+    /// Callers that were told to get a connection and have not said yet what came of it: those who have not begun are in the
+    /// queue still.
     opening: u32,
     peer: Peer,
 }
@@ -145,7 +146,8 @@ impl<C: Clone> Streams<C> {
         (taken, self.deal())
     }
 
-    /// It came, and carries one exchange at a time: so does every other of this peer.
+    /// It came, and carries one exchange at a time: so does every other of this peer. Who was told to get one for all, and has
+    /// not begun, says [`Streams::forgone`] as ever.
     pub fn alone(&mut self) -> Grants<C> {
         self.opening = self.opening.saturating_sub(1);
         self.peer = Peer::DoesNot;
@@ -153,15 +155,15 @@ impl<C: Clone> Streams<C> {
     }
 
     /// It did not come. While there is no other connection, those who waited for it try for themselves, all at once: each
-    /// would have dialled by itself, and they have waited once already.
+    /// would have dialled by itself, and they have waited once already. They stand in the line on: what one of them gets is
+    /// for all who have not begun, and before whoever comes later.
     pub fn failed(&mut self) -> Grants<C> {
         self.opening = self.opening.saturating_sub(1);
         if !self.carriers.is_empty() || self.opening > 0 {
             return self.deal();
         }
-        let waiting = self.queue.clear();
-        self.opening = waiting.len() as u32;
-        waiting.into_iter().map(|ticket| (ticket, Granted::Open)).collect()
+        self.opening = self.queue.len();
+        self.queue.tickets().map(|ticket| (ticket, Granted::Open)).collect()
     }
 
     /// Who was to get it does not want it any more: the next one is to.

@@ -12,7 +12,7 @@ use ferropool_policy::streams::{Checkout, Granted, Grants, Left, Streams};
 
 use super::held::{Held, Leased};
 use super::seat::Seat;
-use super::slot::Deadline;
+use super::slot::{Deadline, Slot};
 use super::stream_lease::{Carrier, StreamCounts, StreamLease};
 use super::{Pool, Wanted, closed, internal};
 use crate::client::ask::Asker;
@@ -89,8 +89,13 @@ impl Pool {
 
     /// A connection from the ledger, whatever it speaks.
     async fn own(self: &Rc<Self>, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
-        let Terms { until, connect, progress, wanted, asker } = terms;
-        let slot = self.slot(until, wanted).await?;
+        let slot = self.slot(terms.until, terms.wanted).await?;
+        self.own_in(slot, terms).await
+    }
+
+    /// The same in a slot that is there already.
+    async fn own_in(self: &Rc<Self>, slot: Slot, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
+        let Terms { connect, progress, wanted, asker, .. } = terms;
         let held = self.make_fit(slot, wanted, connect, progress, asker).await?;
         if held.is_shared() { Ok(self.carry(held, false).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
     }
@@ -150,11 +155,11 @@ impl Pool {
             }
         };
         let Some(slot) = slot else {
-            standing.leave();
+            standing.answered = true;
             drop(standing);
-            // Its place in the ledger's line, if it has one, is given up before another is taken.
-            ours.set(self.slot(until, wanted));
-            return Box::pin(self.own(terms)).await;
+            // Who was to get a connection for all has a place in the ledger's line, and keeps it.
+            let slot = ours.as_mut().await?;
+            return Box::pin(self.own_in(slot, terms)).await;
         };
         streams.borrow_mut().begin(ticket);
         self.sync();

@@ -81,6 +81,17 @@ impl Queue {
         Some(Ticket { serial: seat.serial, seat: self.first })
     }
 
+    /// Everybody, in order.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = Ticket> {
+        let mut next = self.first;
+        std::iter::from_fn(move || {
+            let at = next;
+            let seat = self.seats.get(at as usize)?;
+            next = seat.next;
+            Some(Ticket { serial: seat.serial, seat: at })
+        })
+    }
+
     /// The one who has waited longest leaves.
     pub(crate) fn pop(&mut self) -> Option<Ticket> {
         if self.is_empty() {
@@ -167,6 +178,7 @@ mod tests {
             tickets.remove(gone);
             tickets.push(queue.push().unwrap());
             assert_eq!(queue.len(), 4);
+            assert_eq!(queue.tickets().collect::<Vec<_>>(), tickets, "without {gone}");
             assert_eq!(std::iter::from_fn(|| queue.pop()).collect::<Vec<_>>(), tickets, "without {gone}");
         }
     }

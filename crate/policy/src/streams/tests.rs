@@ -85,11 +85,53 @@ fn those_who_waited_for_a_dial_that_failed_try_for_themselves() {
     let (second, third) = (wait(&mut streams), wait(&mut streams));
     streams.begin(first);
     assert_eq!(streams.failed(), [(second, Granted::Open), (third, Granted::Open)]);
-    assert_eq!(streams.waiting(), 0);
     // Both dial; one who comes now waits for either.
+    streams.begin(second);
+    streams.begin(third);
     let fourth = wait(&mut streams);
     assert_eq!(streams.opened(1, 1, Room::Most(9)), (true, vec![(fourth, Granted::Stream(1))]));
     assert_eq!(streams.failed(), []);
+}
+
+// H2-05, POOL-08: all of them were told to dial, and only one could.
+#[test]
+fn what_one_of_those_who_try_for_themselves_gets_is_for_the_others_too() {
+    let mut streams = S::new();
+    let first = open(&mut streams);
+    let told: Vec<_> = (0..4).map(|_| wait(&mut streams)).collect();
+    streams.begin(first);
+    assert_eq!(streams.failed(), told.iter().map(|&ticket| (ticket, Granted::Open)).collect::<Vec<_>>());
+    assert_eq!(streams.waiting(), 4);
+    let later = wait(&mut streams);
+    // A second dial fails: the others try on.
+    streams.begin(told[0]);
+    assert_eq!(streams.failed(), []);
+    streams.begin(told[1]);
+    assert_eq!(streams.opened(1, 1, Room::Most(2)), (true, vec![(told[2], Granted::Stream(1))]));
+    assert_eq!(streams.forgone(), []);
+    // One of them is to get another one already, so nobody else is told.
+    let last = wait(&mut streams);
+    assert_eq!(streams.release(1), (Left::Busy, vec![(told[3], Granted::Stream(1))]));
+    assert_eq!(streams.forgone(), [(later, Granted::Open)]);
+    assert_eq!(streams.resize(1, Room::Most(9)), [(later, Granted::Stream(1)), (last, Granted::Stream(1))]);
+    assert_eq!((streams.forgone(), streams.waiting()), (vec![], 0));
+}
+
+#[test]
+fn a_peer_of_http_1_is_found_by_one_of_those_who_try_for_themselves() {
+    let mut streams = S::new();
+    let first = open(&mut streams);
+    let told = [wait(&mut streams), wait(&mut streams), wait(&mut streams)];
+    streams.begin(first);
+    assert_eq!(streams.failed().len(), 3);
+    streams.begin(told[0]);
+    assert_eq!(streams.alone(), [(told[1], Granted::Alone), (told[2], Granted::Alone)]);
+    for _ in 1..3 {
+        assert_eq!(streams.forgone(), []);
+    }
+    // Nobody is at it any more: one who finds a connection of HTTP/2 full gets another.
+    assert_eq!(streams.came(1, 1, Room::Most(1)), (true, vec![]));
+    open(&mut streams);
 }
 
 #[test]
@@ -156,8 +198,8 @@ fn a_draining_connection_takes_nothing_new_and_goes_with_its_last_stream() {
 #[derive(Clone, Copy, Debug)]
 enum Event {
     Checkout,
-    Begin,
-    Opened(u32),
+    Begin(usize),
+    Opened(Option<u32>),
     Alone,
     Failed,
     Forgone,
@@ -170,10 +212,10 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => Just(Event::Checkout),
-        4 => Just(Event::Begin),
-        3 => (0u32..4).prop_map(Event::Opened),
+        4 => any::<usize>().prop_map(Event::Begin),
+        3 => prop::option::weighted(0.8, 0u32..4).prop_map(Event::Opened),
         1 => Just(Event::Alone),
-        1 => Just(Event::Failed),
+        2 => Just(Event::Failed),
         1 => Just(Event::Forgone),
         2 => any::<usize>().prop_map(Event::Cancel),
         6 => any::<usize>().prop_map(Event::Release),
@@ -191,6 +233,8 @@ struct Model {
     /// Getting one.
     getting: u32,
     rooms: HashMap<u32, u32>,
+    /// Of these nobody has said how many they take.
+    unsaid: HashSet<u32>,
     draining: HashSet<u32>,
     open: HashMap<u32, u32>,
     ids: u32,
@@ -216,10 +260,13 @@ impl Model {
                     self.waiting.remove(at);
                     forgone += self.leave(ticket);
                 }
-                Granted::Open => self.told.push(ticket),
+                Granted::Open => {
+                    assert!(!self.told.contains(&ticket), "somebody was told twice");
+                    self.told.push(ticket);
+                }
                 Granted::Alone => {
                     self.waiting.remove(at);
-                    self.told.retain(|&told| told != ticket);
+                    forgone += self.leave(ticket);
                 }
             }
         }
@@ -257,8 +304,10 @@ proptest! {
                     }
                     vec![]
                 }
-                Event::Begin => {
-                    if let Some(ticket) = model.told.pop() {
+                // In whatever order the ledger serves them.
+                Event::Begin(at) => {
+                    if !model.told.is_empty() {
+                        let ticket = model.told.remove(at % model.told.len());
                         streams.begin(ticket);
                         model.waiting.retain(|&waiting| waiting != ticket);
                         model.getting += 1;
@@ -269,12 +318,16 @@ proptest! {
                     model.getting -= 1;
                     model.ids += 1;
                     model.alone = false;
-                    model.rooms.insert(model.ids, most);
-                    let (taken, grants) = streams.opened(model.ids, model.ids, Room::Most(most));
+                    model.rooms.insert(model.ids, most.unwrap_or(1));
+                    if most.is_none() {
+                        model.unsaid.insert(model.ids);
+                    }
+                    let room = most.map_or(Room::Unsaid, Room::Most);
+                    let (taken, grants) = streams.opened(model.ids, model.ids, room);
                     if taken {
                         model.takes(model.ids);
                     }
-                    prop_assert_eq!(taken, most > 0);
+                    prop_assert_eq!(taken, most != Some(0));
                     grants
                 }
                 Event::Alone if model.getting > 0 => {
@@ -284,18 +337,7 @@ proptest! {
                 }
                 Event::Failed if model.getting > 0 => {
                     model.getting -= 1;
-                    let before = model.waiting.len();
-                    let grants = streams.failed();
-                    // Those who are told so all at once are in no line any more.
-                    if streams.waiting() == 0 && before > 0 {
-                        model.waiting.clear();
-                        model.getting += model.told.len() as u32;
-                        model.told.clear();
-                        model.getting = model.getting - (model.getting.min(before as u32)) + before as u32;
-                        vec![]
-                    } else {
-                        grants
-                    }
+                    streams.failed()
                 }
                 Event::Forgone if model.getting > 0 => {
                     model.getting -= 1;
@@ -327,6 +369,7 @@ proptest! {
                 Event::Resize(at, most) if model.ids > 0 => {
                     let id = (at as u32 % model.ids) + 1;
                     if streams.get(id).is_some() {
+                        model.unsaid.remove(&id);
                         model.rooms.insert(id, most);
                     }
                     streams.resize(id, Room::Most(most))
@@ -345,10 +388,16 @@ proptest! {
                 forgone += model.granted(more);
             }
             prop_assert_eq!(streams.waiting() as usize, model.waiting.len());
-            // Nobody waits for nothing.
+            prop_assert!(model.told.iter().all(|told| model.waiting.contains(told)));
+            // Nobody waits while a connection has room, and nobody waits for nothing: somebody is getting a connection, or
+            // one is there whose peer has not said how many it takes, or takes none.
+            let live = (1..=model.ids).filter(|id| streams.get(*id).is_some() && !model.draining.contains(id));
+            let live: Vec<_> = live.map(|id| (id, model.open.get(&id).copied().unwrap_or(0))).collect();
+            let room = live.iter().any(|(id, open)| *open < model.rooms[id]);
+            prop_assert!(model.waiting.is_empty() || !room, "waits beside a connection with room");
             let someone = model.getting > 0 || !model.told.is_empty();
-            let carried = (1..=model.ids).any(|id| streams.get(id).is_some() && !model.draining.contains(&id));
-            prop_assert!(model.waiting.is_empty() || someone || carried);
+            let pending = live.iter().any(|(id, open)| model.unsaid.contains(id) || *open == 0);
+            prop_assert!(model.waiting.is_empty() || someone || pending, "waits for nothing");
         }
     }
 }
