@@ -2,6 +2,7 @@
 import { Readable } from 'node:stream';
 import test from 'ava';
 
+import type { HTTPResponse } from '../index.ts';
 import { answer, CODE, data, head, settings, SETTING, TYPE, windowUpdate } from './servers/h2-frames.ts';
 import { each, type H2Peer, type H2Request } from './servers/h2-raw.ts';
 import { counted, echo, failure, get, overFrames } from './support/h2.ts';
@@ -47,18 +48,26 @@ test.serial(
   },
 );
 
-test.serial('THR-424: one reader that pauses, beside 99 that do not', async (t) => {
+test.serial('THR-424: twelve readers that pause hold 2 MiB each, and none of the 88 beside them up', async (t) => {
   const { pool, server } = await overFrames(
     t,
     each((request, peer) => peer.pour(request, Buffer.alloc(request.path === '/paused' ? 8 * MIB : 300_000))),
     {},
     { settings: [streams(100)] },
   );
-  const paused = await get(pool, '/paused', { preloadContent: false });
-  await stalled(server.peers[0] as H2Peer, server.requests[0] as H2Request);
-  const others = await Promise.all(Array.from({ length: 99 }, (_, n) => get(pool, `/${n}`)));
+  const paused: HTTPResponse[] = [];
+  for (let n = 0; n < 12; n += 1) {
+    paused.push(await get(pool, '/paused', { preloadContent: false }));
+    await stalled(server.peers[0] as H2Peer, server.requests[n] as H2Request);
+  }
+  for (const request of server.requests) {
+    t.true(request.credit <= 0, `${request.credit}`);
+    t.true(request.granted <= MIB, `${request.granted}`);
+  }
+  const others = await Promise.all(Array.from({ length: 88 }, (_, n) => get(pool, `/${n}`)));
   for (const { data } of others) t.is(data.length, 300_000);
-  t.is((await paused.read()).length, 8 * MIB);
+  // The last one first: none waits for one that is before it.
+  for (const response of paused.toReversed()) t.is((await response.read()).length, 8 * MIB);
   t.is(server.peers.length, 1);
 });
 
@@ -69,7 +78,7 @@ test.serial(
     const { pool, server } = await overFrames(
       t,
       each(async (request, peer) => {
-        if (request.path === '/last') return peer.pour(request, Buffer.alloc(4 * MIB));
+        if (request.path !== '/abandoned') return peer.pour(request, Buffer.alloc(4 * MIB));
         return peer.pour(request, piece, { end: false });
       }),
       {},
@@ -84,6 +93,20 @@ test.serial(
     };
     await Promise.all(Array.from({ length: 50 }, abandon));
     t.true(server.requests.length >= 10_000);
+    // Then so much that the connection's window has to be opened again, which it is by all that was given back by then.
+    const [peer] = server.peers as [H2Peer];
+    const before = peer.granted;
+    let nth = 0;
+    const fill = async (): Promise<void> => {
+      while (peer.granted === before && nth < 1_000) {
+        const path = `/filled-${(nth += 1)}`;
+        const response = await get(pool, path, { preloadContent: false });
+        await stalled(peer, peer.requests.findLast((request) => request.path === path) as H2Request);
+        response.close();
+      }
+    };
+    await Promise.all(Array.from({ length: 4 }, fill));
+    t.true(peer.credit > 2 ** 31 - 1 - 32 * MIB, `${2 ** 31 - 1 - peer.credit} bytes are missing after ${nth} more`);
     t.is((await get(pool, '/last')).data.length, 4 * MIB);
     t.is(server.peers.length, 1);
     await until(() => pool.stats().leased === 0, 'all back');
@@ -98,16 +121,13 @@ test.serial(
       each(async (request, peer) => {
         if (request.path !== '/late') return echo(request, peer);
         await peer.resetOf(request);
-        peer.credit -= 10 * 10_000;
         for (let n = 0; n < 10; n += 1) await peer.send(data(request.id, Buffer.alloc(10_000)));
         await peer.send(data(request.id, '', { end: true }));
       }),
     );
     const late = await failure(get(pool, '/late', { timeout: { read: 60 } }));
     t.is(late.name, 'ReadTimeoutError');
-    const [peer] = server.peers;
     for (let n = 0; n < 20; n += 1) t.is((await get(pool, `/${n}`)).text(), `/${n}`);
-    await peer?.until(() => peer.credit >= 16 * MIB - MIB);
     t.is(server.peers.length, 1);
   },
 );

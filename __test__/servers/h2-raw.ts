@@ -107,6 +107,8 @@ export class H2Peer {
   acknowledged = 0;
   /** What the client allows to be sent on the connection. */
   credit = 65_535;
+  /** What of that came by WINDOW_UPDATE, spent or not. */
+  granted = 0;
   /** How many PINGs of ours the client has answered. */
   pongs = 0;
   readonly #streams = new Map<number, H2Request>();
@@ -282,8 +284,10 @@ export class H2Peer {
       else if (this.#manners.pongs !== false) void this.send(ping(payload.toString('latin1'), true));
     } else if (type === TYPE.WINDOW_UPDATE) {
       const increment = payload.readUInt32BE(0);
-      if (stream === 0) this.credit += increment;
-      else if (request !== undefined) {
+      if (stream === 0) {
+        this.credit += increment;
+        this.granted += increment;
+      } else if (request !== undefined) {
         request.credit += increment;
         request.granted += increment;
       }

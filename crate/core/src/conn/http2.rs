@@ -77,6 +77,7 @@ pub async fn handshake(
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(SMALL_FRAMES)
         .max_frame_size(LARGEST_FRAME)
         // What is beyond the limit is told apart from what is malformed by being decoded: see `client::multiplexed`.
         .max_header_list_size(header_bytes.saturating_mul(2))
@@ -213,8 +214,12 @@ impl Pulse {
 
 /// hyper's and browsers' order of magnitude: a download is not held up by its window up to 160 Mbit/s at 100 ms.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
-/// Several of those.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// As much as there can be (RFC 9113 §6.9.1), which is nginx's too: 1,023 bodies that nobody reads, each of which its own window
+/// bounds. With less these would stop every other body of the connection (THR-424).
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// What small frames that nobody has read may cost, in h2's count: each the bytes that it has less than 256. By itself the
+/// crate takes half the connection's window, which is too much with one of that size (THR-415).
+const SMALL_FRAMES: usize = 8 * 1024 * 1024;
 /// What a frame may hold. The h2 crate bounds the frames of a head by how many of these the head's limit has, and most peers
 /// send no larger ones whatever they may: with more, heads that are within the limit would end the connection (THR-411).
 const LARGEST_FRAME: u32 = 16 * 1024;
