@@ -272,6 +272,12 @@ test('configure: bad settings are refused', (t) => {
     refused({ ioThreads: value }, RangeError, 'ERR_INVALID_OPTION', /^ioThreads is an integer from 1 to 64/);
   }
   for (const name of ['ioThreads', 'dnsThreads']) t.notThrows(() => configure({ [name]: undefined }));
-  // Nobody's own.
-  t.notThrows(() => configure(Object.create({ memoryBudget: 'polluted' }) as object));
+  // Everybody's is nobody's own.
+  const prototype = Object.prototype as Record<string, unknown>;
+  try {
+    prototype['memoryBudget'] = 'polluted';
+    t.notThrows(() => configure({}));
+  } finally {
+    delete prototype['memoryBudget'];
+  }
 });

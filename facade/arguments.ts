@@ -47,6 +47,32 @@ export function checkNames(
     if (known.includes(name)) continue;
     throw argumentError('type', code, `${what} has no option '${name}'; ${hintAt(name, known, page)}`);
   }
+  checkInherited(options, known, what, code);
+}
+
+/**
+ * Refuses options that are a class's (its getters and methods) or another object's: only what is the object's own is read, and what
+ * is not must not be silently without effect. What any realm's `Object.prototype` says was perhaps put there by somebody else: it
+ * is neither read nor refused (THR-522).
+ *
+ * @throws TypeError with this code, which names the option.
+ * @internal
+ */
+export function checkInherited(options: object, known: readonly string[], what: string, code: string): void {
+  let above = Object.getPrototypeOf(options) as object | null;
+  while (above !== null && above !== Object.prototype && !isRoot(above)) {
+    for (const name of known) {
+      if (!Object.hasOwn(above, name) || Object.hasOwn(options, name)) continue;
+      const instead = `give it as a property of its own, as in { ${name}: options.${name} } (a spread leaves it out)`;
+      throw argumentError('type', code, `${what} takes no option from a prototype: '${name}' is inherited; ${instead}`);
+    }
+    above = Object.getPrototypeOf(above) as object | null;
+  }
+}
+
+/** An `Object.prototype`, of whatever realm; an object without a prototype that somebody made another's is none. */
+function isRoot(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) === null && Object.hasOwn(prototype, 'isPrototypeOf');
 }
 
 /** Refuses what is no options object, whatever their names. @internal */

@@ -2,7 +2,7 @@
  * From a request's options to the record that the engine takes. A wrong type is refused here; what a value means is the
  * core's to judge.
  */
-import { argumentError, checkNames, checkOptions, describe } from './arguments.ts';
+import { argumentError, checkInherited, checkNames, checkOptions, describe } from './arguments.ts';
 import { putBody } from './body.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
@@ -49,6 +49,7 @@ export function merge(
   const names = Object.keys(options);
   // A Promise, a Date, a Map: nothing of them would be looked at.
   if (names.length === 0 || Array.isArray(options)) checkOptions(options, 'a request', CODE);
+  if (Object.getPrototypeOf(options) !== Object.prototype) checkInherited(options, REQUEST_NAMES, 'a request', CODE);
   for (const name of names) {
     const value: unknown = options[name as keyof ManagerRequestOptions];
     if (value === undefined) continue;
@@ -262,7 +263,8 @@ export function wellFormed(url: string): string {
 
 const HALF = /\p{Surrogate}/u;
 const HALVES = /\p{Surrogate}/gu;
-const REQUEST_NAMES: readonly string[] = [
+/** @internal */
+export const REQUEST_NAMES: readonly string[] = [
   'accept',
   'assertSameHost',
   'body',

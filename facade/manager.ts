@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 
-import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { argumentError, checkInherited, checkNames, describe, own } from './arguments.ts';
 import type { BeforeAttempt, Sources } from './asking.ts';
 import type { Engine, ErrorRecord, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
@@ -17,6 +17,7 @@ import { ClosedPoolError, LocationValueError, type AnyPool } from './errors.ts';
 import { HTTPHeaderDict } from './headers.ts';
 import { optionsOf } from './hints.ts';
 import {
+  ANY_POOL_NAMES,
   POOL_NAMES,
   poolSettings,
   type ManagerRequestOptions,
@@ -265,7 +266,9 @@ export class PoolManager extends RequestMethods<ManagerRequestOptions> {
     if (typeof context !== 'object' || context === null) {
       throw argumentError('type', CODE, `a context is an object, not ${describe(context)}`);
     }
-    const { scheme = 'http', host, port = null, ...poolKwargs } = context;
+    checkInherited(context, ['scheme', 'host', ...ANY_POOL_NAMES], 'a context', CODE);
+    const { scheme: _scheme, host: _host, port: _port, ...poolKwargs } = context;
+    const [scheme, host, port] = [own(context, 'scheme'), own(context, 'host') as string, own(context, 'port')];
     return this.connectionFromHost(host, { scheme, port, poolKwargs });
   }
 
@@ -361,6 +364,7 @@ export class PoolManager extends RequestMethods<ManagerRequestOptions> {
     if (typeof kwargs !== 'object' || Array.isArray(kwargs)) {
       throw argumentError('type', CODE, `poolKwargs is an object, not ${describe(kwargs)}`);
     }
+    checkInherited(kwargs, ANY_POOL_NAMES, 'poolKwargs', CODE);
     for (const name of OF_THE_MANAGER) {
       if (!Object.hasOwn(kwargs, name)) continue;
       const whose = name === 'port' ? 'an argument of its own' : "the manager's: it holds for all pools of a host";

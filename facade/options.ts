@@ -355,7 +355,7 @@ function isOfProxies(name: string): boolean {
 
 /** THR-323: an option that would be silently without effect could be one that somebody's safety hangs on. */
 function checkPoolNames(options: PoolOptions & TLSOptions, of: OptionsOf): void {
-  if (of !== 'http') return checkNames(options, [...POOL_NAMES, ...TLS_NAMES], 'a pool', CODE);
+  if (of !== 'http') return checkNames(options, ANY_POOL_NAMES, 'a pool', CODE);
   for (const name of TLS_NAMES) {
     if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) continue;
     throw argumentError('type', CODE, `a pool for http has no option '${name}', which is HTTPSConnectionPool's`);
@@ -506,6 +506,8 @@ const POOL = {
 
 /** @internal */
 export const POOL_NAMES: readonly string[] = [...Object.keys(POOL), 'retries', 'onPause', ...PROXY_NAMES];
+/** @internal */
+export const ANY_POOL_NAMES: readonly string[] = [...POOL_NAMES, ...TLS_NAMES];
 optionsOf('a pool or a manager', POOL_NAMES);
 optionsOf('an HTTPSConnectionPool or a manager', TLS_NAMES);
 

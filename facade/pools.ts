@@ -4,7 +4,7 @@
  */
 import { inspect } from 'node:util';
 
-import { argumentError, checkNames, checkOptions, describe, own } from './arguments.ts';
+import { argumentError, checkInherited, checkNames, checkOptions, describe, own } from './arguments.ts';
 import type { Sources } from './asking.ts';
 import type { Engine, PauseRecord } from './boundary/engine.ts';
 import { nextEngine } from './boundary/engines.ts';
@@ -12,7 +12,7 @@ import type { Call } from './boundary/marshal.ts';
 import { text, wait } from './call.ts';
 import { CODE, integer } from './checks.ts';
 import { ClosedPoolError, HTTPError, URLSchemeUnknown, type AnyPool } from './errors.ts';
-import { poolSettings, type OnPause, type PoolOptions } from './options.ts';
+import { ANY_POOL_NAMES, poolSettings, type OnPause, type PoolOptions } from './options.ts';
 import { tellOfPause } from './pause.ts';
 import { settingsJSON, spokenJSON, type PoolJSON, type SpokenJSON } from './pool-json.ts';
 import { RequestMethods } from './requests.ts';
@@ -452,6 +452,8 @@ export function connectionFromUrl(
     throw new URLSchemeUnknown(`Not supported URL scheme ${scheme}`, { scheme });
   }
   checkOptions(options, 'a pool', CODE);
+  // What is inherited is not in the copies that the pools are made of.
+  checkInherited(options, ANY_POOL_NAMES, 'a pool', CODE);
   const given = own(options, 'port') ?? port;
   if (scheme === 'https') return new HTTPSConnectionPool(host ?? '', { ...options, port: given ?? 443 });
   return new HTTPConnectionPool(host ?? '', { ...options, port: given ?? 80 });

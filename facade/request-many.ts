@@ -3,8 +3,9 @@
  */
 import { isNativeError } from 'node:util/types';
 
-import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { argumentError, checkInherited, checkNames, describe, own } from './arguments.ts';
 import { Signals } from './boundary/signals.ts';
+import { REQUEST_NAMES } from './call.ts';
 import { CODE, integer } from './checks.ts';
 import type { ErrorCode } from './error-codes.ts';
 import { leavable } from './leavable.ts';
@@ -202,6 +203,7 @@ class Flight {
       if (typeof request !== 'object' || request === null) {
         throw argumentError('type', CODE, `a request is a URL or an object, not ${describe(request)}`);
       }
+      checkInherited(request, ITEM_NAMES, 'a request', CODE);
       // Read once, and only what it has by itself.
       return this.#issue({ ...request });
     } catch (error) {
@@ -242,3 +244,5 @@ class Flight {
     );
   }
 }
+
+const ITEM_NAMES: readonly string[] = [...REQUEST_NAMES, 'method', 'tag', 'url'];

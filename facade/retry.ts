@@ -5,7 +5,7 @@
 import { inspect } from 'node:util';
 import { isNativeError } from 'node:util/types';
 
-import { argumentError, checkNames, checkOptions, describe, own } from './arguments.ts';
+import { argumentError, checkInherited, checkNames, checkOptions, describe, own } from './arguments.ts';
 import { ERRORS } from './boundary/generated.ts';
 import { addon, guarded } from './boundary/load.ts';
 import { says } from './boundary/records.ts';
@@ -229,6 +229,7 @@ export class Retry {
   with(changes: RetryOptions = {}): this {
     // Names are for the constructor to judge: a subclass may have some of its own.
     checkOptions(changes, 'Retry', CODE);
+    checkInherited(changes, NAMES, 'Retry', CODE);
     const make = this.constructor as new (options: RetryOptions) => this;
     const given = Object.fromEntries(Object.entries(changes).filter(([, value]) => value !== undefined));
     return new make({ ...Retry.prototype.toJSON.call(this), history: this.history, ...given });
