@@ -10,6 +10,7 @@ import type http from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Duplex, PassThrough, Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import undici from 'undici';
 
@@ -716,6 +717,50 @@ test('what onProgress throws is what the call rejects with, and the body is let 
   const peer = await server.peer(1);
   peer.socket.resume();
   await peer.gone();
+});
+
+test('an async onProgress that rejects ends its call while that is under way', async (t) => {
+  const { pool, server } = await scripted(t, (peer) => void peer.socket.pause(), { timeout: WAIT });
+  const thrown = new Error('enough');
+  const call = pool.request('POST', '/', {
+    body: (function* () {
+      for (;;) yield Buffer.alloc(64 * 1024);
+    })(),
+    async onProgress() {
+      await Promise.resolve();
+      throw thrown;
+    },
+  });
+  t.is(await call.catch((error: unknown) => error), thrown);
+  const peer = await server.peer(1);
+  peer.socket.resume();
+  await peer.gone();
+});
+
+test('an async onProgress or accept that rejects when its call is over is no unhandled rejection', async (t) => {
+  const { pool } = await scripted(t, answers(reply('abc')), { timeout: WAIT });
+  // Of the process: the runner of tests would fail for it too, but later and without a name.
+  const unhandled: unknown[] = [];
+  const note = (reason: unknown): unknown => unhandled.push(reason);
+  process.on('unhandledRejection', note);
+  t.teardown(() => process.off('unhandledRejection', note));
+  let fail = (): void => undefined;
+  const late = new Promise<never>((_, reject) => (fail = () => reject(new Error('late'))));
+  let heard = 0;
+  const response = await pool.request('GET', '/', {
+    onProgress: () => {
+      heard += 1;
+      return late;
+    },
+  });
+  t.is(response.text(), 'abc');
+  fail();
+  const accept = async (): Promise<boolean> => Promise.reject(new Error('later'));
+  await t.throwsAsync(pool.request('GET', '/', { accept: accept as never }), { code: 'ERR_INVALID_OPTION' });
+  await pool.request('GET', '/');
+  await turn();
+  t.true(heard > 0);
+  t.deepEqual(unhandled, []);
 });
 
 clocked('an upload of 300 MiB takes no more memory than a small one', async (t) => {

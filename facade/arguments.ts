@@ -115,6 +115,15 @@ export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1);
 }
 
+/**
+ * What was promised where an answer was wanted at once may still fail, and that is told already: it was refused.
+ *
+ * @internal
+ */
+export function forgive(given: unknown): void {
+  if (isPromise(given)) given.catch(() => undefined);
+}
+
 /** Objects of the platform that are given where none of them will do. What others call their own is not repeated. */
 const TAGGED: ReadonlySet<string> = new Set([
   'AbortSignal',

@@ -2,7 +2,9 @@
  * Answers to what the core asks of the caller: cookies, a gate before each attempt, the verdict of a `Retry` of the caller's
  * own, an address, a body again. The loop is the core's; here is only who knows.
  */
-import { argumentError, describe } from './arguments.ts';
+import { isPromise } from 'node:util/types';
+
+import { argumentError, describe, forgive } from './arguments.ts';
 import type { Answerer, ErrorRecord, Pending, Question } from './boundary/engine.ts';
 import { revived, says } from './boundary/records.ts';
 import type { CookieJar } from './cookies.ts';
@@ -278,10 +280,8 @@ function span(name: string, given: unknown): number {
 }
 
 function misused(wanted: string, given: unknown): Error {
-  const promised = given instanceof Promise;
-  // A `Retry` answers at once. What was promised instead may still fail, and that is told here already.
-  if (promised) given.catch(() => undefined);
-  return argumentError('type', CODE, `a Retry's ${wanted}, not ${promised ? 'a promise' : describe(given)}`);
+  forgive(given);
+  return argumentError('type', CODE, `a Retry's ${wanted}, not ${isPromise(given) ? 'a promise' : describe(given)}`);
 }
 
 /** Each line as the core reads it: `null` leaves out what would be sent by default, as in the headers of a request. */

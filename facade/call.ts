@@ -196,9 +196,16 @@ function hear(call: Call, listener: unknown): void {
     throw argumentError('type', CODE, `onProgress is a function, not ${describe(listener)}`);
   }
   const hears = listener as NonNullable<RequestOptions['onProgress']>;
-  call.onProgress = (direction, bytes, total) => hears({ direction, bytes, total });
+  call.onProgress = (direction, bytes, total) => {
+    const heard: unknown = hears({ direction, bytes, total });
+    return isThenable(heard) ? Promise.resolve(heard) : null;
+  };
   // What it throws ends the call.
   call.flags |= layout.REQUEST_PROGRESS | layout.REQUEST_ABORTABLE;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function';
 }
 
 function acceptOf(value: unknown): (head: Head) => boolean {

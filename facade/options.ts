@@ -241,7 +241,10 @@ export interface RequestOptions {
   assertSameHost?: boolean | undefined;
   /** Frame the body by chunks even though its length is known. Default `false`. */
   chunked?: boolean | undefined;
-  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. Default nobody (`null`). */
+  /**
+   * Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. A promise of its own is not
+   * waited for: what it rejects with ends the call too, unless that is over by then. Default nobody (`null`).
+   */
   onProgress?: ((progress: Progress) => void) | null | undefined;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. Default (`null`): the pool's. */
   limits?: Limits | null | undefined;

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import { isUint8Array, isUint8ClampedArray } from 'node:util/types';
 
-import { argumentError, describe } from './arguments.ts';
+import { argumentError, describe, forgive } from './arguments.ts';
 import type { BodyPiece } from './body.ts';
 import type { Raw, StoryRecord } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
@@ -374,6 +374,7 @@ export class HTTPResponse {
       const { status, reason, headers, url } = this;
       const answer: unknown = accept({ status, reason, headers, url });
       if (typeof answer !== 'boolean') {
+        forgive(answer);
         throw argumentError('type', 'ERR_INVALID_OPTION', `accept answers true or false, not ${describe(answer)}`);
       }
       if (!answer) {

@@ -454,15 +454,17 @@ export class Engine implements Carrier {
       pending?.onSent?.();
       return;
     }
+    if (pending === null || pending.onProgress === null) return;
+    const bytes = this.#double(base + layout.FLOW_COUNT);
     try {
-      pending?.onProgress?.(
-        up ? 'up' : 'down',
-        this.#double(base + layout.FLOW_COUNT),
-        Number.isNaN(total) ? null : total,
-      );
+      const busy = pending.onProgress(up ? 'up' : 'down', bytes, Number.isNaN(total) ? null : total);
+      // Nobody waits for it: it may fail when the call is over, and then it failed for nobody.
+      busy?.catch((error: unknown) => {
+        if (this.#slots.find(pending.slot, pending.generation) === pending) this.#cut(pending, error);
+      });
     } catch (error) {
       // What the caller's function throws ends his call.
-      if (pending !== null) this.#cut(pending, error);
+      this.#cut(pending, error);
     }
   }
 

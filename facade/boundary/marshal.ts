@@ -20,8 +20,8 @@ export interface Call {
   body: string | Uint8Array | null;
   /** Where the body comes from, if it comes in pieces. */
   source: Source | null;
-  /** Who hears of progress. */
-  onProgress: ((direction: 'up' | 'down', bytes: number, total: number | null) => void) | null;
+  /** Who hears of progress; a promise where that is still busy with it. */
+  onProgress: ((direction: 'up' | 'down', bytes: number, total: number | null) => Promise<unknown> | null) | null;
   /** Who hears that the request's last byte has been sent. */
   onSent: (() => void) | null;
   /** As JSON. */
