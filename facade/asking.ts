@@ -2,6 +2,7 @@
  * Answers to what the core asks of the caller: cookies, a gate before each attempt, the verdict of a `Retry` of the caller's
  * own, an address, a body again. The loop is the core's; here is only who knows.
  */
+import { AsyncResource } from 'node:async_hooks';
 import { isPromise } from 'node:util/types';
 
 import { argumentError, describe, forgive } from './arguments.ts';
@@ -62,6 +63,8 @@ export interface Sources {
 /** Answers the questions of one call. @internal */
 export class Asking implements Answerer {
   readonly #sources: Sources;
+  /** Whoever is asked is asked where the call was made. */
+  readonly #context: AsyncResource = new AsyncResource('FERROPOOL_CALL');
   #retry: Retry;
   #aborter: AbortController | null = null;
   #ended = false;
@@ -81,7 +84,7 @@ export class Asking implements Answerer {
 
   async answer(question: Question, pending: Pending): Promise<string> {
     try {
-      return JSON.stringify(await this.#reply(question as Asked, pending));
+      return JSON.stringify(await this.#context.runInAsyncScope(() => this.#reply(question as Asked, pending)));
     } catch (error) {
       this.#thrown ??= { error };
       return JSON.stringify({ kind: 'threw' });

@@ -5,6 +5,7 @@
  *
  * @internal
  */
+import { AsyncResource } from 'node:async_hooks';
 import { Readable } from 'node:stream';
 
 import { argumentError, describe } from './arguments.ts';
@@ -282,6 +283,44 @@ export class OfWebStream implements Source, Pieces {
 
   discard(): void {
     if (!this.#stream.locked) quietly(() => this.#stream.cancel());
+  }
+}
+
+/**
+ * A source whose pieces the caller's code makes: that runs where the call was made, as `AsyncLocalStorage` has it, and not where
+ * whichever call it was woke the engine.
+ */
+export class InContext implements Source {
+  readonly #source: Source;
+  readonly #context: AsyncResource = new AsyncResource('FERROPOOL_CALL');
+
+  constructor(source: Source) {
+    this.#source = source;
+  }
+
+  get length(): number | null {
+    return this.#source.length;
+  }
+
+  get again(): boolean {
+    return this.#source.again;
+  }
+
+  accept(): void {
+    this.#source.accept?.();
+  }
+
+  open(): Pieces {
+    const context = this.#context;
+    const pieces = context.runInAsyncScope(() => this.#source.open());
+    return {
+      next: () => context.runInAsyncScope(() => pieces.next()),
+      cancel: () => context.runInAsyncScope(() => pieces.cancel()),
+    };
+  }
+
+  discard(): void {
+    this.#context.runInAsyncScope(() => this.#source.discard?.());
   }
 }
 

@@ -5,7 +5,7 @@
 import { Readable } from 'node:stream';
 
 import { argumentError, describe, tagOf } from './arguments.ts';
-import { InParts, Made, ofArray, OfIterable, OfReadable, OfWebStream } from './body-sources.ts';
+import { InContext, InParts, Made, ofArray, OfIterable, OfReadable, OfWebStream } from './body-sources.ts';
 import type { Call } from './boundary/marshal.ts';
 import * as layout from './boundary/generated.ts';
 import type { Source } from './boundary/stream.ts';
@@ -88,21 +88,21 @@ function bodyFrom(value: unknown, boundary: string | null): Body {
   if (typeof value === 'string') return whole(value);
   const bytes = bytesOf(value);
   if (bytes !== null) return whole(bytes);
-  if (typeof value === 'function') return sourced(new Made(value as () => unknown, ofMade));
+  if (typeof value === 'function') return asked(new Made(value as () => unknown, ofMade));
   if (typeof value !== 'object' || value === null) throw noBody(value);
   if (value instanceof URLSearchParams)
     return whole(value.toString(), 'application/x-www-form-urlencoded;charset=UTF-8');
   if (isFormData(value)) return multipart(value, boundary);
   if (value instanceof Blob) return ofBlob(value);
-  if (isWebStream(value)) return sourced(new OfWebStream(value));
-  if (isReadable(value)) return sourced(new OfReadable(value));
+  if (isWebStream(value)) return asked(new OfWebStream(value));
+  if (isReadable(value)) return asked(new OfReadable(value));
   if (Array.isArray(value)) return sourced(ofArray(value));
   if (PAIRS.has(tagOf(value))) throw noPieces(value);
   if (has(value, Symbol.asyncIterator)) {
-    return sourced(new OfIterable(() => (value as AsyncIterable<unknown>)[Symbol.asyncIterator](), true));
+    return asked(new OfIterable(() => (value as AsyncIterable<unknown>)[Symbol.asyncIterator](), true));
   }
   if (has(value, Symbol.iterator)) {
-    return sourced(new OfIterable(() => (value as Iterable<unknown>)[Symbol.iterator](), false));
+    return asked(new OfIterable(() => (value as Iterable<unknown>)[Symbol.iterator](), false));
   }
   throw noBody(value);
 }
@@ -197,6 +197,11 @@ function whole(all: string | Uint8Array, contentType: string | null = null): Bod
 
 function sourced(source: Source, contentType: string | null = null): Body {
   return { whole: null, source, contentType };
+}
+
+/** The caller's code is asked for its pieces. */
+function asked(source: Source): Body {
+  return sourced(new InContext(source));
 }
 
 function isWebStream(value: object): value is ReadableStream {

@@ -2,6 +2,8 @@
  * From a request's options to the record that the engine takes. A wrong type is refused here; what a value means is the
  * core's to judge.
  */
+import { AsyncResource } from 'node:async_hooks';
+
 import { argumentError, checkInherited, checkNames, checkOptions, describe } from './arguments.ts';
 import { putBody } from './body.ts';
 import * as layout from './boundary/generated.ts';
@@ -196,8 +198,9 @@ function hear(call: Call, listener: unknown): void {
     throw argumentError('type', CODE, `onProgress is a function, not ${describe(listener)}`);
   }
   const hears = listener as NonNullable<RequestOptions['onProgress']>;
+  const context = new AsyncResource('FERROPOOL_CALL');
   call.onProgress = (direction, bytes, total) => {
-    const heard: unknown = hears({ direction, bytes, total });
+    const heard: unknown = context.runInAsyncScope(hears, null, { direction, bytes, total });
     return isThenable(heard) ? Promise.resolve(heard) : null;
   };
   // What it throws ends the call.
