@@ -1,9 +1,9 @@
 /** What only the caller can answer: a gate before each attempt, an address, whether the body is wanted. */
 import test from 'ava';
 
-import { PoolManager, Retry, SKIP_HEADER, type AttemptInfo } from '../index.ts';
+import { PoolManager, Retry, SKIP_HEADER, type AttemptInfo, type HTTPError } from '../index.ts';
 import { answers, reply } from './servers/raw.ts';
-import { scripted } from './support/fixtures.ts';
+import { closedPort, scripted } from './support/fixtures.ts';
 import { outcome as child } from './support/child.ts';
 import { codeOf, leads, pastOf, reasonOf, THROWN, turn, world } from './support/origins.ts';
 
@@ -65,6 +65,46 @@ test('beforeAttempt is asked before each attempt of each hop, and told what is a
     seen.map(({ own }) => own),
     ['1', '1', '1', '1', '1'],
   );
+});
+
+test('beforeAttempt counts an attempt that got no connection, as it counts those that did; an error counts the latter', async (t) => {
+  const port = await closedPort(t);
+  const numbers: number[] = [];
+  const retries = new Retry({ total: 3 });
+  const beforeAttempt = ({ number }: AttemptInfo): unknown => numbers.push(number);
+  for (const [url, options, attempts] of [
+    [`http://127.0.0.1:${port}/`, {}, 0],
+    ['http://no.such.invalid/', { resolve: () => [`127.0.0.1:${port}`] }, 0],
+    ['http://a.example/', { proxy: `http://127.0.0.1:${port}` }, 0],
+  ] as const) {
+    const manager = new PoolManager({ retries, beforeAttempt, ...options });
+    const error = await reasonOf(manager.request('GET', url));
+    await manager.close();
+    t.is(codeOf(error), 'ERR_MAX_RETRY', url);
+    t.deepEqual(numbers.splice(0), [1, 2, 3, 4], url);
+    t.is((error as HTTPError).attempts, attempts, url);
+  }
+  // Some of either kind, and a hop behind them: `resolve` leads to nobody at first.
+  let asked = 0;
+  let nth = 0;
+  const one = await world(t, {
+    'a.example': () => {
+      nth += 1;
+      return nth === 1 ? BUSY : leads('http://b.example/', 302);
+    },
+    'b.example': () => OK,
+  });
+  const manager = new PoolManager({
+    retries: new Retry({ total: 9, statusForcelist: [503] }),
+    beforeAttempt,
+    resolve: (host) => {
+      asked += 1;
+      return asked < 3 ? `127.0.0.1:${port}` : (one.resolve[host] ?? null);
+    },
+  });
+  t.is((await manager.request('GET', 'http://a.example/')).status, 200);
+  await manager.close();
+  t.deepEqual(numbers, [1, 2, 3, 4, 1]);
 });
 
 test('beforeAttempt changes the headers of its attempt alone', async (t) => {

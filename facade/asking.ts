@@ -16,7 +16,7 @@ import { Retry, type RequestHistory, type RetryEvent } from './retry.ts';
 
 /** An attempt that is about to be made: what {@link BeforeAttempt} is told. */
 export interface AttemptInfo {
-  /** From 1, within the hop. */
+  /** From 1, within the hop; an attempt that got no connection counts too, unlike in {@link HTTPError.attempts}. */
   readonly number: number;
   /** Redirects followed so far: 0 for the URL that was asked for. */
   readonly hop: number;

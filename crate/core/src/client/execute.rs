@@ -34,7 +34,7 @@ use crate::pool::{Pool, Wanted, closed};
 /// What the phases of a call report to whoever holds its deadline, and to the error that may end it.
 pub(super) struct Progress {
     pub(super) phase: Cell<Phase>,
-    /// Of the hop that is under way.
+    /// Of the hop that is under way: what was tried on a connection.
     pub(super) attempts: Cell<u32>,
     pub(super) sent: Cell<bool>,
     /// It waits between two attempts, as its back-off says.
@@ -191,13 +191,16 @@ async fn attempts(
     progress.turn_to(&hop);
     let mut first = true;
     let mut replays = 0;
+    // What whoever is waited for before each attempt is told, of this hop. Unlike `Progress::attempts`, an attempt counts here that
+    // gets no connection.
+    let mut number = 1;
     // Whether the pool's idle connections may be as dead as the one that was just used.
     let mut doubtful = false;
     loop {
         let asked = now();
         let pool = &hop.pool;
         let limits = limits_of(pool, trip.request());
-        let lines = if trip.request().asks.is_none() { None } else { Box::pin(prepared(trip, pool, progress)).await? };
+        let lines = if trip.request().asks.is_none() { None } else { Box::pin(prepared(trip, pool, number)).await? };
         let message = message(
             &pool.origin,
             &pool.defaults,
@@ -221,6 +224,7 @@ async fn attempts(
                 progress.rest();
                 progress.pause(delay, pool).await?;
                 (first, replays, doubtful) = (false, 0, false);
+                number += 1;
                 continue;
             }
         };
@@ -247,6 +251,7 @@ async fn attempts(
                     }
                     progress.turn_to(&hop);
                     progress.attempts.set(0);
+                    number = 0;
                 }
                 delay
             }
@@ -271,6 +276,7 @@ async fn attempts(
             }
         };
         (first, replays, doubtful) = (false, 0, false);
+        number += 1;
         progress.rest();
         // What cannot be sent again is told before the wait, not after it.
         trip.rewind().await?;
@@ -297,15 +303,15 @@ async fn rest(delay: Duration, pool: &Pool) -> Result<(), Error> {
 
 /// The header lines of the next attempt, where somebody else has a word in them. Nothing is held meanwhile: a pool that is
 /// closed ends the wait, as it ends every other, for whoever is asked may never answer.
-async fn prepared(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
+async fn prepared(trip: &Trip<'_>, pool: &Rc<Pool>, number: u32) -> Result<Option<Vec<Line>>, Error> {
     tokio::select! {
         biased;
         () = pool.until_closed() => Err(closed()),
-        lines = asked_lines(trip, pool, progress) => lines,
+        lines = asked_lines(trip, pool, number) => lines,
     }
 }
 
-async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> Result<Option<Vec<Line>>, Error> {
+async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, number: u32) -> Result<Option<Vec<Line>>, Error> {
     let request = trip.request();
     let mut lines = None;
     if request.asks.cookies
@@ -315,7 +321,7 @@ async fn asked_lines(trip: &Trip<'_>, pool: &Rc<Pool>, progress: &Progress) -> R
     }
     if request.asks.gate {
         let now = lines.as_deref().or(request.headers.as_deref()).unwrap_or_else(|| pool.defaults.lines());
-        lines = trip.gate(pool, progress.attempts.get() + 1, now).await?.or(lines);
+        lines = trip.gate(pool, number, now).await?.or(lines);
     }
     Ok(lines)
 }
