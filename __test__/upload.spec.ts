@@ -16,7 +16,10 @@ import undici from 'undici';
 
 import {
   encodeMultipartFormdata,
+  HTTPConnection,
+  PoolManager,
   ReadTimeoutError,
+  request,
   RequestField,
   type BodyPiece,
   type HeaderSource,
@@ -395,14 +398,14 @@ test('BODY-07, REQ-02, REQ-05: fields go into the body as multipart, with what i
 
 test('REQ-06: a request has one body; nothing is sent and nothing is read of two', async (t) => {
   const { pool, server } = await scripted(t, () => {});
-  const stream = Readable.from(['x']);
+  const streams = [Readable.from(['x']), Readable.from(['x'])] as const;
   const two = /mutually exclusive/;
   const forms = /^request got values for both 'fields' and 'body', can only specify one\.$/;
   const jsons = /^request got values for both 'fields' and 'json', can only specify one\.$/;
   for (const [options, message] of [
-    [{ body: stream, json: 1 }, two],
+    [{ body: streams[0], json: 1 }, two],
     [{ body: '', json: 0 }, two],
-    [{ body: stream, fields: { a: '1' } }, forms],
+    [{ body: streams[1], fields: { a: '1' } }, forms],
     [{ body: new FormData(), fields: { a: '1' } }, forms],
     [{ json: {}, fields: { a: '1' } }, jsons],
     [{ json: {}, fields: { a: '1' }, encodeMultipart: false }, jsons],
@@ -424,8 +427,12 @@ test('REQ-06: a request has one body; nothing is sent and nothing is read of two
       instanceOf: TypeError,
     });
   }
-  t.false(stream.destroyed);
-  t.deepEqual([stream.listenerCount('error'), stream.listenerCount('readable')], [0, 0]);
+  for (const stream of streams) {
+    t.true(stream.destroyed);
+    t.false(stream.readableDidRead);
+    if (!stream.closed) await once(stream, 'close');
+    t.deepEqual([stream.listenerCount('error'), stream.listenerCount('readable')], [0, 0]);
+  }
   t.is(server.peers.length, 0);
 });
 
@@ -719,6 +726,48 @@ test('what onProgress throws is what the call rejects with, and the body is let 
   await peer.gone();
 });
 
+test('a stream is let go of when the request that it was the body of is refused for its arguments', async (t) => {
+  const { pool, server } = await scripted(t, answers(reply('')));
+  const manager = new PoolManager();
+  const connection = new HTTPConnection('127.0.0.1', { port: server.port });
+  t.teardown(() => Promise.all([manager.close(), connection.close()]));
+  const url = `http://127.0.0.1:${server.port}/`;
+  const calls: ((body: Readable | ReadableStream, more: object) => Promise<unknown>)[] = [
+    (body, more) => pool.request('POST', '/', { body, ...more }),
+    (body, more) => pool.requestEncodeBody('POST', '/', { body, ...more }),
+    (body, more) => pool.requestEncodeUrl('POST', '/', { body, ...more }),
+    (body, more) => pool.urlopen('POST', '/', { body, ...more }),
+    (body, more) => manager.request('POST', url, { body, ...more }),
+    (body, more) => request('POST', url, { body, ...more }),
+    (body, more) => connection.request('POST', '/', { body, ...more }),
+    (body) => pool.request(5 as never, '/', { body }),
+    (body) => pool.request('POST', 5 as never, { body }),
+    async (body, more) => {
+      const items = [
+        Object.assign(Object.create({ method: 'POST' }) as object, { url: '/', body, ...more }) as { url: string },
+      ];
+      for await (const one of pool.requestMany(items)) if (!one.ok) throw one.error;
+    },
+  ];
+  for (const call of calls) {
+    for (const more of [{ timout: 5 }, { json: {} }, { headers: { a: Symbol('a') } }]) {
+      const readable = new Readable({ read: () => undefined });
+      await t.throwsAsync(call(readable, more));
+      t.true(readable.destroyed, `${call.toString()} ${Object.keys(more).join()}`);
+      let cancelled = 0;
+      const web = new ReadableStream({ cancel: () => void (cancelled += 1) });
+      await t.throwsAsync(call(web, more));
+      t.is(cancelled, 1, `${call.toString()} ${Object.keys(more).join()}`);
+    }
+  }
+  // What somebody else reads is his.
+  const locked = new ReadableStream({ cancel: () => t.fail() });
+  const reader = locked.getReader();
+  await t.throwsAsync(pool.request('POST', '/', { body: locked }));
+  reader.releaseLock();
+  t.is(server.peers.length, 0);
+});
+
 test('an async onProgress that rejects ends its call while that is under way', async (t) => {
   const { pool, server } = await scripted(t, (peer) => void peer.socket.pause(), { timeout: WAIT });
   const thrown = new Error('enough');
@@ -747,12 +796,11 @@ test('an async onProgress or accept that rejects when its call is over is no unh
   let fail = (): void => undefined;
   const late = new Promise<never>((_, reject) => (fail = () => reject(new Error('late'))));
   let heard = 0;
-  const response = await pool.request('GET', '/', {
-    onProgress: () => {
-      heard += 1;
-      return late;
-    },
-  });
+  const onProgress = (): unknown => {
+    heard += 1;
+    return late;
+  };
+  const response = await pool.request('GET', '/', { onProgress });
   t.is(response.text(), 'abc');
   fail();
   const accept = async (): Promise<boolean> => Promise.reject(new Error('later'));

@@ -84,6 +84,23 @@ export function putBody(call: Call, options: BodyOptions, poolHeaders: HeaderSou
   if (body.contentType !== null) call.lines = typed(call.lines ?? wireLines(poolHeaders), body.contentType);
 }
 
+/**
+ * Lets go of the stream that a refused request was to be sent from: a body belongs to its request from the call on, and nobody else
+ * will close it.
+ *
+ * @internal
+ */
+export function discardBody(options: unknown): void {
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, 'body')) return;
+  try {
+    const { body } = options as { readonly body?: unknown };
+    if (typeof body !== 'object' || body === null || !(isWebStream(body) || isReadable(body))) return;
+    bodyFrom(body, null).source?.discard?.();
+  } catch {
+    // There is nothing that could be let go of: it was read or destroyed before, and that may be why the request was refused.
+  }
+}
+
 function bodyFrom(value: unknown, boundary: string | null): Body {
   if (typeof value === 'string') return whole(value);
   const bytes = bytesOf(value);

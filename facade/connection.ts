@@ -5,6 +5,7 @@
 import { inspect } from 'node:util';
 
 import { argumentError, checkNames, describe, own } from './arguments.ts';
+import { discardBody } from './body.ts';
 import { text } from './call.ts';
 import { CODE, integer } from './checks.ts';
 import { LocationParseError, ResponseNotReady } from './errors.ts';
@@ -215,11 +216,11 @@ export class HTTPConnection {
     options?: Together<Given, ConnectionRequestOptions, 'body'>,
   ): Promise<void> {
     const given: ConnectionRequestOptions = options === undefined ? {} : options;
-    checkNames(given, OF_REQUESTS, 'a request on a connection', CODE);
-    if (this.#exchange !== null)
-      throw new ResponseNotReady('the response before has not been taken: call getResponse()');
-    if (this.#taken?.deref()?.closed === false) {
-      throw new ResponseNotReady('the response before has not been read: read it, or call its drainConn()');
+    try {
+      this.#checkRequest(given);
+    } catch (error) {
+      discardBody(given);
+      throw error;
     }
     const pool = this.#current();
     let tell = (): void => undefined;
@@ -238,6 +239,15 @@ export class HTTPConnection {
     }
     // Whoever never takes it is not to hear of it as an unhandled rejection.
     response.catch(() => undefined);
+  }
+
+  #checkRequest(options: ConnectionRequestOptions): void {
+    checkNames(options, OF_REQUESTS, 'a request on a connection', CODE);
+    if (this.#exchange !== null)
+      throw new ResponseNotReady('the response before has not been taken: call getResponse()');
+    if (this.#taken?.deref()?.closed === false) {
+      throw new ResponseNotReady('the response before has not been read: read it, or call its drainConn()');
+    }
   }
 
   /**

@@ -4,6 +4,7 @@
 import { isNativeError } from 'node:util/types';
 
 import { argumentError, checkInherited, checkNames, describe, own } from './arguments.ts';
+import { discardBody } from './body.ts';
 import { Signals } from './boundary/signals.ts';
 import { REQUEST_NAMES } from './call.ts';
 import { CODE, integer } from './checks.ts';
@@ -207,6 +208,7 @@ class Flight {
       // Read once, and only what it has by itself.
       return this.#issue({ ...request });
     } catch (error) {
+      discardBody(request);
       return Promise.reject(error);
     }
   }

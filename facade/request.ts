@@ -1,5 +1,6 @@
 /** Requests without a manager of one's own: urllib3's module-level `request`. */
 import { argumentError, checkNames, describe } from './arguments.ts';
+import { discardBody } from './body.ts';
 import { CODE } from './checks.ts';
 import { PoolManager } from './manager.ts';
 import type { ManagerRequestOptions } from './options.ts';
@@ -49,6 +50,7 @@ export function request<M extends Method, Given extends SimpleOptions | object>(
     const name: string = method;
     return manager.request(name, url, all);
   } catch (error) {
+    discardBody(options);
     return Promise.reject(error);
   }
 }

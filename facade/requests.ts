@@ -4,6 +4,7 @@
  */
 import { argumentError } from './arguments.ts';
 import { Asking, type Sources } from './asking.ts';
+import { discardBody } from './body.ts';
 import type { Engine, ErrorRecord, Raw } from './boundary/engine.ts';
 import * as layout from './boundary/generated.ts';
 import type { Call } from './boundary/marshal.ts';
@@ -91,6 +92,7 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
       if (options === undefined) return this.#send(this.#call(name, url), null);
       return this.#open(name, url, options, QUERY_METHODS.has(name) ? 'query' : 'body');
     } catch (error) {
+      discardBody(options);
       return Promise.reject(error);
     }
   }
@@ -108,6 +110,7 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
     try {
       return this.#open(upper(method), url, options === undefined ? {} : options, 'query');
     } catch (error) {
+      discardBody(options);
       return Promise.reject(error);
     }
   }
@@ -125,6 +128,7 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
     try {
       return this.#open(upper(method), url, options === undefined ? {} : options, 'body');
     } catch (error) {
+      discardBody(options);
       return Promise.reject(error);
     }
   }
@@ -148,6 +152,7 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
       }
       return this.#open(text(method, 'a method'), url, options === undefined ? {} : options, 'body');
     } catch (error) {
+      discardBody(options);
       return Promise.reject(error);
     }
   }
@@ -181,6 +186,7 @@ export abstract class RequestMethods<Options extends RequestOptions = RequestOpt
     try {
       return this.#open(text(method, 'a method'), url, options, 'body', onSent);
     } catch (error) {
+      discardBody(options);
       return Promise.reject(error);
     }
   }
