@@ -586,7 +586,7 @@ export interface CookieJar {
 
 /** An attempt that is about to be made: what {@link BeforeAttempt} is told. */
 export interface AttemptInfo {
-  /** From 1, within the hop. */
+  /** From 1, within the hop; an attempt that got no connection counts too, unlike in {@link HTTPError.attempts}. */
   readonly number: number;
   /** Redirects followed so far: 0 for the URL that was asked for. */
   readonly hop: number;
@@ -777,7 +777,10 @@ export interface RequestOptions {
   assertSameHost?: boolean | undefined;
   /** Frame the body by chunks even though its length is known. Default `false`. */
   chunked?: boolean | undefined;
-  /** Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. Default nobody (`null`). */
+  /**
+   * Hears of both bodies, ten times a second at most and once at the end; what it throws ends the call. A promise of its own is not
+   * waited for: what it rejects with ends the call too, unless that is over by then. Default nobody (`null`).
+   */
   onProgress?: ((progress: Progress) => void) | null | undefined;
   /** Each in place of the pool's; but a head may cost no more than the pool was made for. Default (`null`): the pool's. */
   limits?: Limits | null | undefined;
