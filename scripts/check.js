@@ -17,7 +17,7 @@ import { snippetFailures, snippetTypeErrors, unknownFences } from './snippets.js
 import { typeComplaints } from './types.js';
 
 /** How many test files there are. A run that finds fewer has lost some; whoever adds one raises the figure. */
-const EXPECTED = { specs: 132, nginx: 11, rust: 23 };
+const EXPECTED = { specs: 134, nginx: 11, rust: 23 };
 
 /** Lines, tests left out: a file that outgrows this holds two ideas. */
 const LONGEST_FILE = 600;
