@@ -214,9 +214,9 @@ impl Pulse {
 
 /// hyper's and browsers' order of magnitude: a download is not held up by its window up to 160 Mbit/s at 100 ms.
 const STREAM_WINDOW: u32 = 2 * 1024 * 1024;
-/// As much as there can be (RFC 9113 §6.9.1), which is nginx's too: 1,023 bodies that nobody reads, each of which its own window
-/// bounds. With less these would stop every other body of the connection (THR-424).
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+/// 127 bodies that nobody reads, each of which its own window bounds, and others still go on: most servers allow 100 to 128 streams.
+/// With less a few would stop every other body of the connection (THR-424), with more one peer could make us hold more.
+const CONNECTION_WINDOW: u32 = 128 * STREAM_WINDOW;
 /// What small frames that nobody has read may cost, in h2's count: each the bytes that it has less than 256. By itself the
 /// crate takes half the connection's window, which is too much with one of that size (THR-415).
 const SMALL_FRAMES: usize = 8 * 1024 * 1024;
