@@ -1787,8 +1787,8 @@ export declare class Retry {
   /**
    * What is left after this event, with the event in its history.
    *
-   * @throws The error itself where its kind is switched off or never retried, or a read error of a method that is not
-   * allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
+   * @throws The error itself where its kind is switched off or never retried, or where the server may have acted on the request
+   * (a read error, or one of TLS that broke after it went out) and the method is not allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
    * much of; TypeError ERR_INVALID_OPTION for arguments of a wrong type.
    */
   increment(method: string | null, url: string, event?: RetryEvent): this;
@@ -1838,8 +1838,8 @@ export interface RetryOptions {
   /** Errors of any other kind. Default `null`. */
   other?: RetryCount | undefined;
   /**
-   * Methods that are sent again after a read error or because of a status, in any case. `null` or `false`: every one; an
-   * empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
+   * Methods that are sent again after an error of what had been sent, or because of a status, in any case. `null` or `false`:
+   * every one; an empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
    */
   allowedMethods?: (Iterable<string> & object) | false | null | undefined;
   /** Statuses whose answers are retried, for methods of {@link RetryOptions.allowedMethods}. Default (`null`) none. */

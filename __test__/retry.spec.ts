@@ -270,6 +270,24 @@ test('RETRY-06 RETRY-20: every error of the core is counted as the core counts i
   t.is(new Retry({ other: 1 }).increment('POST', '/', { error: new Error('x') }).other, 0);
 });
 
+test('TLS-19 RETRY-07: increment asks for the method where TLS broke after the request went out, and counts it as `other`', (t) => {
+  const retry = new Retry({ other: 5 });
+  for (const phase of ['send', 'headers', 'body', null] as const) {
+    const error = new SSLError('tls', { phase, sent: true });
+    t.is(
+      thrownBy(() => retry.increment('POST', '/', { error })),
+      error,
+    );
+    t.is(retry.increment('GET', '/', { error }).other, 4);
+    t.is(retry.with({ allowedMethods: null }).increment('POST', '/', { error }).other, 4);
+    t.is(retry.increment('POST', '/', { error: new SSLError('tls', { phase }) }).other, 4);
+  }
+  // A redirect's first hop was sent, and the handshake with the next one failed.
+  for (const phase of ['dns', 'connect', 'proxy', 'tls'] as const) {
+    t.is(retry.increment('POST', '/', { error: new SSLError('tls', { phase, sent: true }) }).other, 4);
+  }
+});
+
 interface IsRetry {
   retry: {
     total: number | false | null;

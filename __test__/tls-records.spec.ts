@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import type tls from 'node:tls';
 import test from 'ava';
 
-import { IncompleteRead, MaxRetryError, ProtocolError, Retry, SSLError } from '../index.ts';
+import { IncompleteRead, MaxRetryError, ProtocolError, Retry, SSLError, type Progress } from '../index.ts';
 import { reply, type Peer } from './servers/raw.ts';
 import type { Pieces } from './servers/relay.ts';
 import { cut } from './servers/tls.ts';
@@ -162,6 +162,49 @@ for (const maxVersion of VERSIONS) {
     t.is((await pool.request('GET', '/', { retries: new Retry({ other: 1 }) })).text(), 'garbled on the way');
     t.is(asked, 5);
   });
+
+  for (const [where, phase, first] of [
+    ['in place of the head', 'headers', ''],
+    ['in mid-answer', 'body', 'HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nhalf'],
+  ] as const) {
+    test(`TLS-19 RETRY-07: a POST is not sent again for a record that does not decrypt ${where}, ${maxVersion}`, async (t) => {
+      let asked = 0;
+      let goOn = (): void => undefined;
+      const { server } = await secured(
+        t,
+        async (peer) => {
+          await peer.request();
+          asked += 1;
+          if (first !== '') {
+            const halfway = new Promise<void>((resolve) => (goOn = resolve));
+            await peer.write(first);
+            await halfway;
+          }
+          middle.corrupt();
+          await peer.write('garbled on the way');
+        },
+        { maxVersion },
+      );
+      const middle = await relayed(t, server.port);
+      const pool = securePool(t, middle.port, { timeout: { total: 10_000 } });
+      const onProgress = ({ direction }: Progress): void => void (direction === 'down' && goOn());
+      class Own extends Retry {
+        override increment(...given: Parameters<Retry['increment']>): this {
+          return super.increment(...given);
+        }
+      }
+      for (const retries of [undefined, new Retry({ total: null, other: 5 }), new Own()]) {
+        asked = 0;
+        const call = pool.request('POST', '/', { body: 'an order', retries, onProgress });
+        t.like(await refused(t, call, 'ERR_TLS_RECORD'), { phase, sent: true });
+        t.is(asked, 1);
+      }
+      asked = 0;
+      const retries = new Retry({ other: 2, allowedMethods: null });
+      await rejection(pool.request('POST', '/', { body: 'an order', retries, onProgress }), MaxRetryError);
+      t.is(asked, 3);
+    });
+  }
 
   for (const [what, pieces] of [
     ['byte by byte', { single: 100_000 }],

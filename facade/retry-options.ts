@@ -68,8 +68,8 @@ export interface RetryOptions {
   /** Errors of any other kind. Default `null`. */
   other?: RetryCount | undefined;
   /**
-   * Methods that are sent again after a read error or because of a status, in any case. `null` or `false`: every one; an
-   * empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
+   * Methods that are sent again after an error of what had been sent, or because of a status, in any case. `null` or `false`:
+   * every one; an empty list: none (urllib3 2.8 takes it for every one). Default {@link Retry.DEFAULT_ALLOWED_METHODS}.
    */
   allowedMethods?: (Iterable<string> & object) | false | null | undefined;
   /** Statuses whose answers are retried, for methods of {@link RetryOptions.allowedMethods}. Default (`null`) none. */

@@ -20,7 +20,7 @@ import {
   ReadTimeoutError,
   ResponseError,
 } from './errors.ts';
-import type { AnyPool, ErrorDetails } from './errors.ts';
+import type { AnyPool, ErrorDetails, Phase } from './errors.ts';
 import {
   ALLOWED_METHODS,
   BACKOFF_MAX,
@@ -243,8 +243,8 @@ export class Retry {
   /**
    * What is left after this event, with the event in its history.
    *
-   * @throws The error itself where its kind is switched off or never retried, or a read error of a method that is not
-   * allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
+   * @throws The error itself where its kind is switched off or never retried, or where the server may have acted on the request
+   * (a read error, or one of TLS that broke after it went out) and the method is not allowed; MaxRetryError when nothing is left, its `reason` the error or a ResponseError that says what there was too
    * much of; TypeError ERR_INVALID_OPTION for arguments of a wrong type.
    */
   increment(method: string | null, url: string, event: RetryEvent = {}): this {
@@ -259,7 +259,7 @@ export class Retry {
     const status = error === null ? (response?.status ?? null) : null;
     const happened =
       error !== null
-        ? { error: kindOf(error) }
+        ? { error: classOf(error) }
         : location !== null
           ? 'redirect'
           : status !== null && status !== 0
@@ -416,8 +416,20 @@ export class Retry {
 /** What the core says of an event: what it leaves and what a ResponseError would say, or that its error is thrown. */
 type Verdict = { left: RetryCounts; said: string | null } | { rethrow: string | null };
 
+/** {@link kindOf}; and what broke when the request had gone out is a class by itself, as in `class_of_error` of the policy. */
+function classOf(error: Error): Class | 'otherSent' | null {
+  const kind = kindOf(error);
+  const wentOut = error instanceof HTTPError && error.sent && (error.phase === null || !BEFORE.has(error.phase));
+  return kind === 'other' && wentOut ? 'otherSent' : kind;
+}
+
+type Class = 'connect' | 'read' | 'other';
+
+/** While a connection is made: the attempt has sent nothing, whatever its call has. */
+const BEFORE: ReadonlySet<Phase> = new Set<Phase>(['pool', 'dns', 'connect', 'proxy', 'tls']);
+
 /** What the policy takes an error for, by its own table; `null` is never retried. */
-function kindOf(error: Error): 'connect' | 'read' | 'other' | null {
+function kindOf(error: Error): Class | null {
   // urllib3 looks into it for this one question.
   if (error instanceof ProxyError) return error.originalError instanceof ConnectTimeoutError ? 'connect' : 'other';
   // The peer did not look at the request, which is as if there had been no connection.

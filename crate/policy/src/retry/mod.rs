@@ -9,7 +9,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Phase};
 
 /// How many more of something there may be. In JSON `null`, `false` or a whole number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ pub struct Retry {
     pub status: Count,
     /// Every other error.
     pub other: Count,
-    /// Which methods are sent again after a read error or because of a status. Default [`ALLOWED_METHODS`].
+    /// Which methods are sent again after an error of what had been sent, or because of a status. Default [`ALLOWED_METHODS`].
     pub allowed_methods: Methods,
     /// Statuses to retry. Default none.
     pub status_forcelist: Vec<u16>,
@@ -191,6 +191,8 @@ pub enum Class {
     Read,
     /// Any other one.
     Other,
+    /// Any other one, once the request had gone out: the peer may have acted on it, as with [`Class::Read`].
+    OtherSent,
 }
 
 impl Class {
@@ -200,7 +202,7 @@ impl Class {
         match self {
             Self::Connect => "connect",
             Self::Read => "read",
-            Self::Other => "other",
+            Self::Other | Self::OtherSent => "other",
         }
     }
 }
@@ -251,14 +253,25 @@ pub const fn class_of(kind: Kind) -> Option<Class> {
 }
 
 /// [`class_of`] for an error with what lies below it: that a proxy could not be reached is an error of connecting if what kept
-/// us from it is (PROXY-08).
+/// us from it is (PROXY-08); and TLS that breaks under a request may have carried it to the peer before, whatever its method.
 #[must_use]
 pub fn class_of_error(error: &Error) -> Option<Class> {
     let below = error.fields().extra.below.as_ref().map(|below| class_of(below.kind()));
     match (error.kind(), below) {
         (Kind::Proxy, Some(Some(Class::Connect))) => Some(Class::Connect),
-        (kind, _) => class_of(kind),
+        (kind, _) => match class_of(kind) {
+            Some(Class::Other) if went_out(error) => Some(Class::OtherSent),
+            class => class,
+        },
     }
+}
+
+/// Whether it is an attempt's that may have reached the peer. `sent` alone is the whole call's: a redirect's first hop was sent
+/// when the handshake with the next one fails.
+fn went_out(error: &Error) -> bool {
+    let before =
+        matches!(error.fields().phase, Some(Phase::Pool | Phase::Dns | Phase::Connect | Phase::Proxy | Phase::Tls));
+    error.fields().sent && !before
 }
 
 impl Retry {
@@ -293,7 +306,7 @@ impl Retry {
                 let counter = match self.retriable(method, class)? {
                     Class::Connect => &mut left.connect,
                     Class::Read => &mut left.read,
-                    Class::Other => &mut left.other,
+                    Class::Other | Class::OtherSent => &mut left.other,
                 };
                 *counter = counter.spent();
                 None
@@ -393,12 +406,14 @@ impl Retry {
             Class::Connect => self.connect,
             Class::Read => self.read,
             // urllib3 has no switch for these.
-            Class::Other => Count::Unset,
+            Class::Other | Class::OtherSent => Count::Unset,
         };
         if self.total == Count::Off || counter == Count::Off {
             return Err(Refused::Rethrow(None));
         }
-        if class == Class::Read && (method.is_empty() || !self.allowed_methods.allow(method)) {
+        // urllib3 asks for the method after read errors only, and sends a POST again when a record does not decrypt (TLS-19 ≠).
+        let may_have_acted = matches!(class, Class::Read | Class::OtherSent);
+        if may_have_acted && (method.is_empty() || !self.allowed_methods.allow(method)) {
             let name = crate::error::quote(&method.to_ascii_uppercase());
             let why = (!method.is_empty()).then(|| format!("{name} is not in allowedMethods"));
             return Err(Refused::Rethrow(why));

@@ -76,6 +76,40 @@ fn every_kind_of_error_has_its_class_or_is_thrown_as_it_is() {
     }
 }
 
+// RETRY-07 TLS-19 ≠: TLS broke under a request. What failed before it went out asks for no method, be the call's first hop
+// sent already.
+#[test]
+fn any_other_error_of_what_was_sent_asks_for_the_method_and_is_counted_as_other() {
+    let of = |kind, phase, sent| {
+        let mut error = Error::new(kind, "");
+        error.fields_mut().phase = phase;
+        error.fields_mut().sent = sent;
+        error
+    };
+    let retry = written(r#"{"total":5,"other":2}"#);
+    let spent = Retry { total: Count::Left(4), other: Count::Left(1), ..retry.clone() };
+    for phase in [Some(Phase::Send), Some(Phase::Headers), Some(Phase::Body), None] {
+        let error = of(Kind::Tls, phase, true);
+        assert_eq!(class_of_error(&error).map(Class::name), Some("other"), "{phase:?}");
+        let why = Some("POST is not in allowedMethods".to_owned());
+        assert_eq!(refusal(&retry, "POST", Event::Error(&error)), Refused::Rethrow(why), "{phase:?}");
+        assert_eq!(retry.increment(b"PUT", &Event::Error(&error)), Ok(spent.clone()), "{phase:?}");
+        let every = Retry { allowed_methods: Methods::Every, ..retry.clone() };
+        assert!(every.increment(b"POST", &Event::Error(&error)).is_ok(), "{phase:?}");
+        assert_eq!(
+            retry.increment(b"POST", &Event::Error(&of(Kind::Tls, phase, false))),
+            Ok(spent.clone()),
+            "{phase:?}"
+        );
+    }
+    for phase in [Phase::Dns, Phase::Connect, Phase::Proxy, Phase::Tls] {
+        for kind in [Kind::Tls, Kind::Proxy] {
+            let error = of(kind, Some(phase), true);
+            assert_eq!(retry.increment(b"POST", &Event::Error(&error)), Ok(spent.clone()), "{kind:?} {phase:?}");
+        }
+    }
+}
+
 // RETRY-07: why it was not sent again can be told, whatever the method's bytes are.
 #[test]
 fn a_refusal_names_the_method() {
