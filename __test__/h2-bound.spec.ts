@@ -1,10 +1,11 @@
 /** `maxTotalConnections` over HTTP/2: connections that many use at once, and those who wait for one elsewhere. */
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 
-import { PoolManager } from '../index.ts';
+import { HTTPConnectionPool, PoolManager, type Resolve } from '../index.ts';
 import { answer, CODE, goaway, rstStream } from './servers/h2-frames.ts';
 import { each, h2Server } from './servers/h2-raw.ts';
 import { echo, failure, overFrames, get } from './support/h2.ts';
+import { until } from './support/street.ts';
 
 const OPTIONS = {
   http2: 'prior-knowledge',
@@ -65,6 +66,85 @@ test('MGR-01: a host whose connection is never without a stream gives way to ano
   seen.over = true;
   await working;
   t.is(outcome, '/other');
+});
+
+/** A name that takes a moment to be looked up: what is left for a dial has to be more than nothing. */
+const slowly: Resolve = () => new Promise((resolve) => setTimeout(resolve, 50, '127.0.0.1'));
+
+/** Answers `/held` when it is told to, and everything else at once. */
+async function holding(t: ExecutionContext): Promise<{ port: number; letGo: () => void }> {
+  let letGo = (): void => undefined;
+  const free = new Promise<void>((resolve) => (letGo = resolve));
+  const server = await h2Server(
+    each(async (request, peer) => {
+      if (request.path === '/held') await free;
+      await echo(request, peer);
+    }),
+  );
+  t.teardown(() => server.close());
+  return { port: server.port, letGo };
+}
+
+test('TIME-11 MGR-01: `connect` does not count while a manager’s bound is waited for, by whoever is to dial or by those behind', async (t) => {
+  const { port, letGo } = await holding(t);
+  const manager = new PoolManager({ ...OPTIONS, resolve: slowly, timeout: { connect: 500 } });
+  t.teardown(() => manager.close({ timeout: 0 }));
+  const held = manager.request('GET', `http://a.test:${port}/held`);
+  await until(() => manager.stats().opened === 1, 'the first host has its connection');
+  const others = ['/b', '/c', '/d'].map((path) => manager.request('GET', `http://b.test:${port}${path}`));
+  setTimeout(letGo, 1_000);
+  t.deepEqual(await Promise.all(others.map(async (other) => (await other).text())), ['/b', '/c', '/d']);
+  t.is((await held).text(), '/held');
+});
+
+test('TIME-11 POOL-07: `connect` does not count while a pool’s slot is waited for', async (t) => {
+  const { port, letGo } = await holding(t);
+  const pool = new HTTPConnectionPool('a.test', {
+    port,
+    http2: 'prior-knowledge',
+    maxsize: 1,
+    block: true,
+    maxRequestsPerConnection: 1,
+    retries: false,
+    resolve: slowly,
+    timeout: { connect: 500 },
+  });
+  t.teardown(() => pool.close({ timeout: 0 }));
+  const held = get(pool, '/held');
+  await until(() => pool.stats().opened === 1, 'the connection is there');
+  const other = get(pool, '/b');
+  setTimeout(letGo, 1_000);
+  t.is((await other).text(), '/b');
+  t.is((await held).text(), '/held');
+});
+
+test('TIME-11: the time for which somebody else dialled counts, and the message has the caller’s `connect`', async (t) => {
+  const { port } = await holding(t);
+  let asked = 0;
+  const never: Resolve = () => {
+    asked += 1;
+    return new Promise(() => undefined);
+  };
+  const pool = new HTTPConnectionPool('a.test', {
+    port,
+    http2: 'prior-knowledge',
+    retries: false,
+    resolve: never,
+    timeout: { connect: 800 },
+  });
+  t.teardown(() => pool.close({ timeout: 0 }));
+  const giving = new AbortController();
+  const first = get(pool, '/', { signal: giving.signal });
+  await until(() => asked > 0, 'the first one dials');
+  const [second, third] = [failure(get(pool, '/b')), failure(get(pool, '/c'))];
+  setTimeout(() => giving.abort(), 400);
+  await t.throwsAsync(first, { any: true });
+  for (const error of [await second, await third]) {
+    t.is(error.name, 'ConnectTimeoutError');
+    t.regex(error.message, /connect timeout=800 ms/);
+    t.true(error.elapsed >= 800);
+  }
+  t.like(pool.stats(), { leased: 0, waiting: 0 });
 });
 
 test('H2-02: user information is no part of an authority', async (t) => {

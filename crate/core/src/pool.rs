@@ -4,6 +4,7 @@
 //! guard ([`Held`]): whatever happens to a request, its slot comes back.
 
 mod close;
+mod dials;
 mod gate;
 mod group;
 mod held;
@@ -32,6 +33,7 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use close::lay_down;
+use dials::Dials;
 use group::Member;
 use open::Through;
 use seat::Seat;
@@ -206,6 +208,7 @@ pub struct Pool {
     streams: Option<RefCell<Streams<Rc<Carrier>>>>,
     stream_seats: RefCell<HashMap<Ticket, Rc<Seat<StreamGrant>>>>,
     stream_counts: Cell<StreamCounts>,
+    stream_dials: Dials,
     ledger: RefCell<Ledger<Connection>>,
     seats: RefCell<HashMap<Ticket, Rc<Seat<Granted<Connection>>>>>,
     live: RefCell<HashMap<u32, AbortHandle>>,
@@ -280,6 +283,7 @@ impl Pool {
             streams,
             stream_seats: RefCell::default(),
             stream_counts: Cell::default(),
+            stream_dials: Dials::default(),
             ledger: RefCell::new(Ledger::new(bounds)),
             seats: RefCell::default(),
             live: RefCell::default(),

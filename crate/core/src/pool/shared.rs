@@ -4,11 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::ledger::{Discard, Figures, Ticket};
 use ferropool_policy::streams::{Checkout, Granted, Grants, Left, Streams};
+use tokio::time::{timeout, timeout_at};
 
 use super::held::{Held, Leased};
 use super::seat::Seat;
@@ -60,7 +61,6 @@ impl Pool {
     /// A stream, or a connection of one's own where the peer speaks HTTP/1.1 only.
     pub(super) async fn lease(self: &Rc<Self>, terms: Terms<'_>) -> Result<Leased, Error> {
         let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
-        let asked = now();
         loop {
             if !self.is_open() {
                 // A connection that came too late, and without room, has nobody to wait for it.
@@ -73,12 +73,12 @@ impl Pool {
                 Checkout::Stream(carrier) => self.on_carrier(carrier).map(Leased::Stream),
                 Checkout::Alone => self.own(terms).await?,
                 Checkout::Full => return Err(self.too_many()),
-                Checkout::Open(ticket) => self.stand(ticket, true, asked, terms).await?,
+                Checkout::Open(ticket) => self.stand(ticket, true, terms).await?,
                 Checkout::Wait(ticket) if self.is_crowded_for_streams() => {
                     streams.borrow_mut().cancel(ticket);
                     return Err(self.too_many());
                 }
-                Checkout::Wait(ticket) => self.stand(ticket, false, asked, terms).await?,
+                Checkout::Wait(ticket) => self.stand(ticket, false, terms).await?,
             };
             // None: what was given is over already, or had no room after all.
             if let Some(leased) = leased {
@@ -101,13 +101,7 @@ impl Pool {
     }
 
     /// Stands in the line of those who want a stream; `opening` if it is to get a connection for them.
-    async fn stand(
-        self: &Rc<Self>,
-        ticket: Ticket,
-        opening: bool,
-        asked: Instant,
-        terms: Terms<'_>,
-    ) -> Result<Option<Leased>, Error> {
+    async fn stand(self: &Rc<Self>, ticket: Ticket, opening: bool, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
         let Terms { until, connect, progress, wanted, asker } = terms;
         let Some(streams) = &self.streams else { return Err(internal("the pool knows no streams")) };
         let seat = Seat::new(now(), 0);
@@ -117,6 +111,9 @@ impl Pool {
         if !opening {
             self.watch_waiters();
         }
+        // What the pool had dialled when it began to wait for a dial; and how long it has waited for that.
+        let mut mark = None;
+        let mut waited = Duration::ZERO;
         let mut ours = std::pin::pin!(self.slot(until, wanted));
         let slot = loop {
             if standing.opening {
@@ -133,15 +130,25 @@ impl Pool {
                 continue;
             }
             // While there is no connection at all, it is a dial that is waited for.
-            let dialled_by = if streams.borrow().has_carriers() { None } else { connect.map(|most| asked + most) };
+            let dialled_by = if streams.borrow().has_carriers() {
+                mark = None;
+                None
+            } else {
+                let at = now();
+                let dialled = self.stream_dials.so_far(at);
+                let waited = dialled.saturating_sub(*mark.get_or_insert(dialled));
+                connect.and_then(|most| at.checked_add(most.saturating_sub(waited).max(LEAST)))
+            };
             let at = [until.map(|end| end.at), dialled_by].into_iter().flatten().min();
             let granted = match at {
                 None => standing.seat.granted().await,
-                Some(at) => match tokio::time::timeout_at(at.into(), standing.seat.granted()).await {
+                Some(at) => match timeout_at(at.into(), standing.seat.granted()).await {
                     Ok(granted) => granted,
                     Err(_) => match connect.filter(|_| dialled_by == Some(at)) {
-                        // Somebody has given up on that dial meanwhile, or it has come.
-                        Some(_) if streams.borrow().has_carriers() => continue,
+                        // Somebody has given up on that dial meanwhile, or it has come; or who is to make it waited for a slot.
+                        Some(most) if streams.borrow().has_carriers() || self.has_dialled_since(mark) < most => {
+                            continue;
+                        }
                         Some(most) => return Err(self.connect_timeout(most, Phase::Connect)),
                         None => return Err(until.map_or_else(closed, |end| self.empty(end))),
                     },
@@ -150,7 +157,10 @@ impl Pool {
             match granted {
                 None => return Err(closed()),
                 Some(Granted::Stream(carrier)) => return Ok(self.on_carrier(carrier).map(Leased::Stream)),
-                Some(Granted::Open) => standing.opening = true,
+                Some(Granted::Open) => {
+                    standing.opening = true;
+                    waited = self.has_dialled_since(mark);
+                }
                 Some(Granted::Alone) => break None,
             }
         };
@@ -163,8 +173,18 @@ impl Pool {
         };
         streams.borrow_mut().begin(ticket);
         self.sync();
-        let connect = connect.map(|most| most.saturating_sub(now().saturating_duration_since(asked)).max(LEAST));
-        match self.make_fit(slot, wanted, connect, progress, asker).await {
+        let dialling = self.stream_dials.begin(now());
+        let making = self.make_fit(slot, wanted, connect, progress, asker);
+        let made = match connect.filter(|_| !waited.is_zero()) {
+            None => making.await,
+            // The caller's own figure is for the message.
+            Some(most) => match timeout(most.saturating_sub(waited).max(LEAST), making).await {
+                Ok(made) => made,
+                Err(_) => Err(self.connect_timeout(most, progress.get())),
+            },
+        };
+        drop(dialling);
+        match made {
             Ok(held) if held.is_shared() => {
                 standing.leave();
                 Ok(self.carry(held, true).map(Leased::Stream))
@@ -182,6 +202,11 @@ impl Pool {
                 Err(error)
             }
         }
+    }
+
+    /// How long somebody has dialled since this mark, if there is one.
+    fn has_dialled_since(&self, mark: Option<Duration>) -> Duration {
+        mark.map_or(Duration::ZERO, |mark| self.stream_dials.so_far(now()).saturating_sub(mark))
     }
 
     /// A connection that somebody got for all: it carries streams from here on, the first of them the caller's if there is
