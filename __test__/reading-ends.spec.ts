@@ -906,3 +906,71 @@ clocked(
     await rejection(response.read(), ClosedPoolError);
   },
 );
+
+test('a streamed call is counted once, as one that succeeded or as one that failed, however much of it came', async (t) => {
+  const whole = zlib.gzipSync(Buffer.from('x'.repeat(50_000)));
+  const { pool } = await served(
+    t,
+    (request, response) => {
+      const coded = request.url === '/broken' ? whole.subarray(0, -6) : whole;
+      if (request.url !== '/plain') response.setHeader('Content-Encoding', 'gzip');
+      response.setHeader('Content-Length', coded.length);
+      response.end(coded);
+    },
+    { unreadTimeout: 200, retries: false },
+  );
+  const counts = (): [succeeded: number, failed: Record<string, number>] => {
+    const { latency, errors } = pool.stats();
+    return [latency?.total.count ?? 0, errors];
+  };
+  const ask = async (path: string): Promise<HTTPResponse> => pool.request('GET', path, STREAMED);
+  for (const read of [
+    async () => (await ask('/broken')).read(),
+    async () => {
+      for await (const piece of await ask('/broken')) t.true(piece.length > 0);
+    },
+  ]) {
+    const before = pool.stats().errors['ERR_DECODE'] ?? 0;
+    await rejection(read(), DecodeError);
+    t.deepEqual(counts(), [0, { ERR_DECODE: before + 1 }]);
+  }
+  let succeeded = 0;
+  for (const path of ['/plain', '/coded']) {
+    for (const read of [
+      async (response: HTTPResponse) => response.read(),
+      async (response: HTTPResponse) => response.drainConn(),
+      async (response: HTTPResponse) => {
+        for await (const piece of response) t.true(piece.length > 0);
+      },
+    ]) {
+      await read(await ask(path));
+      succeeded += 1;
+      t.deepEqual(counts(), [succeeded, { ERR_DECODE: 2 }], path);
+    }
+  }
+});
+
+test.serial(
+  'unreadTimeout: a body whose rest is drained is counted as one that failed, and its connection is kept',
+  async (t) => {
+    let goOn = (): void => undefined;
+    const rest = new Promise<void>((resolve) => (goOn = resolve));
+    const { pool } = await scripted(
+      t,
+      async (peer) => {
+        await peer.request();
+        await peer.write(`${OK}Content-Length: 95536\r\n\r\n${'x'.repeat(65_536)}`);
+        await rest;
+        await peer.write('x'.repeat(30_000));
+        await peer.gone();
+      },
+      { unreadTimeout: 150 },
+    );
+    const response = await pool.request('GET', '/', STREAMED);
+    goOn();
+    await until(() => pool.stats().errors['ERR_UNREAD_TIMEOUT'] === 1, 'the body is let go');
+    t.is(pool.stats().latency?.total.count, 0);
+    t.like(pool.stats(), { idle: 1, live: 1, abandoned: 0 });
+    await rejection(response.read(), ProtocolError);
+  },
+);

@@ -222,7 +222,7 @@ impl Attempt<'_> {
             started: request.started,
             headed,
             total: self.clocks.total,
-            waits,
+            waits: Some(waits),
             ended: None,
         }
     }

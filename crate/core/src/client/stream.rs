@@ -53,8 +53,9 @@ pub(super) struct About {
     pub(super) started: Instant,
     pub(super) headed: Instant,
     pub(super) total: Option<(Instant, Duration)>,
-    /// For the figures: waiting for a connection, waiting for the head.
-    pub(super) waits: (Duration, Duration),
+    /// For the figures: waiting for a connection, waiting for the head; until the call counts as one that succeeded or failed.
+    pub(super) waits: Option<(Duration, Duration)>,
+    /// When the wire's part was over.
     pub(super) ended: Option<Instant>,
 }
 
@@ -95,6 +96,7 @@ impl Stream {
             about,
         });
         made.settle();
+        made.succeed();
         made
     }
 
@@ -114,7 +116,7 @@ impl Stream {
         let outcome = match self.about.total {
             None => self.advance(most).await,
             // A peer that always has something would never let the clock be looked at.
-            Some((at, _)) if at <= now() => return Err(self.too_long()),
+            Some((at, _)) if at <= now() && !self.is_read() => return Err(self.too_long()),
             Some((at, total)) => match within(Some(at), self.advance(most)).await {
                 Ok(outcome) => outcome,
                 Err(Elapsed) => Err(total_timeout(Phase::Body, total, None)),
@@ -131,6 +133,7 @@ impl Stream {
         }
         let piece = self.at_hand().await?;
         self.count(piece.len() as u64);
+        self.succeed();
         Some(Data::Shared(piece))
     }
 
@@ -158,6 +161,7 @@ impl Stream {
         self.count((data.as_slice().len() - headroom) as u64);
         self.about.pool.stats.trailing.add(self.frames.ignored());
         self.settle();
+        self.succeed();
         Ok(data)
     }
 
@@ -250,8 +254,9 @@ impl Stream {
         self.about.pool.warn(Warning::Unread);
     }
 
-    /// What is known at the end.
+    /// What is known at the end, which is a good one: whoever let go of the rest wanted no more of it.
     pub fn ended(&mut self) -> Ended {
+        self.note_success();
         let ended = self.about.ended.unwrap_or_else(now);
         Ended {
             trailers: self.frames.take_trailers(),
@@ -279,6 +284,7 @@ impl Stream {
             pool.stats.failed(&error);
         }
         self.about.call = None;
+        self.about.waits = None;
         error
     }
 
@@ -291,6 +297,7 @@ impl Stream {
         if let Some(piece) = &piece {
             self.count(piece.as_slice().len() as u64);
         }
+        self.succeed();
         Ok(piece)
     }
 
@@ -443,12 +450,26 @@ impl Stream {
         }
         if let Some(exchange) = self.exchange.take() {
             exchange.end(self.frames.is_complete());
-            let ended = now();
-            self.about.ended = Some(ended);
-            let (pool, headers) = self.about.waits;
+            self.about.ended = Some(now());
+            self.about.call = None;
+        }
+    }
+
+    /// The call has succeeded once nothing is left of its body that could fail: what is off the wire may still not decode, or
+    /// never be read.
+    fn succeed(&mut self) {
+        if self.is_read() {
+            self.note_success();
+        }
+    }
+
+    /// Once, where the wire's part ended well.
+    fn note_success(&mut self) {
+        if let Some(ended) = self.about.ended
+            && let Some((pool, headers)) = self.about.waits.take()
+        {
             let total = ended.saturating_duration_since(self.about.started);
             self.about.pool.group.stats.succeeded(pool, headers, total);
-            self.about.call = None;
         }
     }
 }
