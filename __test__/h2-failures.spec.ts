@@ -400,6 +400,8 @@ test('THR-405: an answer that came whole is whole, though its connection went be
     const response = await pool.request('POST', '/', { body: Buffer.alloc(5_000_000) });
     t.is(response.status, 413);
     t.is(response.text(), 'no more');
+    // The next one is not to be sent on the connection whose end is still on its way.
+    await until(() => pool.stats().live === 0, 'the end of the connection');
   }
 });
 
