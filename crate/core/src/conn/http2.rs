@@ -73,6 +73,7 @@ pub async fn handshake(
     on_close: OnClose,
 ) -> Result<Connection, Error> {
     let tap = Tap::new(transport);
+    tap.drop_unwritable();
     let (sender, mut connection) = Builder::new()
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)

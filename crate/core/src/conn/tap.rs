@@ -57,6 +57,8 @@ pub struct Tap {
     breach: RefCell<Option<Error>>,
     /// The peer takes no more; what it said before is read, and its end of stream then ends the exchange.
     unwritable: RefCell<Option<io::Error>>,
+    /// What a peer takes no more is dropped, and not kept waiting.
+    drops: Cell<bool>,
     /// Woken by each write, where somebody waits for the request to be out.
     on_write: RefCell<Option<Waker>>,
     #[cfg(feature = "faults")]
@@ -82,6 +84,7 @@ impl Tap {
             http_10: Cell::new(false),
             breach: RefCell::new(None),
             unwritable: RefCell::new(None),
+            drops: Cell::new(false),
             on_write: RefCell::new(None),
             #[cfg(feature = "faults")]
             faults: RefCell::new(super::faults::Plan::for_connection()),
@@ -91,6 +94,12 @@ impl Tap {
     /// Keeps this as long as the socket is open.
     pub fn keep(&self, guard: Box<dyn Any>) {
         self.kept.replace(Some(guard));
+    }
+
+    /// From now on what a peer takes no more is dropped. For HTTP/2, which reads no further until it has written what it owes:
+    /// an answer that came with the peer's settings would lie behind their acknowledgement for ever (THR-318, THR-405).
+    pub fn drop_unwritable(&self) {
+        self.drops.set(true);
     }
 
     /// Gives back what was kept.
@@ -355,7 +364,7 @@ impl AsyncWrite for TapIo {
             Poll::Ready(Err(error)) if is_gone(&error) => {
                 tap.write_blocked.set(true);
                 tap.unwritable.borrow_mut().get_or_insert(error);
-                return Poll::Pending;
+                return if tap.drops.get() { Poll::Ready(Ok(offered)) } else { Poll::Pending };
             }
             Poll::Ready(Err(_)) => {}
             Poll::Pending => tap.write_blocked.set(true),
@@ -383,7 +392,7 @@ impl AsyncWrite for TapIo {
             }
             Poll::Ready(Err(error)) if is_gone(error) => {
                 tap.unwritable.borrow_mut().get_or_insert_with(|| io::Error::from(error.kind()));
-                return Poll::Pending;
+                return if tap.drops.get() { Poll::Ready(Ok(())) } else { Poll::Pending };
             }
             Poll::Ready(_) => {}
         }
