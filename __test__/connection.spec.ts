@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { inspect } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
@@ -165,7 +166,11 @@ test('CONN-02: without a request there is no response, and only one for each', a
   await connection.connect();
   await t.throwsAsync(connection.getResponse(), notReady);
   await connection.request('GET', '/a');
-  await t.throwsAsync(connection.request('GET', '/b'), { ...notReady, message: /call getResponse\(\)/ });
+  const body = Readable.from(['later']);
+  await t.throwsAsync(connection.request('PUT', '/b', { body }), { ...notReady, message: /call getResponse\(\)/ });
+  // It can be sent when its turn has come.
+  t.false(body.destroyed);
+  body.destroy();
   t.is((await connection.getResponse()).text(), '/a');
   await t.throwsAsync(connection.getResponse(), notReady);
   await connection.request('GET', '/c');

@@ -7,8 +7,8 @@ import { types } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 
 import { Inflow } from '../facade/boundary/stream.ts';
-import type { Planned, Settled } from '../index.ts';
-import { answers, reply, type Script } from './servers/raw.ts';
+import { HTTPConnectionPool, type Planned, type Settled } from '../index.ts';
+import { answers, rawServer, reply, type Script } from './servers/raw.ts';
 import { rejection, scripted } from './support/fixtures.ts';
 import { until } from './support/street.ts';
 
@@ -172,6 +172,25 @@ test('THR-912: a signal of many items of requestMany has one listener while they
   t.is(Math.max(...most), 1);
   t.is(getEventListeners(signal, 'abort').length, 0);
   t.is(held(signal), 0);
+});
+
+test('THR-912: a subclass whose request gives something else, or throws, keeps nothing of an item’s signal', async (t) => {
+  class Texts extends HTTPConnectionPool {
+    override request(...asked: Parameters<HTTPConnectionPool['request']>): never {
+      if (asked[1] === '/throws') throw new Error('out');
+      return super.request(...asked).then((response) => response.text()) as never;
+    }
+  }
+  const server = await rawServer(answers(reply('x')));
+  t.teardown(() => server.close());
+  const pool = new Texts('127.0.0.1', { port: server.port });
+  t.teardown(() => pool.close());
+  const { signal } = new AbortController();
+  const seen: unknown[] = [];
+  for await (const one of pool.requestMany([{ url: '/', signal }, '/', { url: '/throws', signal }], { concurrency: 1 }))
+    seen.push(one.ok ? one.response : one.error.message);
+  t.deepEqual(seen, ['x', 'x', 'out']);
+  t.is(getEventListeners(signal, 'abort').length, 0);
 });
 
 test('THR-912: the signal of an item of requestMany ends its body in pieces, with its own reason, after the last item too', async (t) => {

@@ -457,4 +457,6 @@ test('from makes a response of the class that it is asked of', (t) => {
   t.is(Twice.from('ab', { status: 201 }).twice, 'abab');
   t.true(Twice.from() instanceof Twice);
   t.false(HTTPResponse.from() instanceof Twice);
+  const alone = Reflect.get(HTTPResponse, 'from') as (body: string) => HTTPResponse;
+  t.is(alone('x').text(), 'x');
 });

@@ -219,7 +219,8 @@ export class HTTPConnection {
     try {
       this.#checkRequest(given);
     } catch (error) {
-      discardBody(given);
+      // That it is not its turn yet costs a request nothing.
+      if (!(error instanceof ResponseNotReady)) discardBody(given);
       throw error;
     }
     const pool = this.#current();

@@ -11,7 +11,7 @@ import { CODE, integer } from './checks.ts';
 import type { ErrorCode } from './error-codes.ts';
 import { leavable } from './leavable.ts';
 import type { ManagerRequestOptions, RequestOptions } from './options.ts';
-import type { HTTPResponse } from './response.ts';
+import { HTTPResponse } from './response.ts';
 import type { Method } from './together.ts';
 
 /** A request to be made: a URL (GET), or a URL with the options that `request` takes. */
@@ -153,7 +153,7 @@ async function* go(
       else if (state === 'ended' && flying === 0) {
         flight.isThrough = true;
         return;
-      } else await new Promise<void>((resolve) => (flight.wake = resolve));
+      } else if (!flight.isLeft) await new Promise<void>((resolve) => (flight.wake = resolve));
       flight.wake = null;
     }
   } finally {
@@ -232,18 +232,19 @@ class Flight {
       this.#signals.unwatch(signal, both);
       this.#signals.unwatch(leaving, both);
     };
-    return ask(both.signal).then(
-      (response) => {
-        const { inflow } = response;
+    // A subclass's `request` may give anything, and throw.
+    return (async () => {
+      try {
+        const response = await ask(both.signal);
+        const inflow = response instanceof HTTPResponse ? response.inflow : null;
         if (inflow === null) over();
         else void inflow.whenOver().then(over);
         return response;
-      },
-      (error: unknown) => {
+      } catch (error) {
         over();
         throw error;
-      },
-    );
+      }
+    })();
   }
 }
 

@@ -80,7 +80,9 @@ export class HTTPResponse {
     body: BodyPiece | null = null,
     init: HTTPResponseInit = {},
   ): Own {
-    return new this(body, init);
+    // Also where it is called by itself.
+    const Made = typeof this === 'function' ? this : (HTTPResponse as unknown as typeof this);
+    return new Made(body, init);
   }
 
   /** @internal */

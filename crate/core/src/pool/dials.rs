@@ -6,6 +6,28 @@ use std::time::{Duration, Instant};
 
 use crate::clock::now;
 
+/// A caller's `connect`, and how much of it has gone by while somebody else dialled for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    pub(super) most: Duration,
+    spent: Duration,
+}
+
+impl Patience {
+    pub(super) fn whole(most: Duration) -> Self {
+        Self { most, spent: Duration::ZERO }
+    }
+
+    pub(super) fn less(most: Duration, spent: Duration) -> Self {
+        Self { most, spent }
+    }
+
+    /// For a dial of its own: at least so much that it is tried.
+    pub(super) fn left(self) -> Duration {
+        self.most.saturating_sub(self.spent).max(LEAST)
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Dials {
@@ -23,6 +45,11 @@ impl Dials {
     pub(super) fn so_far(&self, now: Instant) -> Duration {
         let current = self.since.get().map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         self.before.get() + current
+    }
+
+    /// When to look again at whether so much of `connect` has gone by: at once after that, or in a while where nobody dials.
+    pub(super) fn look_again(&self, most: Duration, waited: Duration) -> Duration {
+        most.saturating_sub(waited).max(if self.under_way.get() == 0 { PAUSE } else { LEAST })
     }
 
     pub(super) fn begin(&self, now: Instant) -> Dialling<'_> {
@@ -44,3 +71,6 @@ impl Drop for Dialling<'_> {
         }
     }
 }
+
+const LEAST: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(50);

@@ -13,6 +13,7 @@ use ferropool_policy::proxy::{Protocol, Way};
 use ferropool_policy::settings::PoolSettings;
 use tokio::time::timeout_at;
 
+use super::dials::Patience;
 use super::held::Spans;
 use super::via::{Via, authority};
 use super::{Pool, Warning, place_of};
@@ -82,7 +83,7 @@ impl Pool {
     /// Name, socket, handshakes: all under `connect`. `None` as [`Pool::patiently`].
     pub(super) async fn connect(
         self: &Rc<Self>,
-        connect: Option<Duration>,
+        connect: Option<Patience>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
     ) -> Result<Option<(Connection, Spans)>, Error> {
@@ -90,7 +91,7 @@ impl Pool {
         progress.set(Phase::Dns);
         let seeks_origin = Cell::new(false);
         let dialling = async {
-            let until = connect.and_then(|most| began.checked_add(most));
+            let until = connect.and_then(|patience| began.checked_add(patience.left()));
             let terms = Terms { began, until, progress, asker, seeks_origin: &seeks_origin };
             let Some(reached) = self.reach(terms).await? else { return Ok(None) };
             let shaken = Box::pin(self.shake_hands(reached, progress)).await;
@@ -101,10 +102,11 @@ impl Pool {
         };
         let made = match connect {
             None => dialling.await?,
-            Some(most) => match timeout_at((began + most).into(), dialling).await {
+            // The caller's own figure is for the message.
+            Some(patience) => match timeout_at((began + patience.left()).into(), dialling).await {
                 Ok(made) => made?,
-                Err(_) if seeks_origin.get() => return Err(self.origin_timeout(most, progress.get())),
-                Err(_) => return Err(self.connect_timeout(most, progress.get())),
+                Err(_) if seeks_origin.get() => return Err(self.origin_timeout(patience.most, progress.get())),
+                Err(_) => return Err(self.connect_timeout(patience.most, progress.get())),
             },
         };
         if let Some((connection, _)) = &made {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use ferropool_policy::error::{Error, Phase};
 use ferropool_policy::ledger::{Discard, Figures, Ticket};
 use ferropool_policy::streams::{Checkout, Granted, Grants, Left, Streams};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
+use super::dials::Patience;
 use super::held::{Held, Leased};
 use super::seat::Seat;
 use super::slot::{Deadline, Slot};
@@ -96,7 +97,7 @@ impl Pool {
     /// The same in a slot that is there already.
     async fn own_in(self: &Rc<Self>, slot: Slot, terms: Terms<'_>) -> Result<Option<Leased>, Error> {
         let Terms { connect, progress, wanted, asker, .. } = terms;
-        let held = self.make_fit(slot, wanted, connect, progress, asker).await?;
+        let held = self.make_fit(slot, wanted, connect.map(Patience::whole), progress, asker).await?;
         if held.is_shared() { Ok(self.carry(held, false).map(Leased::Stream)) } else { Ok(Some(Leased::Alone(held))) }
     }
 
@@ -137,7 +138,7 @@ impl Pool {
                 let at = now();
                 let dialled = self.stream_dials.so_far(at);
                 let waited = dialled.saturating_sub(*mark.get_or_insert(dialled));
-                connect.and_then(|most| at.checked_add(most.saturating_sub(waited).max(LEAST)))
+                connect.and_then(|most| at.checked_add(self.stream_dials.look_again(most, waited)))
             };
             let at = [until.map(|end| end.at), dialled_by].into_iter().flatten().min();
             let granted = match at {
@@ -174,15 +175,8 @@ impl Pool {
         streams.borrow_mut().begin(ticket);
         self.sync();
         let dialling = self.stream_dials.begin(now());
-        let making = self.make_fit(slot, wanted, connect, progress, asker);
-        let made = match connect.filter(|_| !waited.is_zero()) {
-            None => making.await,
-            // The caller's own figure is for the message.
-            Some(most) => match timeout(most.saturating_sub(waited).max(LEAST), making).await {
-                Ok(made) => made,
-                Err(_) => Err(self.connect_timeout(most, progress.get())),
-            },
-        };
+        let patience = connect.map(|most| Patience::less(most, waited));
+        let made = self.make_fit(slot, wanted, patience, progress, asker).await;
         drop(dialling);
         match made {
             Ok(held) if held.is_shared() => {
@@ -422,6 +416,3 @@ impl Drop for Standing<'_> {
         self.pool.sync();
     }
 }
-
-/// What is left of `connect` for a dial that somebody else has used up: enough for the clock to fire.
-const LEAST: Duration = Duration::from_millis(1);

@@ -12,6 +12,7 @@ use ferropool_policy::ledger::{Checkout, Discard, Granted, Lease, Life, Released
 use ferropool_policy::settings::span;
 use tokio::time::timeout_at;
 
+use super::dials::Patience;
 use super::group::{Berth, Permit};
 use super::held::{Held, Leased};
 use super::seat::{Seat, Waiting};
@@ -76,7 +77,7 @@ impl Pool {
                 return Box::pin(self.lease(Terms { until, connect, progress, wanted, asker })).await;
             }
             let slot = self.slot(until, wanted).await?;
-            return self.make_fit(slot, wanted, connect, progress, asker).await.map(Leased::Alone);
+            return self.make_fit(slot, wanted, connect.map(Patience::whole), progress, asker).await.map(Leased::Alone);
         };
         // Boxed: few pools have manners to mind.
         Box::pin(async {
@@ -88,7 +89,7 @@ impl Pool {
                     let slot = gate
                         .pass(self, host, until, async || self.slot(until, wanted).await, |slot| self.return_slot(slot))
                         .await?;
-                    Leased::Alone(self.make_fit(slot, wanted, connect, progress, asker).await?)
+                    Leased::Alone(self.make_fit(slot, wanted, connect.map(Patience::whole), progress, asker).await?)
                 };
                 progress.set(Phase::Pool);
                 match gate.depart(self, host, until).await {
@@ -172,7 +173,7 @@ impl Pool {
         self: &Rc<Self>,
         mut slot: Slot,
         wanted: Wanted,
-        connect: Option<Duration>,
+        connect: Option<Patience>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
     ) -> Result<Held, Error> {
@@ -234,7 +235,7 @@ impl Pool {
         self: &Rc<Self>,
         lease: Lease,
         permit: Permit,
-        connect: Option<Duration>,
+        connect: Option<Patience>,
         progress: &Cell<Phase>,
         asker: Option<&dyn Asker>,
     ) -> Result<Came, Error> {
@@ -377,7 +378,7 @@ impl Pool {
 
     /// Opens connections until `count` are there, and sends nothing. What the group has no leave for stays unmade.
     pub async fn warm(self: &Rc<Self>, count: u32, asker: Option<Rc<dyn Asker>>) -> Result<(), Error> {
-        let connect = self.settings.timeout.connect.and_then(span);
+        let connect = self.settings.timeout.connect.and_then(span).map(Patience::whole);
         let there = self.ledger.borrow().figures();
         let mut dials = tokio::task::JoinSet::new();
         for _ in (there.idle + there.leased)..count {
