@@ -15,7 +15,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import { installed } from './python.js';
-import { ask, root, run, trackedFiles } from './run.js';
+import { ask, root, run, runPatiently, trackedFiles } from './run.js';
 import { sbomFolder } from './sbom.js';
 
 const at = (...parts) => path.join(root, ...parts);
